@@ -1,0 +1,116 @@
+"""What a stage is told: settings and recipes as plain, torch-free data.
+
+A recipe is complete: a stage is computed from it and from its parents' files, and from nothing else. Its JSON form is
+what is hashed into the stage's identity, so a setting that is missing from the identity cannot change a number.
+
+The defaults are the published recipe of Always Be Dreaming (Smith et al., ICCV 2021).
+"""
+
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Lt
+
+Quirks = Literal["none", "iccv2021"]
+Backbone = Literal["resnet8", "resnet14", "resnet20", "resnet32"]
+
+# Hand-bumped when a change moves numbers; `tests/test_golden_numbers.py` fails when they move without a bump.
+# A method's own version is `Method.version`.
+DATA_VERSION = 1  # decoding, resizing, splitting, normalising, augmenting
+LOOP_VERSION = 1  # initialisation, batches, optimiser, schedule, evaluation
+MEMORY_VERSION = 1  # choosing the images kept
+DREAM_VERSION = 1  # generator, inversion losses, their optimisation
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network is trained on one task. One schedule for every task; a new optimiser each time."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    backbone: Backbone = "resnet32"
+    epochs: Annotated[int, Ge(1)] = 250
+    milestones: tuple[Annotated[int, Ge(1)], ...] | None = None
+    """Full epochs after which the learning rate is divided by ten; by default 40, 60 and 80% of `epochs`."""
+    batch_size: Annotated[int, Ge(2)] = 128
+    lr: Annotated[float, Gt(0)] = 0.1
+    momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    weight_decay: Annotated[float, Ge(0)] = 2e-4
+    precision: Literal["float32", "bfloat16"] = "float32"
+
+    def resolved_milestones(self) -> tuple[int, ...]:
+        """The milestones as epochs: those given, else 40, 60 and 80% of `epochs` (never before epoch 1)."""
+        if self.milestones is not None:
+            return self.milestones
+        return tuple(sorted({max(1, self.epochs * percent // 100) for percent in (40, 60, 80)}))
+
+
+@dataclass(frozen=True)
+class Dreaming:
+    """How the generator of synthetic images is trained against the frozen network (methods.md, "Dreaming")."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    steps: Annotated[int, Ge(1)] = 10_000
+    lr: Annotated[float, Gt(0)] = 1e-3
+    bn_weight: Annotated[float, Ge(0)] = 50.0
+    prior_weight: Annotated[float, Ge(0)] = 1e-3
+    temperature: Annotated[float, Gt(0)] = 1000.0
+    ce_weight: Annotated[float, Ge(0)] = 1.0
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which images, exactly. `digest` is of the content, so that another copy of the same data is the same data."""
+
+    name: str
+    digest: str
+    image_size: int
+    channels: int = 3
+    augmentation: str = "jitter-crop"
+    split: str = "published"
+    holdout: float = 0.0
+    """Share of each class's training images held out, and used in the place of the test images."""
+    holdout_seed: int = 0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One stage, complete. Class lists are of the data set's own labels, in the order they are learnt."""
+
+    kind: Literal["learn", "remember", "dream"]
+    versions: dict[str, int]
+    device: Literal["cpu", "cuda"]
+    seed: int
+    stream: int
+    """Task index (0-based) that seeds this stage's random streams."""
+    data: DataRecipe
+    classes: tuple[tuple[int, ...], ...]
+    """The classes of tasks 1..t."""
+    width: int
+    """Outputs of the head: all classes of the sweep's data set."""
+    training: dict[str, Any]
+    """`Training` in full for `learn`, with its milestones resolved; what of it builds the network otherwise."""
+    method: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What of the method's settings, of `memory`, `dreaming` and `quirks` can change this stage's numbers."""
+    plugin: str | None = None
+    """SHA-256 of the source of the plug-in that supplies the method."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """Role (`model`, `memory`, `generator`) to the identity of the stage that made it."""
+
+    @property
+    def task(self) -> int:
+        """The task this stage belongs to, 1-based."""
+        return len(self.classes)
+
+    def to_json(self) -> dict[str, Any]:
+        """The recipe as plain JSON data: what is hashed, stored in `stage.json`, and sent to a worker."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, payload: dict[str, Any]) -> "Recipe":
+        """The inverse of `to_json`, also after a trip through a JSON file."""
+        data = DataRecipe(**payload["data"])
+        classes = tuple(tuple(task) for task in payload["classes"])
+        return cls(**{**payload, "data": data, "classes": classes})

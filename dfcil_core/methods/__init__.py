@@ -1,0 +1,20 @@
+"""The methods, by name. A new one is a file here and a line in `METHODS`."""
+
+from dfcil_core.methods.abd import Abd
+from dfcil_core.methods.base import CrossEntropy, Method
+from dfcil_core.methods.finetune import Base
+from dfcil_core.methods.lwf import Lwf
+from dfcil_core.methods.rehearsal import Rehearsal
+from dfcil_core.methods.upper_bound import UpperBound
+
+METHODS: dict[str, type[Method]] = {
+    "upper-bound": UpperBound,
+    "base": Base,
+    "lwf": Lwf,
+    "abd": Abd,
+    "rehearsal": Rehearsal,
+}
+"""In the order of the published tables: bounds, data-free, with memory."""
+
+# What a `learn` stage's recipe may name: every method, and the objective that their first tasks share.
+OBJECTIVES: dict[str, type[Method]] = {**METHODS, CrossEntropy.name: CrossEntropy}

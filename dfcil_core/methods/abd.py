@@ -1,0 +1,82 @@
+"""Always Be Dreaming."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from dfcil_core.lazy import functional, losses, networks, torch
+from dfcil_core.methods.base import Method
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from dfcil_core.train import Batch, Learning, Phase
+
+
+@dataclass(frozen=True)
+class AbdSettings:
+    """Settings of ABD."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    mu: Annotated[float, Ge(0)] = 0.1
+    """Weight of the feature distillation."""
+
+
+class Abd(Method):
+    """Local cross-entropy, a head learnt on real and dreamed images, and distillation of the important features.
+
+    From task 2 on, over a batch x of real images and one x' of dreamed ones, each with the class weight `old / seen`
+    for an old label and `1 - old / seen` for a new one:
+      1. local CE: x, the new classes' logits alone;
+      2. head CE: x and x', over the seen classes, through the head alone (the features are detached);
+      3. `mu * mean(sum over old (W_O f(x) - W_O f_O(x))^2) / old` on x and x', W_O the frozen old head.
+    x and x' pass through the network together, so that batch normalisation sees both. Weighted means are divided by
+    the number of images, not by the sum of the weights.
+    Source: Smith et al., Always Be Dreaming, ICCV 2021, equations 6 to 10.
+
+    Quirks (`quirks: iccv2021`):
+    1. Task 1, and term 2, run over all outputs of the head, those of future classes included.
+    2. The student runs twice a step from task 2 on, so batch normalisation's running statistics move twice with the
+       same batch. One pass with the momentum 1 - (1 - 0.1)^2 = 0.19 is the same arithmetic, and is what runs here.
+    """
+
+    name = "abd"
+    summary = "dreams old classes; local cross-entropy, balanced head, feature distillation"
+    source = "Smith et al., Always Be Dreaming, ICCV 2021"
+    settings_type = AbdSettings
+    dreams = True
+
+    def plain_first_task(self, quirks: str) -> bool:
+        return quirks == "none"
+
+    def quirky(self, task: int) -> bool:
+        return True
+
+    def phases(self, learning: Learning) -> Iterator[Phase]:
+        doubled = learning.quirks == "iccv2021" and learning.task > 1
+        networks.set_bn_momentum(learning.student, 0.19 if doubled else 0.1)
+        yield from super().phases(learning)
+
+    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+        outputs = learning.width if learning.quirks == "iccv2021" else learning.seen
+        if learning.task == 1:
+            return functional.cross_entropy(learning.student(batch.images)[:, :outputs], batch.labels)
+
+        old, seen, real = learning.old, learning.seen, len(batch.images)
+        images = torch.cat([batch.images, batch.dreams])
+        taught = learning.teach(images)
+        labels = torch.cat([batch.labels, taught.logits[real:, :old].argmax(1)])
+        weights = losses.new_class_weights(labels, old, seen)
+
+        features = learning.student.features(images)
+        local = learning.student.head(features[:real])[:, old:seen]
+        local_ce = losses.weighted_cross_entropy(local, batch.labels - old, weights[:real])
+        head_ce = losses.weighted_cross_entropy(learning.student.head(features.detach())[:, :outputs], labels, weights)
+        distilled = losses.feature_distillation(features, taught.features, learning.teacher.head.weight[:old])
+        return local_ce + head_ce + self.settings.mu * distilled

@@ -1,0 +1,96 @@
+"""What a method says of itself, to the planner without torch and to the training loop with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from dfcil_core.lazy import functional, torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dfcil_core.train import Batch, Learning, Phase
+
+
+@dataclass(frozen=True)
+class NoSettings:
+    """A method without settings of its own."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+
+class Method:
+    """Naive fine-tuning, and the base of every method: override what differs.
+
+    The class attributes and `learn_identity` are read by the planner; `phases`, `pool` and `loss` by the training loop.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    source: ClassVar[str]
+    version: ClassVar[int] = 1
+    group: ClassVar[Literal["bound", "data-free", "memory"]] = "data-free"
+    settings_type: ClassVar[type] = NoSettings
+    recipe: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Settings of `training` and `dreaming` that this method's authors use in the place of the defaults."""
+
+    chained: ClassVar[bool] = True
+    """Each task starts from the network of the task before. False: a fresh network on all classes so far."""
+    selection: ClassVar[Literal["random"] | None] = None
+    """How a `remember` stage chooses the images to keep; None: it keeps none."""
+    selection_needs_model: ClassVar[bool] = False
+    dreams: ClassVar[bool] = False
+    """Learns from synthetic images, which a `dream` stage makes ready."""
+
+    def __init__(self, settings: Any = None) -> None:
+        self.settings = self.settings_type() if settings is None else settings
+
+    # ---- for the planner ---------------------------------------------------------------------------------------------
+
+    def plain_first_task(self, quirks: str) -> bool:
+        """Whether task 1 is plain cross-entropy over the seen classes, and so shared with all methods that say so."""
+        return True
+
+    def quirky(self, task: int) -> bool:
+        """Whether `quirks` changes what this method computes at `task`."""
+        return False
+
+    def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
+        """The method's name, version, and the settings that can change the numbers of `learn` at `task` (1-based)."""
+        if task == 1 and self.plain_first_task(quirks):
+            return "cross-entropy", Method.version, {}
+        settings = asdict(self.settings)
+        if self.quirky(task):
+            settings["quirks"] = quirks
+        return self.name, self.version, settings
+
+    def remember_identity(self, memory: int, quirks: str) -> dict[str, Any]:
+        """What of the settings can change which images are kept."""
+        return {"selection": self.selection, "memory": memory, "quirks": quirks}
+
+    # ---- for the training loop ---------------------------------------------------------------------------------------
+
+    def phases(self, learning: Learning) -> Iterator[Phase]:
+        """The phases of one task, in order; by default one, over `pool`, that trains every parameter on `loss`."""
+        yield learning.phase(pool=self.pool(learning), loss=self.loss)
+
+    def pool(self, learning: Learning) -> Tensor:
+        """Positions in the training set that an epoch goes over; by default the images of the new classes, once each."""
+        return learning.new_images
+
+    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+        """The scalar loss of one batch."""
+        return functional.cross_entropy(learning.student(batch.images)[:, : learning.seen], batch.labels)
+
+
+class CrossEntropy(Method):
+    """Plain cross-entropy: what task 1 is for most methods, and the whole of the upper bound."""
+
+    name = "cross-entropy"
+    summary = "plain cross-entropy over the seen classes"
+    source = "first task of most methods"
+
+
+__all__ = ["CrossEntropy", "Method", "NoSettings", "torch"]

@@ -1,0 +1,46 @@
+"""Learning without Forgetting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from dfcil_core.lazy import functional, losses
+from dfcil_core.methods.base import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dfcil_core.train import Batch, Learning
+
+
+@dataclass(frozen=True)
+class LwfSettings:
+    """Settings of LwF."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    mu: Annotated[float, Ge(0)] = 1.0
+    """Weight of the distillation term."""
+
+
+class Lwf(Method):
+    """Cross-entropy on the new images, and distillation of the old network's outputs on them.
+
+    `CE(z[:seen], y) + mu * KD(z, O(x), old)`, temperature 2, without a factor T².
+    Source: Li and Hoiem, Learning without Forgetting, ECCV 2016; settings of Smith et al., ICCV 2021.
+    """
+
+    name = "lwf"
+    summary = "distils the old network's outputs on the new images"
+    source = "Li and Hoiem, Learning without Forgetting, ECCV 2016"
+    settings_type = LwfSettings
+
+    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+        logits = learning.student(batch.images)
+        new = functional.cross_entropy(logits[:, : learning.seen], batch.labels)
+        taught = learning.teach(batch.images)
+        kept = losses.distillation(logits, taught.logits, slice(0, learning.old))
+        return new + self.settings.mu * kept

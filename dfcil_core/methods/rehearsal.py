@@ -1,0 +1,34 @@
+"""Naive rehearsal from a memory of old images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dfcil_core.lazy import memory
+from dfcil_core.methods.base import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dfcil_core.train import Learning
+
+
+class Rehearsal(Method):
+    """Cross-entropy over the seen classes on the new images and as many drawn, with replacement, from the memory.
+
+    The memory holds `memory // seen` images of each class, chosen at random; the remainder goes to the latest classes.
+    Source: "naive rehearsal" of Smith et al., ICCV 2021, table 2.
+
+    Quirks (`quirks: iccv2021`):
+    1. Old images are drawn again from the positions of the training pool, where an image of the memory can stand many
+       times: duplicates accumulate, and fewer distinct images are kept than the memory's size says.
+    """
+
+    name = "rehearsal"
+    summary = "trains on the new images and on a memory of old ones"
+    source = "Smith et al., Always Be Dreaming, ICCV 2021, table 2"
+    group = "memory"
+    selection = "random"
+
+    def pool(self, learning: Learning) -> Tensor:
+        return memory.rehearsal_pool(learning)

@@ -1,0 +1,1 @@
+"""Plans, runs, records and tracks sweeps of class-incremental learning."""

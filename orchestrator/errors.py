@@ -1,0 +1,50 @@
+"""A person's mistakes, told apart from ours.
+
+`Mistake` is shown as a message with exit status 2; every other exception is a bug of ours and keeps its traceback.
+"""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+class Mistake(Exception):
+    """Something a person can mend. The message says where, what, and how."""
+
+
+class Interrupted(Exception):
+    """The person stopped the sweep; what is finished is in the store."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One wrong place in a spec: where it is, what is wrong, and what would be right."""
+
+    file: str
+    line: int | None
+    column: int | None
+    path: str
+    message: str
+    value: object = None
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+        return f"{place}: {self.path}: {self.message}" + (f". {self.remedy}" if self.remedy else "")
+
+
+class SpecError(Mistake):
+    """All the mistakes of a spec, at once."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self.problems = problems
+        count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
+        super().__init__("\n".join([f"{count} in the spec; nothing was started:", *(f"  {p}" for p in problems)]))
+
+
+def choices(value: str, valid: Iterable[str]) -> str:
+    """The valid choices as a sentence, after the one nearest to `value` where one is near."""
+    valid = list(valid)
+    near = difflib.get_close_matches(str(value), valid, n=1, cutoff=0.5)
+    listed = f"Choices: {', '.join(valid)}"
+    return f"Did you mean '{near[0]}'? {listed}" if near else listed

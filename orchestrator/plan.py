@@ -1,0 +1,232 @@
+"""From a sweep to its jobs, and from the jobs to the stage graph they share. Pure: no disk, no clock, no torch."""
+
+import random
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+
+from dfcil_core import config
+from dfcil_core.config import DataRecipe, Recipe
+from orchestrator.stage import Stage
+from orchestrator.sweep import MethodEntry, Split, SweepSpec
+
+# What of `training` builds the network; the rest acts only while it learns.
+_NETWORK_SETTINGS = ("backbone",)
+# What of `training` matters to `dream`: the network, the batch of noise, the arithmetic.
+_DREAM_TRAINING = ("backbone", "batch_size", "precision")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of the sweep: a method, on a split of the classes, with a seed. A chain of stages."""
+
+    entry: MethodEntry
+    split: Split
+    seed: int
+    class_order: tuple[int, ...]
+    """The data set's labels in the order they are learnt."""
+    learn: tuple[str | None, ...]
+    """Key of `learn` for each task; None where the job trains nothing (the upper bound before its last task)."""
+    stages: tuple[str, ...]
+    """Keys of all stages, parents before children."""
+
+    @property
+    def name(self) -> str:
+        """For people: `abd · 5 tasks · seed 0`. Unique within a sweep."""
+        return f"{self.entry.label} · {self.split.title} · seed {self.seed}"
+
+    @property
+    def slug(self) -> str:
+        """For file names and the command line: `abd-5-s0`."""
+        return f"{self.entry.label}-{self.split.label}-s{self.seed}"
+
+    @property
+    def tasks(self) -> tuple[tuple[int, ...], ...]:
+        """The classes of each task, as labels of the data set."""
+        return deal(self.class_order, self.split.sizes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a sweep and the stages they share, parents before children."""
+
+    spec: SweepSpec
+    jobs: tuple[Job, ...]
+    stages: dict[str, Stage]
+    unshared: int
+    """Stages there would be if every job did all of its own."""
+    excluded: int
+    """Cells that `exclude:` took out."""
+    device: str = "cpu"
+    users: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Key of a stage to the positions in `jobs` of the jobs that need it."""
+
+    def count(self, kind: str) -> int:
+        """How many stages of a kind there are."""
+        return sum(stage.recipe.kind == kind for stage in self.stages.values())
+
+
+def class_order(classes: int, seed: int) -> tuple[int, ...]:
+    """The labels 0..classes-1 shuffled: the order of the public code's `random.seed(seed); random.shuffle(...)`."""
+    order = list(range(classes))
+    random.Random(seed).shuffle(order)
+    return tuple(order)
+
+
+def deal(order: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Consecutive slices of `order` with the given sizes."""
+    tasks, start = [], 0
+    for size in sizes:
+        tasks.append(order[start : start + size])
+        start += size
+    return tuple(tasks)
+
+
+def make_plan(spec: SweepSpec, device: str = "cpu") -> Plan:
+    """Expand a sweep to jobs and to the de-duplicated graph of the stages they need."""
+    data = DataRecipe(
+        name=spec.dataset.info.name,
+        digest=spec.dataset.info.digest,
+        image_size=spec.dataset.image_size,
+        augmentation=spec.dataset.info.augmentation,
+        holdout=spec.dataset.holdout,
+    )
+    jobs: list[Job] = []
+    stages: dict[str, Stage] = {}
+    users: dict[str, list[int]] = {}
+    unshared = excluded = 0
+    for entry in spec.methods:
+        for split in spec.splits:
+            for seed in spec.seeds:
+                if any(matches(exclusion, entry, split, seed) for exclusion in spec.exclude):
+                    excluded += 1
+                    continue
+                chain = _Chain(entry, split, seed, data, device)
+                for stage in chain.stages:
+                    stages.setdefault(stage.key, stage)
+                    users.setdefault(stage.key, []).append(len(jobs))
+                unshared += len(chain.stages)
+                jobs.append(chain.job())
+    return Plan(
+        spec, tuple(jobs), stages, unshared, excluded, device, {key: tuple(where) for key, where in users.items()}
+    )
+
+
+def matches(exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:
+    """Whether every field that the exclusion gives is that of this cell; `method` is a method's name or label."""
+    if exclusion.method is not None and exclusion.method not in (entry.label, entry.method.name):
+        return False
+    if exclusion.tasks is not None and exclusion.tasks != split.label:
+        return False
+    if exclusion.seed is not None and exclusion.seed != seed:
+        return False
+    resolved = settings_of(entry)
+    return all(resolved.get(path) == value for path, value in exclusion.settings.items())
+
+
+def settings_of(entry: MethodEntry) -> dict[str, object]:
+    """Every setting of a method's entry by its dotted path (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
+    flat: dict[str, object] = dict(asdict(entry.method.settings))
+    flat |= {f"training.{name}": value for name, value in asdict(entry.training).items()}
+    if entry.method.dreams:
+        flat |= {f"dreaming.{name}": value for name, value in asdict(entry.dreaming).items()}
+    if entry.method.group == "memory":
+        flat["memory"] = entry.memory
+    flat["quirks"] = entry.quirks
+    return flat
+
+
+class _Chain:
+    """The stages of one job, in order."""
+
+    def __init__(self, entry: MethodEntry, split: Split, seed: int, data: DataRecipe, device: str) -> None:
+        self.entry, self.split, self.seed, self.data, self.device = entry, split, seed, data, device
+        self.order = class_order(sum(split.sizes), seed)
+        self.tasks = deal(self.order, split.sizes)
+        self.training = {**asdict(entry.training), "milestones": list(entry.training.resolved_milestones())}
+        self.stages: list[Stage] = []
+        self.learnt: list[str | None] = []
+        build = self._chained if entry.method.chained else self._from_scratch
+        for _ in build():
+            pass
+
+    def job(self) -> Job:
+        keys = tuple(stage.key for stage in self.stages)
+        return Job(self.entry, self.split, self.seed, self.order, tuple(self.learnt), keys)
+
+    def _chained(self) -> Iterator[None]:
+        method, parents = self.entry.method, {}
+        for task in range(1, len(self.tasks) + 1):
+            parents["model"] = self._learn(task, self.tasks[:task], task - 1, parents)
+            if task < len(self.tasks):
+                # Dreaming and remembering open the next task: nothing of either after the last one.
+                if method.selection:
+                    parents["memory"] = self._remember(task, parents)
+                if method.dreams:
+                    parents["generator"] = self._dream(task, parents)
+            yield
+
+    def _from_scratch(self) -> Iterator[None]:
+        last = len(self.tasks)
+        for task in range(1, last + 1):
+            if task < last and not self.entry.method.settings.at_every_task:
+                self.learnt.append(None)
+            else:
+                # One task of all classes so far: the same stage whatever the split, and stream 0 always.
+                self._learn(task, (sum(self.tasks[:task], ()),), 0, {})
+            yield
+
+    def _learn(self, task: int, classes: tuple[tuple[int, ...], ...], stream: int, parents: dict[str, str]) -> str:
+        name, version, settings = self.entry.method.learn_identity(task, self.entry.memory, self.entry.quirks)
+        plugin = self.entry.plugin if name == self.entry.method.name else None
+        versions = {"data": config.DATA_VERSION, "loop": config.LOOP_VERSION, "method": version}
+        key = self._add("learn", classes, stream, self.training, name, versions, settings, parents, plugin)
+        self.learnt.append(key)
+        return key
+
+    def _remember(self, task: int, parents: dict[str, str]) -> str:
+        roles = ("model", "memory") if self.entry.method.selection_needs_model else ("memory",)
+        settings = self.entry.method.remember_identity(self.entry.memory, self.entry.quirks)
+        training = {name: self.training[name] for name in _NETWORK_SETTINGS} if "model" in roles else {}
+        return self._add(
+            "remember",
+            self.tasks[:task],
+            task - 1,
+            training,
+            settings["selection"],
+            {"data": config.DATA_VERSION, "memory": config.MEMORY_VERSION},
+            settings,
+            {role: parents[role] for role in roles if role in parents},
+        )
+
+    def _dream(self, task: int, parents: dict[str, str]) -> str:
+        return self._add(
+            "dream",
+            self.tasks[:task],
+            task - 1,
+            {name: self.training[name] for name in _DREAM_TRAINING},
+            "deep-inversion",
+            {"dream": config.DREAM_VERSION},
+            asdict(self.entry.dreaming),
+            {role: parents[role] for role in ("model", "generator") if role in parents},
+        )
+
+    def _add(self, kind, classes, stream, training, method, versions, settings, parents, plugin=None) -> str:
+        stage = Stage(
+            Recipe(
+                kind=kind,
+                versions=versions,
+                device=self.device,
+                seed=self.seed,
+                stream=stream,
+                data=self.data,
+                classes=classes,
+                width=len(self.order),
+                training=training,
+                method=method,
+                settings=settings,
+                plugin=plugin,
+                parents=dict(parents),
+            )
+        )
+        self.stages.append(stage)
+        return stage.key

@@ -1,0 +1,75 @@
+"""From the records of stages to the result of a job: the accuracy matrix, and what is derived from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.plan import Job, Plan
+
+
+@dataclass(frozen=True)
+class JobResult:
+    """What is known of a job, from the store alone.
+
+    `matrix[t-1][j-1]` is the accuracy in percent on the test images of task j after task t, over all seen classes
+    (class-incremental); `local` the same within task j's own classes (task-incremental). A row is None where the job
+    has not trained, or never trains, that task.
+    """
+
+    job: Job
+    matrix: tuple[tuple[float, ...] | None, ...]
+    local: tuple[tuple[float, ...] | None, ...]
+    records: Mapping[str, Mapping[str, Any]]
+    """Key of each of the job's finished stages to its record."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether every stage of the job is in the store."""
+        return len(self.records) == len(set(self.job.stages))
+
+    @property
+    def final(self) -> float | None:
+        """Final accuracy A_T in percent, the mean over tasks; None until the last task is trained."""
+        row = self.matrix[-1]
+        return None if row is None else sum(row) / len(row)
+
+
+def job_result(job: Job, records: Mapping[str, Mapping[str, Any]]) -> JobResult:
+    """The result of `job` from `records` (stage key to record), which may lack any of its stages."""
+    rows: list[tuple[float, ...] | None] = []
+    local: list[tuple[float, ...] | None] = []
+    for task, key in enumerate(job.learn, start=1):
+        record = records.get(key) if key else None
+        rows.append(_row(record, job, task, "correct") if record else None)
+        local.append(_row(record, job, task, "correct_local") if record else None)
+    own = {key: records[key] for key in job.stages if key in records}
+    return JobResult(job, tuple(rows), tuple(local), own)
+
+
+def job_results(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> list[JobResult]:
+    """The result of every job of the plan, in the plan's order."""
+    return [job_result(job, records) for job in plan.jobs]
+
+
+def _row(record: Mapping[str, Any], job: Job, task: int, counts: str) -> tuple[float, ...]:
+    """Accuracies of tasks 1..task, in percent.
+
+    A record counts right answers class by class, so that a stage shared between splits (the upper bound) gives each
+    its own row. "Local" answers depend on the split: the record has them for every group of classes that a plan asked
+    for (`run_stage`), under the group's labels.
+    """
+    evaluation = record["evaluation"]
+    row = []
+    for classes in job.tasks[:task]:
+        images = sum(evaluation["images"][str(label)] for label in classes)
+        if counts == "correct":
+            right = sum(evaluation["correct"][str(label)] for label in classes)
+        else:
+            right = evaluation["correct_local"][group_name(classes)]
+        row.append(100 * right / images)
+    return tuple(row)
+
+
+def group_name(classes: tuple[int, ...]) -> str:
+    """The name of a group of classes in a record, `3-7-1`."""
+    return "-".join(str(label) for label in classes)

@@ -1,0 +1,77 @@
+"""The nouns of a validated sweep: what `spec.load` gives and the planner takes. Pure data."""
+
+from dataclasses import dataclass, field
+
+from dfcil_core.config import Dreaming, Quirks, Training
+from dfcil_core.data import DatasetInfo
+from dfcil_core.methods.base import Method
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The data set of a sweep. `root` is where it lies on this machine, and no part of any identity."""
+
+    info: DatasetInfo
+    image_size: int
+    root: str | None = None
+    holdout: float = 0.0
+    """Share of each class's training images held out to stand for the test images (tuning); 0: the test images."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the classes are dealt to tasks, in the class order: the first `sizes[0]` to task 1, and so on."""
+
+    sizes: tuple[int, ...]
+    label: str
+    """As the spec gives it: `5`, or `50+10` for `{first: 50, then: 10}`."""
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    @property
+    def title(self) -> str:
+        """For people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
+        tasks = "1 task" if len(self) == 1 else f"{len(self)} tasks"
+        return tasks if self.label == str(len(self)) else f"{tasks} ({self.label})"
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """One line of `methods:`, with every setting resolved."""
+
+    label: str
+    method: Method
+    """With its own settings in `method.settings`."""
+    training: Training
+    dreaming: Dreaming
+    memory: int
+    """Images kept in all, where the method keeps any."""
+    quirks: Quirks
+    plugin: str | None = None
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Jobs left out: those that match every field given. `settings` are dotted paths, as `training.lr`."""
+
+    method: str | None = None
+    tasks: str | None = None
+    seed: int | None = None
+    settings: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SweepSpec:
+    """A sweep as the person meant it: methods x splits x seeds, less the exclusions."""
+
+    name: str
+    dataset: Dataset
+    methods: tuple[MethodEntry, ...]
+    splits: tuple[Split, ...]
+    seeds: tuple[int, ...]
+    exclude: tuple[Exclusion, ...] = ()
+    text: str = ""
+    """The YAML as given."""
+    tune: dict[str, object] | None = None
+    """The `tune:` section as read; `launch` ignores it."""
