@@ -1,0 +1,161 @@
+"""Running one stage: from its recipe and its parents' files to its own files and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dfcil_core.augment import Augmentation
+from dfcil_core.checkpoint import load_tensors, save_tensors
+from dfcil_core.config import Recipe
+from dfcil_core.data.images import ImageData, Reader, open_data
+from dfcil_core.dream import dream, load_generator, sample
+from dfcil_core.evaluate import count_right, test_logits
+from dfcil_core.memory import Memory, choose_random, drawn_pool
+from dfcil_core.methods import OBJECTIVES
+from dfcil_core.networks import build
+from dfcil_core.streams import stream
+from dfcil_core.train import Learning, train
+
+NETWORK = "network.safetensors"
+LOGITS = "logits.safetensors"
+
+
+def ignore(_: dict[str, Any]) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a stage is run, never what it computes: no part of any identity."""
+
+    device: str = "cpu"
+    """`cpu`, or a CUDA device such as `cuda:0`, of the kind that the recipe says."""
+    data_root: str | None = None
+    saves: Path | None = None
+    """Folder for saves within the stage; what is found there is resumed from."""
+    save_every: float = 60.0
+    """Seconds between saves."""
+    report: Callable[[dict[str, Any]], None] = ignore
+
+
+def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
+    """Compute a stage: write its files into `folder` (which is empty) and give what its record says of them.
+
+    `parents` maps the roles of `recipe.parents` to the folders of those stages. The numbers depend on the recipe and
+    the parents' files alone. Raises what the data sources raise, ForbiddenImage, and Diverged.
+    """
+    if torch.device(execution.device).type != recipe.device:
+        raise ValueError(f"a stage of the device kind {recipe.device} cannot run on {execution.device}")
+    run = {"learn": learn, "remember": remember, "dream": dream}[recipe.kind]
+    with _steady_numbers(recipe.device):
+        return run(recipe, folder, parents, execution)
+
+
+def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
+    """Train one task and test on all tasks so far. Writes network.safetensors and logits.safetensors."""
+    learning = _learning(recipe, parents, execution)
+    method = _objective(recipe)
+    curves = train(learning, method.phases(learning), execution)
+
+    of_seen = learning.data.test.take(torch.isin(learning.data.test.labels, torch.tensor(learning.order)).nonzero().flatten())
+    logits = test_logits(learning.student, of_seen, learning.augmentation, learning.seen)
+    labels = learning.place(of_seen.labels)
+    save_tensors(folder / NETWORK, learning.student.state_dict())
+    save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
+    for name, tensors in learning.outputs.items():
+        save_tensors(folder / name, tensors)
+    return {"evaluation": count_right(logits, labels, recipe.classes), "curves": curves}
+
+
+def remember(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
+    """Choose the images kept after task t, from its own and the memory before. Writes memory.safetensors."""
+    data = open_data(recipe.data, execution.data_root)
+    before = Memory.read(parents["memory"]) if "memory" in parents else Memory.empty()
+    new = recipe.classes[-1]
+    new_images = data.positions(new)
+    held = before.positions
+    if recipe.settings["quirks"] == "iccv2021":
+        # The public code draws again from the training pool's positions, where an old image can stand many times.
+        held = drawn_pool(new_images, before, recipe.seed, recipe.stream)[len(new_images) :]
+    reader = Reader(data, torch.cat([new_images, held]), torch.device("cpu"))
+    positions = torch.cat([held, new_images])
+    candidates = Memory(positions, reader.labels(positions))
+    rng = stream(recipe.seed, "memory", recipe.stream)
+    memory = choose_random(recipe.settings["memory"], sum(recipe.classes, ()), new, candidates, rng)
+    memory.write(folder)
+    return {"memory": {"images": len(memory.positions), "distinct": len(memory.positions.unique())}}
+
+
+def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) -> Learning:
+    device = torch.device(execution.device)
+    data = open_data(recipe.data, execution.data_root)
+    memory = Memory.read(parents["memory"]) if "memory" in parents else Memory.empty()
+    student = _network(recipe, device, parents.get("model"))
+    teacher = None
+    if "model" in parents:
+        teacher = _network(recipe, device, parents["model"]).eval().requires_grad_(False)
+    dreamer = None
+    if "generator" in parents:
+        dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), teacher, recipe)
+    return Learning(
+        recipe=recipe,
+        data=data,
+        reader=Reader(data, torch.cat([data.positions(recipe.classes[-1]), memory.positions]), device),
+        memory=memory,
+        student=student,
+        teacher=teacher,
+        dream=dreamer,
+        augmentation=Augmentation(recipe.data.augmentation, data.mean, data.std, device),
+        device=device,
+    )
+
+
+def _network(recipe: Recipe, device: torch.device, folder: Path | None) -> nn.Module:
+    """The network of the task before, or a fresh one drawn from the seed's `init` stream."""
+    rng = stream(recipe.seed, "init", 0)
+    network = build(recipe.training["backbone"], recipe.width, recipe.data.channels, rng)
+    if folder is not None:
+        network.load_state_dict(load_tensors(folder / NETWORK))
+    return network.to(device, memory_format=torch.channels_last)
+
+
+def _objective(recipe: Recipe):
+    method = OBJECTIVES[recipe.method]
+    own = {name: value for name, value in recipe.settings.items() if name in method.settings_type.__dataclass_fields__}
+    return method(method.settings_type(**own))
+
+
+class _Dreamer:
+    """Gives synthetic images from a trained generator, from a stream of its own."""
+
+    def __init__(self, generator: nn.Module, teacher: nn.Module, recipe: Recipe) -> None:
+        self.generator = generator
+        self.rng = stream(recipe.seed, "noise", recipe.stream)
+
+    def __call__(self, count: int) -> Tensor:
+        return sample(self.generator, count, self.rng)
+
+
+@contextmanager
+def _steady_numbers(device: str) -> Iterator[None]:
+    """Arithmetic that depends on nothing but the recipe: one thread on a CPU, deterministic kernels on a GPU."""
+    threads = torch.get_num_threads()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    if device == "cpu":
+        torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(deterministic)
+
+
+__all__ = ["LOGITS", "NETWORK", "Execution", "ImageData", "run_stage"]
