@@ -12,14 +12,15 @@ import torch
 from torch import Tensor, nn
 
 from dfcil_core.augment import Augmentation
-from dfcil_core.checkpoint import load_tensors, save_tensors
+from dfcil_core.checkpoint import save_tensors
 from dfcil_core.config import Recipe
+from dfcil_core.counts import count_right
 from dfcil_core.data.images import ImageData, Reader, open_data
 from dfcil_core.dream import dream, load_generator, sample
-from dfcil_core.evaluate import count_right, test_logits
+from dfcil_core.evaluate import test_logits
 from dfcil_core.memory import Memory, choose_random, drawn_pool
 from dfcil_core.methods import OBJECTIVES
-from dfcil_core.networks import build
+from dfcil_core.networks import build, fold_batchnorm, load
 from dfcil_core.streams import stream
 from dfcil_core.train import Learning, train
 
@@ -64,14 +65,15 @@ def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     method = _objective(recipe)
     curves = train(learning, method.phases(learning), execution)
 
-    of_seen = learning.data.test.take(torch.isin(learning.data.test.labels, torch.tensor(learning.order)).nonzero().flatten())
+    tested = learning.data.test
+    of_seen = tested.take(torch.isin(tested.labels, torch.tensor(learning.order)).nonzero().flatten())
     logits = test_logits(learning.student, of_seen, learning.augmentation, learning.seen)
     labels = learning.place(of_seen.labels)
     save_tensors(folder / NETWORK, learning.student.state_dict())
     save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
     for name, tensors in learning.outputs.items():
         save_tensors(folder / name, tensors)
-    return {"evaluation": count_right(logits, labels, recipe.classes), "curves": curves}
+    return {"evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes), "curves": curves}
 
 
 def remember(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
@@ -97,10 +99,12 @@ def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution)
     device = torch.device(execution.device)
     data = open_data(recipe.data, execution.data_root)
     memory = Memory.read(parents["memory"]) if "memory" in parents else Memory.empty()
-    student = _network(recipe, device, parents.get("model"))
-    teacher = None
+    backbone, width, channels = recipe.training["backbone"], recipe.width, recipe.data.channels
     if "model" in parents:
-        teacher = _network(recipe, device, parents["model"]).eval().requires_grad_(False)
+        student = load(parents["model"] / NETWORK, backbone, width, channels)
+        teacher = fold_batchnorm(student).to(device, memory_format=torch.channels_last)
+    else:
+        student, teacher = build(backbone, width, channels, stream(recipe.seed, "init", 0)), None
     dreamer = None
     if "generator" in parents:
         dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), teacher, recipe)
@@ -109,21 +113,12 @@ def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution)
         data=data,
         reader=Reader(data, torch.cat([data.positions(recipe.classes[-1]), memory.positions]), device),
         memory=memory,
-        student=student,
+        student=student.to(device),
         teacher=teacher,
         dream=dreamer,
         augmentation=Augmentation(recipe.data.augmentation, data.mean, data.std, device),
         device=device,
     )
-
-
-def _network(recipe: Recipe, device: torch.device, folder: Path | None) -> nn.Module:
-    """The network of the task before, or a fresh one drawn from the seed's `init` stream."""
-    rng = stream(recipe.seed, "init", 0)
-    network = build(recipe.training["backbone"], recipe.width, recipe.data.channels, rng)
-    if folder is not None:
-        network.load_state_dict(load_tensors(folder / NETWORK))
-    return network.to(device, memory_format=torch.channels_last)
 
 
 def _objective(recipe: Recipe):

@@ -269,7 +269,7 @@ class _PhaseRun:
 
 
 def batches(images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tensor]:
-    """An epoch's batches in random order, as slots of the pool. The last, incomplete one is dropped, unless it is all."""
+    """An epoch's batches in random order, as slots of the pool; the last is dropped if incomplete, unless it is all."""
     order = torch.randperm(images, generator=rng)
     whole = images - images % batch_size
     yield from order[: whole or images].split(batch_size)

@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from dfcil_core import config
 from dfcil_core.config import DataRecipe, Recipe
 from orchestrator.stage import Stage
-from orchestrator.sweep import MethodEntry, Split, SweepSpec
+from orchestrator.sweep import MethodEntry, Split, SweepSpec, matches
+from orchestrator.sweep import settings_of as settings_of
 
 # What of `training` builds the network; the rest acts only while it learns.
 _NETWORK_SETTINGS = ("backbone",)
@@ -109,30 +110,6 @@ def make_plan(spec: SweepSpec, device: str = "cpu") -> Plan:
     return Plan(
         spec, tuple(jobs), stages, unshared, excluded, device, {key: tuple(where) for key, where in users.items()}
     )
-
-
-def matches(exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:
-    """Whether every field that the exclusion gives is that of this cell; `method` is a method's name or label."""
-    if exclusion.method is not None and exclusion.method not in (entry.label, entry.method.name):
-        return False
-    if exclusion.tasks is not None and exclusion.tasks != split.label:
-        return False
-    if exclusion.seed is not None and exclusion.seed != seed:
-        return False
-    resolved = settings_of(entry)
-    return all(resolved.get(path) == value for path, value in exclusion.settings.items())
-
-
-def settings_of(entry: MethodEntry) -> dict[str, object]:
-    """Every setting of a method's entry by its dotted path (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
-    flat: dict[str, object] = dict(asdict(entry.method.settings))
-    flat |= {f"training.{name}": value for name, value in asdict(entry.training).items()}
-    if entry.method.dreams:
-        flat |= {f"dreaming.{name}": value for name, value in asdict(entry.dreaming).items()}
-    if entry.method.group == "memory":
-        flat["memory"] = entry.memory
-    flat["quirks"] = entry.quirks
-    return flat
 
 
 class _Chain:

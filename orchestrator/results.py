@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dfcil_core.counts import group_name
 from orchestrator.plan import Job, Plan
 
 
@@ -51,8 +52,8 @@ def job_results(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> list[Jo
     return [job_result(job, records) for job in plan.jobs]
 
 
-def _row(record: Mapping[str, Any], job: Job, task: int, counts: str) -> tuple[float, ...]:
-    """Accuracies of tasks 1..task, in percent.
+def _row(record: Mapping[str, Any], job: Job, task: int, counts: str) -> tuple[float, ...] | None:
+    """Accuracies of tasks 1..task, in percent; None where the record has not counted these tasks' local answers.
 
     A record counts right answers class by class, so that a stage shared between splits (the upper bound) gives each
     its own row. "Local" answers depend on the split: the record has them for every group of classes that a plan asked
@@ -65,11 +66,8 @@ def _row(record: Mapping[str, Any], job: Job, task: int, counts: str) -> tuple[f
         if counts == "correct":
             right = sum(evaluation["correct"][str(label)] for label in classes)
         else:
-            right = evaluation["correct_local"][group_name(classes)]
+            right = evaluation["correct_local"].get(group_name(classes))
+            if right is None:
+                return None
         row.append(100 * right / images)
     return tuple(row)
-
-
-def group_name(classes: tuple[int, ...]) -> str:
-    """The name of a group of classes in a record, `3-7-1`."""
-    return "-".join(str(label) for label in classes)

@@ -1,6 +1,6 @@
 """The nouns of a validated sweep: what `spec.load` gives and the planner takes. Pure data."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 from dfcil_core.config import Dreaming, Quirks, Training
 from dfcil_core.data import DatasetInfo
@@ -75,3 +75,31 @@ class SweepSpec:
     """The YAML as given."""
     tune: dict[str, object] | None = None
     """The `tune:` section as read; `launch` ignores it."""
+    overrides: tuple[str, ...] = ()
+    """What `--set` gave, as `training.lr=0.05`: `text` and these together are the whole of what the person said."""
+
+
+def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:
+    """Whether every field that the exclusion gives is that of this cell; `method` is a method's name or label."""
+    if exclusion.method is not None and exclusion.method not in (entry.label, entry.method.name):
+        return False
+    if exclusion.tasks is not None and exclusion.tasks != split.label:
+        return False
+    if exclusion.seed is not None and exclusion.seed != seed:
+        return False
+    if not exclusion.settings:
+        return True
+    resolved = settings_of(entry)
+    return all(resolved.get(path) == value for path, value in exclusion.settings.items())
+
+
+def settings_of(entry: MethodEntry) -> dict[str, object]:
+    """Every setting of a method's entry by its dotted path (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
+    flat: dict[str, object] = dict(asdict(entry.method.settings))
+    flat |= {f"training.{name}": value for name, value in asdict(entry.training).items()}
+    if entry.method.dreams:
+        flat |= {f"dreaming.{name}": value for name, value in asdict(entry.dreaming).items()}
+    if entry.method.group == "memory":
+        flat["memory"] = entry.memory
+    flat["quirks"] = entry.quirks
+    return flat

@@ -62,7 +62,8 @@ class Reader:
         """Raise ForbiddenImage if any of these positions may not be read."""
         forbidden = positions[self._slot[positions] < 0]
         if len(forbidden):
-            raise ForbiddenImage(f"{len(forbidden)} images that this stage may not read, the first at {int(forbidden[0])}")
+            first = int(forbidden[0])
+            raise ForbiddenImage(f"{len(forbidden)} images that this stage may not read, the first at {first}")
 
     def pixels(self, positions: Tensor) -> Tensor:
         """The pixels at these positions, on the device. Positions must have passed `check`."""

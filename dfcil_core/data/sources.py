@@ -56,7 +56,8 @@ def fashion_mnist(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]
     from torchvision import datasets
 
     folder = Path(root or "data").expanduser()
-    files = [f"{part}-ubyte.gz" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")]
+    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+    files = [f"{part}-ubyte.gz" for part in parts]
     remedy = f"put {', '.join(files)} into {folder / 'FashionMNIST' / 'raw'}"
     train, test = (_torchvision(datasets.FashionMNIST, recipe, folder, part, remedy) for part in (True, False))
     return tuple(_images(part.data.numpy()[:, None], part.targets.numpy()) for part in (train, test))

@@ -1,0 +1,246 @@
+"""Dreaming: training a generator to make images that the frozen network takes for its old classes.
+
+It reads no image, only the network after task t and the generator of task t - 1.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from dfcil_core import inversion, networks
+from dfcil_core.checkpoint import load_tensors, read_state, save_tensors, write_state
+from dfcil_core.config import Dreaming, Recipe
+from dfcil_core.networks.generator import NOISE, Generator, build_generator
+from dfcil_core.streams import stream
+from dfcil_core.train import Diverged
+
+if TYPE_CHECKING:
+    from dfcil_core.run_stage import Execution
+
+GENERATOR = "generator.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+PICTURES = "dreams.png"
+SAVE = "dream.save"
+CURVES = ("loss", "ce", "bn", "prior", "diversity")
+REPORT_EVERY = 1.0
+"""Seconds between reports of progress."""
+
+
+def dream(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
+    """Train the generator against the network after task t. Writes the generator, its Adam state, and dreams.png.
+
+    `parents` holds the folders of the network (`model`) and, after task 2, of the generator to go on from
+    (`generator`). Resumes from the save in `execution.saves`, if there is one, to the numbers of an undisturbed run.
+    Gives the curves: losses at `step`, each the mean over the steps since the point before; `loss` is the weighted sum
+    and the terms stand as they are before weighting. Raises Diverged when the loss is not finite.
+    """
+    run = _Run(recipe, parents, torch.device(execution.device))
+    save = None if execution.saves is None else read_state(execution.saves / SAVE)
+    if save:
+        run.restore(save)
+    run.train(execution)
+    save_tensors(folder / GENERATOR, run.generator.state_dict())
+    save_tensors(folder / OPTIMIZER, _adam_tensors(run.optimizer, run.generator))
+    _picture(recipe, run.generator, run.teacher).save(folder / PICTURES)
+    return {"curves": run.curves}
+
+
+def load_generator(recipe: Recipe, folder: Path, device: torch.device) -> Generator:
+    """The generator that a `dream` stage wrote into `folder`, frozen, for images as `recipe.data` says."""
+    generator = build_generator(recipe.data.image_size, recipe.data.channels)
+    generator.load_state_dict(load_tensors(folder / GENERATOR))
+    return networks.freeze(generator.to(device, memory_format=torch.channels_last))
+
+
+@torch.no_grad()
+def sample(generator: Generator, count: int, rng: torch.Generator) -> Tensor:
+    """`count` synthetic images, (count, channels, s, s) and normalised; the generator is put into eval mode.
+
+    The noise is drawn where `rng` lives. An image's label is the argmax of the frozen network's old logits.
+    """
+    return generator.eval()(_noise(count, rng, generator))
+
+
+def _noise(count: int, rng: torch.Generator, generator: Generator) -> Tensor:
+    noise = torch.randn(count, NOISE, generator=rng, device=rng.device)
+    return noise.to(generator.linear.weight.device)
+
+
+# ---- training --------------------------------------------------------------------------------------------------------
+
+
+class _Run:
+    """A dream stage under way."""
+
+    def __init__(self, recipe: Recipe, parents: Mapping[str, Path], device: torch.device) -> None:
+        self.settings = Dreaming(**recipe.settings)
+        self.training = recipe.training
+        self.old = sum(len(task) for task in recipe.classes)
+        self.teacher = _teacher(recipe, parents["model"], device)
+        rng = stream(recipe.seed, "generator", recipe.stream)
+        self.generator = build_generator(recipe.data.image_size, recipe.data.channels, rng)
+        self.generator.to(device, memory_format=torch.channels_last)
+        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr, fused=True)
+        if "generator" in parents:
+            self.generator.load_state_dict(load_tensors(parents["generator"] / GENERATOR))
+            _restore_adam(self.optimizer, self.generator, load_tensors(parents["generator"] / OPTIMIZER))
+        self.noise = stream(recipe.seed, "dream", recipe.stream, device.type)
+        self.step = 0
+        self.curves: dict[str, list[float]] = {name: [] for name in (*CURVES, "step")}
+        self.totals = torch.zeros(len(CURVES), device=device)
+        # A point of the curves every 50 steps, and not fewer than twenty points in a short run.
+        self.interval = max(1, min(50, self.settings.steps // 20))
+
+    def train(self, execution: Execution) -> None:
+        """Steps until there have been enough; losses stay on the device but for the curves and the reports."""
+        self.generator.train()
+        reported = saved = time.monotonic()
+        with inversion.BatchNormStatistics(self.teacher) as statistics:
+            while self.step < self.settings.steps:
+                self._one_step(statistics)
+                now = time.monotonic()
+                if now - reported >= REPORT_EVERY or self.step == self.settings.steps:
+                    loss = self._means()[0]
+                    execution.report({"phase": "dream", "step": self.step, "steps": self.settings.steps, "loss": loss})
+                    reported = now
+                if self.step % self.interval == 0 or self.step == self.settings.steps:
+                    self._close_point()
+                if execution.saves is not None and now - saved >= execution.save_every:
+                    write_state(execution.saves / SAVE, self.state())
+                    saved = time.monotonic()
+
+    def _one_step(self, statistics: inversion.BatchNormStatistics) -> None:
+        settings, device = self.settings, self.totals.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.training["precision"] == "bfloat16"):
+            images = self.generator(_noise(self.training["batch_size"], self.noise, self.generator))
+            logits = self.teacher(images)[:, : self.old]
+        logits = logits.float()
+        ce = inversion.confidence(logits, settings.temperature)
+        bn = statistics.divergence()
+        prior = inversion.image_prior(images.float())
+        diversity = inversion.diversity(logits)
+        loss = settings.ce_weight * ce + diversity + settings.bn_weight * bn + settings.prior_weight * prior
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.step += 1
+        self.totals += torch.stack([loss, ce, bn, prior, diversity]).detach()
+
+    def _means(self) -> list[float]:
+        """The losses' means since the last point of the curves."""
+        done = self.curves["step"][-1] if self.curves["step"] else 0
+        return (self.totals / (self.step - done)).tolist()
+
+    def _close_point(self) -> None:
+        means = dict(zip(CURVES, self._means(), strict=True))
+        if not math.isfinite(means["loss"]):
+            terms = ", ".join(f"{name} {value:g}" for name, value in means.items())
+            raise Diverged(
+                f"dreaming's loss is no longer finite at step {self.step} of {self.settings.steps} ({terms}): lower "
+                f"dreaming.lr ({self.settings.lr:g}), or the weight of the term that grew"
+            )
+        for name, value in {**means, "step": self.step}.items():
+            self.curves[name].append(value)
+        self.totals.zero_()
+
+    def state(self) -> dict[str, Any]:
+        """All that changes from step to step."""
+        return {
+            "generator": self.generator.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "noise": self.noise.get_state(),
+            "step": self.step,
+            "curves": self.curves,
+            "totals": self.totals,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `state` gave, in this process or another."""
+        self.generator.load_state_dict(state["generator"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.noise.set_state(state["noise"])
+        self.step, self.curves = state["step"], state["curves"]
+        self.totals.copy_(state["totals"])
+
+
+def _teacher(recipe: Recipe, folder: Path, device: torch.device) -> networks.Network:
+    path = folder / "network.safetensors"
+    network = networks.load(path, recipe.training["backbone"], recipe.width, recipe.data.channels)
+    return networks.freeze(network.to(device, memory_format=torch.channels_last))
+
+
+def _adam_tensors(optimizer: torch.optim.Adam, generator: Generator) -> dict[str, Tensor]:
+    """Adam's state as named tensors: `linear.weight.exp_avg`, and so on."""
+    return {
+        f"{name}.{slot}": value
+        for name, parameter in generator.named_parameters()
+        for slot, value in optimizer.state[parameter].items()
+    }
+
+
+def _restore_adam(optimizer: torch.optim.Adam, generator: Generator, tensors: dict[str, Tensor]) -> None:
+    """The inverse of `_adam_tensors`; the learning rate stays the optimiser's own."""
+    state = {}
+    for index, (name, parameter) in enumerate(generator.named_parameters()):
+        # The fused kernel walks through parameter and moments side by side: they must lie in memory alike.
+        state[index] = {slot: torch.empty_like(parameter).copy_(tensors[f"{name}.{slot}"]) for slot in _MOMENTS}
+        state[index]["step"] = tensors[f"{name}.step"]
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+_MOMENTS = ("exp_avg", "exp_avg_sq")
+
+
+# ---- the picture -----------------------------------------------------------------------------------------------------
+
+_PER_CLASS = 8
+_CLASS_ROWS = 25
+"""Classes below one another; more stand beside these."""
+
+
+def _picture(recipe: Recipe, generator: Generator, teacher: nn.Module) -> Image.Image:
+    """Up to eight dreamed images of each old class, a row a class in the order they were learnt; missing ones are grey.
+
+    Images are normalised with the data set's mean and standard deviation, which a dream stage does not read: the
+    middle 99% of their values are stretched from black to white, the same for all.
+    """
+    old = sum(len(task) for task in recipe.classes)
+    images, labels = _labelled(generator, teacher, old, stream(recipe.seed, "picture", recipe.stream))
+    low, high = (torch.quantile(images.flatten()[:: 1 + images.numel() // 2**20], q) for q in (0.005, 0.995))
+    pixels = ((images - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
+
+    cells = torch.full((old, _PER_CLASS, *pixels.shape[1:]), 0.5)
+    for label in range(old):
+        own = pixels[labels == label][:_PER_CLASS]
+        cells[label, : len(own)] = own
+    return _sheet(cells, max(1, 64 // recipe.data.image_size))
+
+
+def _labelled(generator: Generator, teacher: nn.Module, old: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Some sixteen images a class, at most a thousand, and their labels, on the CPU."""
+    count = min(1000, 16 * old)
+    parts = [sample(generator, min(100, count - start), rng) for start in range(0, count, 100)]
+    with torch.no_grad():
+        labels = torch.cat([teacher(part)[:, :old].argmax(1) for part in parts])
+    return torch.cat(parts).float().cpu(), labels.cpu()
+
+
+def _sheet(cells: Tensor, scale: int) -> Image.Image:
+    """(classes, images, channels, s, s) values in [0, 1] as one picture, pixels `scale` wide, with white margins."""
+    cells = cells.repeat_interleave(scale, 3).repeat_interleave(scale, 4).expand(-1, -1, 3, -1, -1)
+    cells = nn.functional.pad(cells, (1, 1, 1, 1), value=1.0)
+    classes, images, channels, side, _ = cells.shape
+    blocks = math.ceil(classes / _CLASS_ROWS)
+    rows = math.ceil(classes / blocks)
+    cells = torch.cat([cells, torch.ones(rows * blocks - classes, *cells.shape[1:])])
+    columns = cells.view(blocks, rows, images, channels, side, side).permute(1, 4, 0, 2, 5, 3)
+    array = columns.reshape(rows * side, blocks * images * side, channels).mul(255).round().to(torch.uint8)
+    return Image.fromarray(array.numpy())

@@ -1,0 +1,50 @@
+"""The classifiers, by name. A new one is a file that makes a `Network`, and a line in `BACKBONES`."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from dfcil_core.checkpoint import load_tensors
+from dfcil_core.networks import resnet
+from dfcil_core.networks.network import Network, fold_batchnorm, freeze, set_bn_momentum
+
+
+def _cifar_resnet(depth: int) -> Callable[[int, int], Network]:
+    def make(width: int, channels: int) -> Network:
+        return Network(resnet.ResNet(depth, channels), resnet.STAGES[-1], width)
+
+    return make
+
+
+BACKBONES: dict[str, Callable[[int, int], Network]] = {
+    f"resnet{depth}": _cifar_resnet(depth) for depth in (8, 14, 20, 32)
+}
+
+
+def build(backbone: str, width: int, channels: int = 3, generator: torch.Generator | None = None) -> Network:
+    """A network for images of `channels` channels with `width` outputs, in channels-last memory format, on the CPU.
+
+    Its weights are drawn from `generator`; without one they are zeros, to be loaded. Raises KeyError for a backbone
+    that is not in `BACKBONES`.
+    """
+    # Layers draw as they are made; what they draw is thrown away, and the global generator is left as it was.
+    with torch.random.fork_rng(devices=[]):
+        network = BACKBONES[backbone](width, channels)
+    if generator is None:
+        for parameter in network.parameters():
+            nn.init.zeros_(parameter)
+    else:
+        resnet.initialise(network, generator)
+    return network.to(memory_format=torch.channels_last)
+
+
+def load(path: Path, backbone: str, width: int, channels: int = 3) -> Network:
+    """The network that was saved at `path` (safetensors). Raises RuntimeError where names or shapes do not fit."""
+    network = build(backbone, width, channels)
+    network.load_state_dict(load_tensors(path))
+    return network
+
+
+__all__ = ["BACKBONES", "Network", "build", "fold_batchnorm", "freeze", "load", "set_bn_momentum"]

@@ -1,0 +1,358 @@
+"""The engine: works a plan off on a Dask cluster, and tells what happens.
+
+The ready queue is ours. A worker is given one stage at a time, by its address, so that a worker that dies takes no
+other stage with it, and the stage it had is the one to be counted. Workers answer over an event topic; Dask carries the
+messages and keeps the processes alive, no more.
+"""
+
+import queue
+import signal
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator import schedule
+from orchestrator.events import (
+    Event,
+    Outcome,
+    StageDamaged,
+    StageFailed,
+    StageFinished,
+    StageProgress,
+    StageRetried,
+    StageStarted,
+)
+from orchestrator.execute import Task, execute
+from orchestrator.lease import PATIENCE, Holder, Watch
+from orchestrator.plan import Plan
+from orchestrator.schedule import Schedule
+from orchestrator.stage import Stage
+from orchestrator.store import DamagedStage, Store
+
+_HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
+_CENSUS_SECONDS = 5.0  # of silence, after which the workers are counted
+_NO_WORKER_SECONDS = 300.0  # without any worker, after which the engine gives up
+_DAMAGE_REPORTS = 10  # of one stage, after which it is given up: this disk does not keep it
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a plan is run: no part of any identity."""
+
+    workers: int
+    """Stages at a time; on CUDA at most `per_gpu` a device."""
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    data_root: str | None = None
+    per_gpu: int = 1
+    save_every: float = 60.0
+    """Seconds between saves within a stage."""
+    attempts: int = 2
+    """How often a stage is started in all when its worker process dies. An exception is final at once."""
+    plugin: str | None = None
+    """Path of the plug-in's source."""
+    patience: float = PATIENCE
+    """Seconds without a heartbeat after which another launcher's stage is taken over."""
+    runner: str = "dfcil_core.run_stage:run_stage"
+    """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
+
+
+def run(plan: Plan, store: Store, options: Options, on_event: Callable[[Event], None]) -> Outcome:
+    """Do what the store lacks of a plan. `on_event` is called in this thread.
+
+    Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
+    the cluster fails. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
+    """
+    store.prepare()
+    outcome = Outcome()
+
+    def set_aside(stage: Stage, reason: str) -> None:
+        aside = store.set_aside(stage)
+        if aside is not None:
+            on_event(StageDamaged(stage, reason, aside))
+
+    work = Schedule(plan.stages, set(store.records(plan.stages.values(), on_damaged=set_aside)))
+    outcome.reused = len(plan.stages) - work.unfinished
+    if work.unfinished:
+        # Dask takes half a second to import and one to start: only where there is something to do.
+        from orchestrator import cluster
+
+        slots = cluster.environments(options.device, min(options.workers, work.unfinished), options.per_gpu)
+        with _stoppable(), cluster.local_client(slots) as client:
+            _Run(plan, store, options, on_event, work, outcome, client).to_the_end()
+    outcome.blocked = work.keys(schedule.BLOCKED)
+    return outcome
+
+
+@dataclass
+class _Attempt:
+    """A stage at a worker."""
+
+    stage: Stage
+    worker: str
+    """Its address."""
+    ticket: str
+    future: Any
+    """Kept because Dask forgets a task that nobody holds."""
+    name: str = "?"
+    """Of the worker, for people; known once the stage has started."""
+
+
+class _Run:
+    """One launch, from the first message to the last."""
+
+    def __init__(self, plan, store, options, on_event, work, outcome, client) -> None:
+        self._plan, self._store, self._options, self._emit = plan, store, options, on_event
+        self._work: Schedule = work
+        self._outcome: Outcome = outcome
+        self._client = client
+        self._launch = uuid.uuid4().hex[:12]
+        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._workers: dict[str, _Attempt | None] = {}
+        self._tickets: dict[str, _Attempt] = {}
+        self._starts = 0
+        self._deaths: Counter[str] = Counter()
+        self._damages: Counter[str] = Counter()
+        self._held: dict[str, Stage] = {}
+        self._stale: dict[str, Holder] = {}
+        self._watch = Watch(options.patience)
+        self._peopled = self._counted = time.monotonic()
+
+    def to_the_end(self) -> None:
+        self._listen()
+        while self._work.unfinished:
+            self._hand_out()
+            try:
+                # Held stages and the health of the cluster are looked after in the pauses.
+                message = self._inbox.get(timeout=_HELD_SECONDS if self._held else _CENSUS_SECONDS)
+            except queue.Empty:
+                self._look_after()
+                continue
+            self._answer(message)
+            if self._held and self._inbox.empty():
+                self._look_at_held()
+
+    # ---- to the workers ----------------------------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        for address, attempt in self._workers.items():
+            stage = self._next() if attempt is None else None
+            if stage is not None:
+                self._start(stage, address)
+
+    def _next(self) -> Stage | None:
+        while (stage := self._work.next()) is not None:
+            if not self._store.has(stage):
+                return stage
+            self._finished(stage, reused=True)  # another launcher was quicker
+        return None
+
+    def _start(self, stage: Stage, address: str) -> None:
+        self._starts += 1
+        ticket = f"{stage.folder}-{self._launch}-{self._starts}"
+        options = self._options
+        task = Task(
+            recipe=stage.recipe.to_json(),
+            key=stage.key,
+            folders={role: self._plan.stages[key].folder for role, key in stage.recipe.parents.items()},
+            runs=str(self._store.runs),
+            attempt=self._deaths[stage.key] + 1,
+            device="cpu" if options.device == "cpu" else "cuda:0",
+            data_root=options.data_root,
+            plugin=options.plugin,
+            save_every=options.save_every,
+            patience=options.patience,
+            runner=options.runner,
+            stale=self._stale.pop(stage.key, None),
+            topic=self._topic,
+            ticket=ticket,
+        )
+        future = self._client.submit(execute, task, key=ticket, workers=[address], allow_other_workers=False)
+        future.add_done_callback(self._on_future)
+        self._workers[address] = self._tickets[ticket] = _Attempt(stage, address, ticket, future)
+
+    def _over(self, attempt: _Attempt) -> None:
+        """An attempt has ended: its worker, if it is still there, is free."""
+        del self._tickets[attempt.ticket]
+        if self._workers.get(attempt.worker) is attempt:
+            self._workers[attempt.worker] = None
+        attempt.future.release()
+
+    # ---- from the workers --------------------------------------------------------------------------------------------
+
+    @property
+    def _topic(self) -> str:
+        return f"dfcil-sweep-{self._launch}"
+
+    def _listen(self) -> None:
+        # Handlers run in Dask's thread: they only pass on.
+        self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(event[1]))
+        self._client.subscribe_topic("all", self._on_cluster_event)
+        self._count_workers()
+
+    def _on_cluster_event(self, event: tuple[float, dict[str, Any]]) -> None:
+        if event[1].get("action") in ("add-worker", "remove-worker"):
+            self._inbox.put({"what": event[1]["action"], "address": event[1]["worker"]})
+
+    def _on_future(self, future: Any) -> None:
+        if future.status == "error":
+            self._inbox.put({"what": "broken", "ticket": future.key, "error": future.exception()})
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        what = message["what"]
+        if what == "add-worker":
+            self._workers.setdefault(message["address"], None)
+        elif what == "remove-worker":
+            self._lost(message["address"])
+        elif message["ticket"] in self._tickets:  # else of an attempt given up on
+            attempt = self._tickets[message["ticket"]]
+            handlers = {
+                "started": self._on_started,
+                "progress": self._on_progress,
+                "done": self._on_done,
+                "held": self._on_held,
+                "failed": self._on_failed,
+                "damaged": self._on_damaged,
+                "broken": self._on_broken,
+            }
+            handlers[what](attempt, message)
+
+    def _on_started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        attempt.name = message["worker"]
+        self._emit(StageStarted(attempt.stage, message["worker"], message["time"]))
+
+    def _on_progress(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        self._emit(StageProgress(attempt.stage, message["worker"], message["info"]))
+
+    def _on_done(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._finished(attempt.stage, message["reused"])
+
+    def _on_held(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._held[attempt.stage.key] = attempt.stage
+
+    def _on_failed(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._give_up(attempt.stage, message["error"], message["traceback"])
+
+    def _on_broken(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from message["error"]
+
+    def _on_damaged(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._redo(self._plan.stages[message["parent"]], message["reason"])
+        self._work.put_back(attempt.stage.key)
+
+    # ---- what follows ------------------------------------------------------------------------------------------------
+
+    def _finished(self, stage: Stage, reused: bool) -> None:
+        """A stage that was out is in the store."""
+        try:
+            record = self._store.record(stage)
+        except DamagedStage as damage:
+            self._work.done(stage.key)
+            self._redo(stage, damage.reason)
+            return
+        if record is None:  # set aside by another launcher since
+            self._work.put_back(stage.key)
+            return
+        self._work.done(stage.key)
+        if reused:
+            self._outcome.reused += 1
+        else:
+            self._outcome.done += 1
+        self._emit(StageFinished(stage, record))
+
+    def _give_up(self, stage: Stage, error: str, traceback: str) -> None:
+        failure = StageFailed(stage, error, traceback, self._store.log(stage))
+        self._outcome.failed[stage.key] = failure
+        self._work.failed(stage.key)
+        self._emit(failure)
+
+    def _redo(self, stage: Stage, reason: str) -> None:
+        """A stage thought finished is damaged or gone."""
+        aside = self._store.set_aside(stage)
+        if aside is not None:
+            self._emit(StageDamaged(stage, reason, aside))
+        self._damages[stage.key] += 1
+        if self._damages[stage.key] >= _DAMAGE_REPORTS:
+            self._work.reopen(stage.key, self._store.has)
+            self._give_up(stage, f"damaged {_DAMAGE_REPORTS} times, the last time: {reason}", "")
+        elif not self._store.has(stage):  # else another launcher has done it anew
+            self._work.reopen(stage.key, self._store.has)
+
+    def _lost(self, address: str) -> None:
+        """A worker is gone. Its stage, if it had one, is the only one to suffer."""
+        attempt = self._workers.pop(address, None)
+        if attempt is None:
+            return
+        self._over(attempt)
+        key = attempt.stage.key
+        self._deaths[key] += 1
+        if self._deaths[key] < self._options.attempts:
+            self._emit(StageRetried(attempt.stage, attempt.name, self._deaths[key] + 1))
+            self._work.put_back(key)
+            return
+        times = "once" if self._deaths[key] == 1 else f"{self._deaths[key]} times"
+        error = f"the worker process died {times} over this stage: it was killed, ran out of memory, or crashed"
+        self._give_up(attempt.stage, error, "")
+
+    # ---- in the pauses -----------------------------------------------------------------------------------------------
+
+    def _look_after(self) -> None:
+        self._look_at_held()
+        if self._client.status != "running":
+            raise RuntimeError("the connection to the Dask scheduler is gone")
+        if time.monotonic() - self._counted >= _CENSUS_SECONDS:
+            self._count_workers()
+
+    def _count_workers(self) -> None:
+        """Learn of workers that came or went unnoticed; there must be some, sooner or later."""
+        present = self._client.nthreads()
+        self._counted = time.monotonic()
+        for address in present:
+            self._workers.setdefault(address, None)
+        for address in self._workers.keys() - present.keys():
+            self._lost(address)
+        if self._workers:
+            self._peopled = self._counted
+        elif self._counted - self._peopled > _NO_WORKER_SECONDS:
+            raise RuntimeError(f"no worker process has come up for {_NO_WORKER_SECONDS:.0f} seconds")
+
+    def _look_at_held(self) -> None:
+        """See which stages of other launchers are finished by now, and which have been abandoned."""
+        for key, stage in list(self._held.items()):
+            if self._store.has(stage):
+                del self._held[key]
+                self._finished(stage, reused=True)
+                continue
+            holder = self._store.leases.read(key)
+            if holder is None or holder.dead() or self._watch.silent(key, holder):
+                del self._held[key]
+                self._watch.forget(key)
+                if holder is not None:
+                    self._stale[key] = holder
+                self._work.put_back(key)
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Answer SIGTERM like Ctrl-C: close the cluster, then go. Python handles signals in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

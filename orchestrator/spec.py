@@ -1,0 +1,215 @@
+"""A spec in YAML to a validated SweepSpec, or to all of its mistakes at once. Nothing is started, nothing written.
+
+Precedence of settings, lowest first: the defaults (the published recipe), the method's own recipe, the spec's
+`training`, `dreaming`, `memory` and `quirks`, the method's entry under `methods`. `--set` replaces what the text says.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+
+from dfcil_core.data import DATASETS
+from orchestrator import spec_exclude, spec_methods, spec_settings, spec_yaml
+from orchestrator.errors import Mistake, choices
+from orchestrator.spec_settings import folder, mapping, unknown
+from orchestrator.spec_yaml import Document, show
+from orchestrator.sweep import Dataset, Split, SweepSpec
+from sweeps import bundled
+
+_KEYS = (
+    "name",
+    "dataset",
+    "methods",
+    "tasks",
+    "seeds",
+    "repeats",
+    "training",
+    "dreaming",
+    "memory",
+    "quirks",
+    "exclude",
+    "tune",
+)
+_MOST_REPEATS = 10_000
+
+
+@dataclass(frozen=True)
+class _DatasetForm:
+    """`dataset:` written out."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    name: str = "digits"
+    root: str | None = None
+    image_size: Annotated[int, Ge(8)] | None = None
+    holdout: Annotated[float, Ge(0), Le(0.5)] = 0.0
+
+
+@dataclass(frozen=True)
+class _SplitForm:
+    """`{first: 50, then: 10}`: classes of the first task, and of each task after it."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    first: Annotated[int, Ge(1)]
+    then: Annotated[int, Ge(1)]
+
+
+def load(source: str | Path, *, overrides: Sequence[str] = ()) -> SweepSpec:
+    """The sweep of a spec: a file, or the name of a bundled one.
+
+    `overrides` are settings by dotted path with values in YAML, `training.lr=0.05` or `methods.abd.mu=0.2`.
+    Raises SpecError with every mistake in the spec, Mistake when there is no such file or it is no text.
+    """
+    path = Path(source).expanduser()
+    specs = bundled()
+    if not path.is_file() and str(source) in specs:
+        path = specs[str(source)]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        remedy = choices(str(source), specs) if specs else "There are no bundled specs"
+        raise Mistake(f"{source}: no such file, and no bundled spec of that name. {remedy}") from None
+    except UnicodeDecodeError as error:
+        raise Mistake(f"{source}: this is no text in UTF-8 (byte {error.start} is not). Save it as UTF-8") from None
+    except OSError as error:
+        raise Mistake(f"{source}: cannot be read: {error.strerror}") from None
+    return parse(text, str(path), overrides)
+
+
+def parse(text: str, file_name: str, overrides: Sequence[str] = ()) -> SweepSpec:
+    """The sweep that `text` describes; `file_name` is for messages. Raises SpecError with every mistake."""
+    document = spec_yaml.read(text, file_name, overrides)
+    data = document.data
+    for key, value in data.items():
+        if key not in _KEYS:
+            unknown(document, (key,), value, _KEYS)
+    name = _name(document)
+    dataset = _dataset(document)
+    entries = spec_methods.read(document)
+    splits = _splits(document, dataset)
+    seeds = _seeds(document)
+    exclude = spec_exclude.read(document, spec_exclude.Cells(entries, splits, seeds))
+    tune = data.get("tune") if mapping(document, ("tune",), data.get("tune")) else None
+    document.check()
+    return SweepSpec(name, dataset, tuple(entries), splits, seeds, exclude, text, tune, tuple(overrides))
+
+
+def _name(document: Document) -> str:
+    value = document.data.get("name")
+    if value is None:
+        document.add(("name",), "the sweep has no name", None, "Give it one, as in `name: my-sweep`")
+    else:
+        folder(document, ("name",), value)
+    return str(value)
+
+
+def _dataset(document: Document) -> Dataset | None:
+    """The data set; None where its name is wrong, and so its number of classes unknown."""
+    given, path = document.data.get("dataset", "digits"), ("dataset",)
+    if isinstance(given, dict):
+        form = _DatasetForm(**spec_settings.read(document, path, given, _DatasetForm))
+        name, path = given.get("name"), ("dataset", "name")
+        if name is None:
+            document.add(path, "the data set has no name", None, choices("", DATASETS))
+            return None
+    else:
+        name, form = given, _DatasetForm()
+    if not isinstance(name, str) or name not in DATASETS:
+        document.add(path, f"unknown data set {show(name)}", name, choices(str(name), DATASETS))
+        return None
+    if form.root == "":
+        document.add(("dataset", "root"), "'' is empty", "", "It is the folder of the data set, as ~/data")
+    root = os.path.expanduser(form.root) if form.root else None
+    info = DATASETS[name]
+    return Dataset(info, form.image_size or info.image_size, root, form.holdout)
+
+
+def _splits(document: Document, dataset: Dataset | None) -> tuple[Split, ...]:
+    given = document.data.get("tasks")
+    if not isinstance(given, list) or not given:
+        message = "the sweep has no task splits" if given in (None, []) else f"{show(given)} is not a list"
+        document.add(("tasks",), message, given, "Write them as [5, 10] or [{first: 50, then: 10}]")
+        return ()
+    splits: dict[tuple[int, ...], Split] = {}
+    for index, item in enumerate(given):
+        path = ("tasks", index)
+        sizes = _sizes(document, path, item, dataset.info.classes if dataset else None)
+        if sizes in splits:
+            document.add(path, f"{show(item)} is the same split as {splits[sizes].label}", item, "Give each once")
+        elif sizes:
+            label = f"{item['first']}+{item['then']}" if isinstance(item, dict) else str(item)
+            splits[sizes] = Split(sizes, label)
+    return tuple(splits.values())
+
+
+def _sizes(document: Document, path: spec_yaml.Path, item: Any, classes: int | None) -> tuple[int, ...] | None:
+    """Classes of each task; None where the split is wrong, or the number of classes unknown."""
+    if isinstance(item, dict):
+        form = spec_settings.read(document, path, item, _SplitForm)
+        return _large_first(document, path, item, classes, **form) if len(form) == 2 and classes else None
+    if type(item) is not int:
+        remedy = "Write a split as 5, or as {first: 50, then: 10}"
+        document.add(path, f"{show(item)} is no number of tasks", item, remedy)
+    elif item < 1:
+        document.add(path, f"{item} is too small", item, "It must be at least 1")
+    elif classes and classes % item:
+        message = f"{classes} classes cannot be dealt evenly to {item} tasks"
+        document.add(path, message, item, f"The divisors of {classes} are {_divisors(classes)}")
+    elif classes:
+        return (classes // item,) * item
+    return None
+
+
+def _large_first(document: Document, path: spec_yaml.Path, item: Any, classes: int, first: int, then: int):
+    left = classes - first
+    if left < 1:
+        message = f"{first} of {classes} classes in the first task leave none for the next"
+        document.add((*path, "first"), message, first, f"It must be below {classes}")
+    elif left % then:
+        message = f"the {left} classes after the first {first} cannot be dealt {then} at a time"
+        document.add((*path, "then"), message, then, f"The divisors of {left} are {_divisors(left)}")
+    else:
+        return (first,) + (then,) * (left // then)
+    return None
+
+
+def _divisors(number: int) -> str:
+    return ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)
+
+
+def _seeds(document: Document) -> tuple[int, ...]:
+    data = document.data
+    if "repeats" in data:
+        if "seeds" in data:
+            remedy = "Leave one out: repeats: 3 is seeds: [0, 1, 2]"
+            document.add(("repeats",), "`seeds` and `repeats` are both given", data["repeats"], remedy, at_key=True)
+        repeats = data["repeats"]
+        if type(repeats) is not int:
+            document.add(("repeats",), f"{show(repeats)} is not a whole number", repeats)
+        elif not 1 <= repeats <= _MOST_REPEATS:
+            size, bound = ("small", "at least 1") if repeats < 1 else ("large", f"at most {_MOST_REPEATS}")
+            document.add(("repeats",), f"{repeats} is too {size}", repeats, f"It must be {bound}")
+        elif "seeds" not in data:
+            return tuple(range(repeats))
+    given = data.get("seeds", [] if "repeats" in data else [0, 1, 2])
+    if not isinstance(given, list) or not (given or "repeats" in data):
+        message = "the sweep has no seeds" if given in (None, []) else f"{show(given)} is not a list"
+        document.add(("seeds",), message, given, "Write them as [0, 1, 2]")
+        return ()
+    seen: dict[int, None] = {}
+    for index, seed in enumerate(given):
+        path = ("seeds", index)
+        if type(seed) is not int:
+            document.add(path, f"{show(seed)} is not a whole number", seed)
+        elif seed < 0:
+            document.add(path, f"{seed} is too small", seed, "It must be at least 0")
+        elif seed in seen:
+            document.add(path, f"{seed} is given twice", seed, "Equal seeds are the same work")
+        else:
+            seen[seed] = None
+    return tuple(seen)

@@ -1,0 +1,249 @@
+"""The store: one folder a finished stage, addressed by the stage's identity. The only truth about what is done.
+
+    runs/stages/<readable>-<hash16>/     stage.json, record.json, and the files that the stage wrote
+    runs/stages/.work-<hash16>-<token>/  a stage being written; <token> is that of its writer's lease
+    runs/stages/.saves-<hash16>/         saves within a stage, until it is finished
+    runs/stages/.lease-<hash16>.json     who is at work on a stage
+    runs/stages/.damaged-<folder>-<n>/   a finished stage that no longer is what its record says
+    runs/logs/<readable>-<hash16>.log    what a stage printed
+
+A stage appears under its name whole or not at all: it is written aside, forced to the disk, and renamed.
+"""
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from orchestrator.lease import PATIENCE, Lease, Leases
+from orchestrator.stage import Stage
+
+RECORD = "record.json"
+STAGE = "stage.json"
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+class DamagedStage(Exception):
+    """A finished stage is not what its record says. `folder` is where it lies, `reason` what is wrong."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        self.folder, self.reason = folder, reason
+        super().__init__(f"{folder}: {reason}")
+
+
+class Store:
+    """The stages under a runs folder. Making one writes nothing."""
+
+    def __init__(self, runs: Path, patience: float = PATIENCE) -> None:
+        self.runs = Path(runs).absolute()
+        self.stages = self.runs / "stages"
+        self.logs = self.runs / "logs"
+        self.leases = Leases(self.stages, patience)
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def folder(self, stage: Stage) -> Path:
+        """Where a stage lies once it is finished."""
+        return self.stages / stage.folder
+
+    def log(self, stage: Stage) -> Path:
+        """What the stage printed, over all attempts."""
+        return self.logs / f"{stage.folder}.log"
+
+    def has(self, stage: Stage) -> bool:
+        """Whether a stage is finished."""
+        return self.folder(stage).is_dir()
+
+    def record(self, stage: Stage) -> dict[str, Any] | None:
+        """The record of a stage; None while it is not finished. Raises DamagedStage for one that cannot be read."""
+        folder = self.folder(stage)
+        return _record(folder, stage.key) if folder.is_dir() else None
+
+    def records(
+        self, stages: Iterable[Stage], on_damaged: Callable[[Stage, str], None] | None = None
+    ) -> dict[str, dict[str, Any]]:
+        """The records of those of `stages` that are finished, by key. One listing of the store.
+
+        A record that cannot be read is given to `on_damaged` with the reason; without it DamagedStage is raised.
+        """
+        present = self._names()
+        found = {}
+        for stage in stages:
+            name = stage.folder
+            if name not in present:
+                continue
+            try:
+                found[stage.key] = _record(self.stages / name, stage.key)
+            except DamagedStage as damage:
+                if on_damaged is None:
+                    raise
+                on_damaged(stage, damage.reason)
+        return found
+
+    # ---- writing -----------------------------------------------------------------------------------------------------
+
+    def work(self, stage: Stage, lease: Lease) -> Path:
+        """An empty folder for the holder of a lease to write the stage in."""
+        if lease.previous is not None:
+            shutil.rmtree(self._work(stage.key, lease.previous), ignore_errors=True)
+        work = self._work(stage.key, lease.token)
+        work.mkdir()
+        return work
+
+    def saves(self, stage: Stage) -> Path:
+        """The folder for saves within a stage, made if need be."""
+        saves = self.stages / f".saves-{stage.key[:16]}"
+        saves.mkdir(exist_ok=True)
+        return saves
+
+    def commit(self, stage: Stage, work: Path, record: Mapping[str, Any], lease: Lease | None = None) -> bool:
+        """Make `work` the finished stage. False: another writer's was there first, and ours is thrown away.
+
+        The record is completed with the stage's names and the SHA-256 and size in bytes of every file. Raises LeaseLost
+        if `lease` is not ours any more, ValueError for a record with NaN or infinities (JSON has none).
+        """
+        files = {path.relative_to(work).as_posix(): _settle(path) for path in sorted(work.rglob("*")) if path.is_file()}
+        recipe = stage.recipe
+        names = {"key": stage.key, "kind": recipe.kind, "task": recipe.task, "folder": stage.folder}
+        _write(work / STAGE, json.dumps(recipe.to_json(), indent=1))
+        _write(work / RECORD, json.dumps({**record, **names, "files": files}, allow_nan=False))
+        for folder in (*(path for path in work.rglob("*") if path.is_dir()), work):
+            _sync(folder)
+        with self.leases.lock():
+            if lease is not None:
+                lease.require()
+            first = _rename_to_new(work, self.folder(stage))
+        if first:
+            _sync(self.stages)
+        else:
+            shutil.rmtree(work)
+        shutil.rmtree(self.stages / f".saves-{stage.key[:16]}", ignore_errors=True)
+        return first
+
+    def set_aside(self, stage: Stage) -> Path | None:
+        """Take a damaged stage out of the store; where it went. None: it is sound, or no longer there."""
+        with self.leases.lock():
+            # Looked at again under the lock: another launcher may have set it aside, and done it anew, since.
+            folder = self.folder(stage)
+            if not folder.is_dir():
+                return None
+            try:
+                check(folder, stage.key)
+                return None
+            except DamagedStage:
+                number = 1
+                while not _rename_to_new(folder, self.stages / f".damaged-{folder.name}-{number}"):
+                    number += 1
+        return self.stages / f".damaged-{folder.name}-{number}"
+
+    # ---- keeping clean -----------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the folders, and remove what dead writers left behind."""
+        for folder in (self.stages, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+        names = self._names()
+        finished = {name[-16:] for name in names if not name.startswith(".")}
+        for name in names:
+            sort, _, rest = name.partition("-")
+            if sort == ".work":
+                self._remove_abandoned(name, *rest.split("-"))
+            elif sort in (".saves", ".lease") and rest.removesuffix(".json") in finished:
+                self._remove_needless(name, rest.removesuffix(".json"))
+
+    def _remove_abandoned(self, name: str, key: str, token: str) -> None:
+        # The lease is written before its work folder is made. So a folder that was listed, and whose lease is not there
+        # now, has no writer any more. A writer on another machine is left alone here: whoever takes over its stage
+        # removes its folder.
+        holder = self.leases.read(key)
+        if holder is None or holder.token != token or holder.dead():
+            shutil.rmtree(self.stages / name, ignore_errors=True)
+
+    def _remove_needless(self, name: str, key: str) -> None:
+        """What a writer that died right after its commit left: the saves and the lease of a finished stage."""
+        with self.leases.lock():
+            holder = self.leases.read(key)
+            if holder is not None and not holder.dead():
+                return
+            path = self.stages / name
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def _work(self, key: str, token: str) -> Path:
+        return self.stages / f".work-{key[:16]}-{token}"
+
+    def _names(self) -> set[str]:
+        return set(os.listdir(self.stages)) if self.stages.is_dir() else set()
+
+
+def check(folder: Path, key: str) -> dict[str, Any]:
+    """Read a finished stage through: its record, with every file found as it was written. Raises DamagedStage."""
+    record = _record(folder, key)
+    for name, written in record["files"].items():
+        try:
+            found = _digest(folder / name)
+        except OSError as error:
+            raise DamagedStage(folder, f"{name} cannot be read: {error.strerror}") from error
+        if found != written:
+            raise DamagedStage(folder, f"{name} is not as it was written ({_difference(written, found)})")
+    return record
+
+
+def _record(folder: Path, key: str) -> dict[str, Any]:
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+    except OSError as error:
+        raise DamagedStage(folder, f"{RECORD} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DamagedStage(folder, f"{RECORD} is no JSON: {error}") from error
+    if not isinstance(record, dict) or record.get("key") != key or "files" not in record:
+        raise DamagedStage(folder, f"{RECORD} is not the record of this stage")
+    return record
+
+
+def _digest(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return {"sha256": digest, "bytes": file.tell()}
+
+
+def _difference(written: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    if written["bytes"] != found["bytes"]:
+        return f"{found['bytes']} bytes instead of {written['bytes']}"
+    return "another SHA-256"
+
+
+def _settle(path: Path) -> dict[str, Any]:
+    """Force a file to the disk; its SHA-256 and size."""
+    _sync(path)
+    return _digest(path)
+
+
+def _write(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(path: Path) -> None:
+    """Force a file's content, or a folder's list of names, to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _rename_to_new(source: Path, target: Path) -> bool:
+    """Rename a folder onto a name that is free. False: the name is taken, and nothing has changed."""
+    try:
+        source.rename(target)
+    except OSError as error:
+        if error.errno in _TAKEN:
+            return False
+        raise
+    return True

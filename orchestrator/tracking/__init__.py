@@ -1,0 +1,16 @@
+"""MLflow as a view of the store. This package is the only importer of mlflow, and imports it only when it delivers.
+
+uri.py       which tracking store, and where its artifacts go
+points.py    records of stages to metric points (pure)
+describe.py  a job's and a sweep's parameters, tags and identity (pure)
+delivered.py what this machine remembers of deliveries and failures
+runs.py      finding and making the runs of a sweep in MLflow
+writer.py    delivering one job, one failure, the end of a sweep
+tracker.py   the thread that delivers while a sweep trains; `sync`
+ui.py        the command that shows it all
+"""
+
+from orchestrator.tracking.tracker import Tracker, sync
+from orchestrator.tracking.uri import tracking_uri
+
+__all__ = ["Tracker", "sync", "tracking_uri"]

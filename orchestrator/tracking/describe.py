@@ -1,0 +1,101 @@
+"""What MLflow is told of a sweep and of its jobs beside their numbers. Pure."""
+
+import platform
+from typing import Any
+
+from orchestrator.fingerprint import fingerprint
+from orchestrator.plan import Job, Plan, settings_of
+from orchestrator.results import JobResult
+
+SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
+DELIVERED, ERROR = "dfcil.delivered", "dfcil.error"
+PARENT = "mlflow.parentRunId"
+
+# MLflow's limit is 8,000 characters since 2.14 and was 5,000 before; a server may be older than the client.
+TAG_LIMIT = 5000
+
+
+def job_id(job: Job) -> str:
+    """What a job is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""
+    identity = {"label": job.entry.label, "split": job.split.label, "seed": job.seed, "stages": list(job.stages)}
+    return fingerprint(identity)[:32]
+
+
+def job_params(plan: Plan, job: Job) -> dict[str, str]:
+    """Every resolved setting of a job, as text."""
+    milestones = job.entry.training.resolved_milestones()
+    settings = {
+        "method": job.entry.method.name,
+        "label": job.entry.label,
+        "dataset": plan.spec.dataset.info.name,
+        "image_size": plan.spec.dataset.image_size,
+        "tasks": job.split.label,
+        "seed": job.seed,
+        **settings_of(job.entry),
+        "training.milestones": list(milestones),
+    }
+    return {path: str(value) for path, value in settings.items()}
+
+
+def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:
+    """The tags that a job's run is made with, and found again by."""
+    return {
+        SWEEP: plan.spec.name,
+        RUNS: runs_id,
+        KIND: "job",
+        JOB: job_id(job),
+        PARENT: parent,
+        "method": job.entry.method.name,
+        "label": job.entry.label,
+        "dataset": plan.spec.dataset.info.name,
+        "tasks": job.split.label,
+        "seed": str(job.seed),
+        **_stage_tags(plan, job),
+        **_source_tags(),
+    }
+
+
+def sweep_tags(plan: Plan, runs_id: str) -> dict[str, str]:
+    """The tags that a sweep's parent run is made with, and found again by."""
+    return {
+        SWEEP: plan.spec.name,
+        RUNS: runs_id,
+        KIND: "sweep",
+        "dataset": plan.spec.dataset.info.name,
+        **_source_tags(),
+    }
+
+
+def provenance_tags(result: JobResult) -> dict[str, str]:
+    """Commit, device, host and versions of the stage that finished last; empty where none did."""
+    if not result.records:
+        return {}
+    made: dict[str, Any] = max(result.records.values(), key=lambda record: record["ended"])["provenance"]
+    tags = {f"version.{name}": version for name, version in made.get("versions", {}).items()}
+    tags |= {name: made[name] for name in ("device", "host") if made.get(name)}
+    if made.get("commit"):
+        # The second name is the one that MLflow's table of runs shows as "Version".
+        tags |= {"commit": made["commit"], "mlflow.source.git.commit": made["commit"]}
+    return {name: str(value) for name, value in tags.items()}
+
+
+def launch_tag(started: str, state: str) -> tuple[str, str]:
+    """The tag that notes one launch in the parent run; `started` is ISO 8601, with no colons (tags take none)."""
+    return f"dfcil.launch.{started}", f"{state} on {platform.node()}"
+
+
+def _stage_tags(plan: Plan, job: Job) -> dict[str, str]:
+    """The names of the job's stage folders in the store, in as many tags as their length needs."""
+    tags: dict[str, str] = {}
+    part = ""
+    for key in job.stages:
+        name = plan.stages[key].folder
+        if part and len(part) + 1 + len(name) > TAG_LIMIT:
+            tags[f"dfcil.stages.{len(tags) + 1:02d}"], part = part, ""
+        part = f"{part} {name}".strip()
+    tags[f"dfcil.stages.{len(tags) + 1:02d}"] = part
+    return tags
+
+
+def _source_tags() -> dict[str, str]:
+    return {"mlflow.source.name": "dfcil-sweep", "mlflow.source.type": "LOCAL"}

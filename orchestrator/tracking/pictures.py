@@ -1,0 +1,60 @@
+"""The artifacts of runs: the accuracy matrix and its figures, dreamed images, the comparison of methods."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlflow.tracking import MlflowClient
+from PIL import Image
+
+from orchestrator.results import JobResult
+from orchestrator.stage import Stage
+from orchestrator.tracking.points import milliseconds
+from orchestrator.tracking.runs import Child
+from reports import figures
+
+DREAMS = "dreams"
+"""The key of the dreamed images; MLflow's image grid steps through the images of one key."""
+
+
+def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
+    """The accuracy matrix as JSON and as a heat map, and accuracy over tasks. Nothing before the first accuracy."""
+    if not any(result.matrix):
+        return
+    matrices = {"class_incremental": result.matrix, "task_incremental": result.local}
+    about = "percent; row t: after task t, column j: on task j; null: not trained"
+    client.log_dict(run, {"about": about, **matrices}, "accuracy_matrix.json")
+    client.log_figure(run, figures.accuracy_matrix(result), "accuracy_matrix.png")
+    client.log_figure(run, figures.accuracy_over_tasks(result), "accuracy_over_tasks.png")
+
+
+def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult]) -> None:
+    """The comparison of the sweep's methods, over seeds."""
+    if (figure := figures.comparison(results)) is not None:
+        client.log_figure(run, figure, "comparison.png")
+
+
+def send_dreams(
+    client: MlflowClient,
+    child: Child,
+    runs: Path,
+    stages: Iterable[Stage],
+    records: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """The images dreamed after each task, with the task as step.
+
+    Those that the run has already are left out, and those that somebody took out of the store.
+    """
+    dreams = [stage for stage in stages if stage.recipe.kind == "dream"]
+    if not dreams:
+        return
+    # A picture is there when its thumbnail is, which MLflow writes last.
+    there = set() if child.fresh else {Path(file.path).name for file in client.list_artifacts(child.run, "images")}
+    for stage in dreams:
+        time, task = milliseconds(records[stage.key]["ended"]), stage.recipe.task
+        name = f"{DREAMS}+step+{task}+timestamp+{time}+"
+        path = runs / "stages" / stage.folder / "dreams.png"
+        if any(file.startswith(name) and file.endswith(".webp") for file in there) or not path.exists():
+            continue
+        with Image.open(path) as image:
+            client.log_image(child.run, image, key=DREAMS, step=task, timestamp=time)

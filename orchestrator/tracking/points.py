@@ -1,0 +1,112 @@
+"""From the records of a job's stages to metric points. Pure: no clock, so that a replay gives the same points.
+
+A point's time is the `ended` of the record it comes from. MLflow keeps equal (key, value, time, step) once, so
+delivering a record again adds nothing. Points of a stage are given in the order of the job's stages only: the steps of
+the curves go on from task to task, and forgetting needs the rows before.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dfcil_core import metrics
+from orchestrator.plan import Plan
+from orchestrator.results import JobResult
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a metric. Accuracies and forgetting are in percent, `time` in milliseconds since 1970."""
+
+    key: str
+    value: float
+    step: int
+    time: int
+
+
+def milliseconds(seconds: float) -> int:
+    """A record's time (seconds since 1970) as MLflow counts it."""
+    return round(seconds * 1000)
+
+
+def finished_in_order(result: JobResult) -> int:
+    """How many of the job's stages are finished, counted up to the first that is not."""
+    for position, key in enumerate(result.job.stages):
+        if key not in result.records:
+            return position
+    return len(result.job.stages)
+
+
+def points(plan: Plan, result: JobResult, start: int, stop: int) -> list[Point]:
+    """The points of the job's stages `start` to `stop` (exclusive, positions in `job.stages`), which are finished.
+
+    With its last stage come the figures of the whole job.
+    """
+    found: list[Point] = []
+    for position in range(start, stop):
+        stage = plan.stages[result.job.stages[position]]
+        record = result.records[stage.key]
+        task, time = stage.recipe.task, milliseconds(record["ended"])
+        if stage.recipe.kind == "learn":
+            task = result.job.learn.index(stage.key) + 1
+            found += _accuracies(result, task, time)
+            found += _learning_curves(result, task, record, time)
+        elif stage.recipe.kind == "dream":
+            offset = (task - 1) * stage.recipe.settings["steps"]
+            found += _dreaming_curves(record, offset, time)
+        found.append(Point(f"seconds/{stage.recipe.kind}", float(record["seconds"]), task, time))
+    if start < stop == len(result.job.stages):
+        found += _final(result)
+    return found
+
+
+def _accuracies(result: JobResult, task: int, time: int) -> list[Point]:
+    """What is known after a task: accuracy on each task so far, the average (both measures), and forgetting."""
+    found = []
+    for prefix, matrix in (("accuracy", result.matrix), ("accuracy/local", result.local)):
+        row = matrix[task - 1]
+        found += [Point(f"{prefix}/task_{j:02d}", value, task, time) for j, value in enumerate(row, start=1)]
+        found.append(Point(f"{prefix}/average", metrics.average_accuracy(row), task, time))
+    lost = metrics.forgetting(result.matrix, task)
+    return found if lost is None else [*found, Point("forgetting", lost, task, time)]
+
+
+def _learning_curves(result: JobResult, task: int, record: dict[str, Any], time: int) -> list[Point]:
+    """`train/loss`, `train/lr` and the like; the step is the epoch, counted from the job's first task on."""
+    earlier = (result.records[key] for key in result.job.learn[: task - 1] if key)
+    offset = sum(_length(before["curves"]) for before in earlier)
+    return [
+        Point(f"train/{name.removesuffix('_train')}", float(value), offset + epoch, time)
+        for name, values in record["curves"].items()
+        for epoch, value in enumerate(values, start=1)
+    ]
+
+
+def _dreaming_curves(record: dict[str, Any], offset: int, time: int) -> list[Point]:
+    """`dream/loss` and its terms; the step is the generator's training step, counted from its first task on."""
+    curves = record["curves"]
+    return [
+        Point(f"dream/{name}", float(value), offset + step, time)
+        for name, values in curves.items()
+        if name != "step"
+        for step, value in zip(curves["step"], values, strict=True)
+    ]
+
+
+def _final(result: JobResult) -> list[Point]:
+    """The figures of a finished job, under plain names by which the table of runs can be sorted."""
+    tasks = len(result.matrix)
+    record = result.records[result.job.learn[-1]]
+    values = {
+        "final_accuracy": result.final,
+        "average_accuracy": metrics.average_incremental_accuracy(result.matrix),
+        "final_forgetting": metrics.forgetting(result.matrix),
+    }
+    if len(set(result.job.split.sizes)) > 1:
+        images = [sum(record["evaluation"]["images"][str(c)] for c in classes) for classes in result.job.tasks]
+        values["final_accuracy_image_weighted"] = metrics.image_weighted_accuracy(result.matrix[-1], images)
+    time = milliseconds(record["ended"])
+    return [Point(key, value, tasks, time) for key, value in values.items() if value is not None]
+
+
+def _length(curves: dict[str, list[float]]) -> int:
+    return max((len(values) for values in curves.values()), default=0)

@@ -1,0 +1,98 @@
+"""Finding and making the runs of a sweep in MLflow: one parent, one child a job, found again by their tags.
+
+Nothing here depends on what an earlier launch remembers: where that is lost or wrong, the tags are searched.
+"""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mlflow.entities import Run, ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orchestrator.tracking import describe
+
+# Making a new sqlite store logs every table to the terminal, where our progress display is.
+for _name in ("mlflow", "alembic"):
+    logging.getLogger(_name).setLevel(logging.WARNING)
+
+_PAGE = 1000
+
+
+@dataclass
+class Child:
+    """A job's run in MLflow, as far as we know it."""
+
+    run: str
+    stages: int
+    """Stages of the job that are delivered, in the job's order."""
+    state: str
+    fresh: bool = False
+    """Made just now: nothing of it can be there already."""
+    failure: float | None = None
+    """The time of the failure that we sent last, in unix seconds."""
+
+
+def open_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
+    """The id of the experiment, made where it is missing and restored where somebody deleted it."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return client.create_experiment(name, artifact_location=artifacts)
+    if experiment.lifecycle_stage == "deleted":
+        client.restore_experiment(experiment.experiment_id)
+    return experiment.experiment_id
+
+
+def living(client: MlflowClient, run: str | None, experiment: str) -> Run | None:
+    """The run of that id, unless it is gone, deleted, or of another experiment."""
+    if run is None:
+        return None
+    try:
+        found = client.get_run(run)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
+    alive = found.info.lifecycle_stage == "active" and found.info.experiment_id == experiment
+    return found if alive else None
+
+
+def search(client: MlflowClient, experiment: str, tags: dict[str, str]) -> list[Run]:
+    """All runs of the experiment that have these tags, the oldest first."""
+    wanted = " and ".join(f"tags.`{name}` = {_quoted(value)}" for name, value in tags.items())
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment], wanted, ViewType.ACTIVE_ONLY, _PAGE, ["start_time ASC"], token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def child_of(run: Run) -> Child:
+    """What a run's own tags say of it."""
+    return Child(run.info.run_id, int(run.data.tags.get(describe.DELIVERED, "0").split()[0]), run.info.status)
+
+
+def by_job(client: MlflowClient, runs: Iterable[Run]) -> dict[str, Child]:
+    """Job id to its run. Of two runs of one job, the one with more in it; the other is deleted.
+
+    Two come about when the answer to a `create_run` is lost on its way back.
+    """
+    children: dict[str, Child] = {}
+    for run in runs:
+        job, child = run.data.tags[describe.JOB], child_of(run)
+        other = children.get(job)
+        if other is not None:
+            keep, drop = (child, other) if child.stages > other.stages else (other, child)
+            client.delete_run(drop.run)
+            child = keep
+        children[job] = child
+    return children
+
+
+def _quoted(text: str) -> str:
+    """Text as MLflow's search syntax takes it, which knows no escapes."""
+    return f"'{text}'" if "'" not in text else f'"{text}"'

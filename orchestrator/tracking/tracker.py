@@ -1,0 +1,246 @@
+"""The thread that delivers a sweep to MLflow while it trains, and the command that delivers it afterwards.
+
+Training never waits for MLflow: `deliver` puts a job's newest result where the thread takes it from. A tracking store
+that is down costs a warning; what it missed is delivered when it is back, by the next launch, or by `sync`.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.errors import Interrupted, Mistake
+from orchestrator.plan import Job, Plan
+from orchestrator.results import JobResult, job_result, job_results
+from orchestrator.tracking.delivered import Failures
+from orchestrator.tracking.describe import job_id
+from orchestrator.tracking.environment import prepare_client
+from orchestrator.tracking.uri import tracking_uri, without_password
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.writer import Writer
+
+# So many deliveries in a row that fail, and the tracking store counts as down until the next try.
+_DOWN = 2
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def _nothing() -> None:
+    """What is sent to find out whether the tracking store is there."""
+
+
+class Tracker:
+    """Delivers one launch of a sweep. A context manager: leaving it by an exception ends the runs accordingly.
+
+    `start` is the first call and `finish` the last; between them `deliver` and `job_failed`, from any thread.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        runs: Path,
+        uri: str | None = None,
+        experiment: str | None = None,
+        warn: Callable[[str], None] = _warn,
+        retry_every: float = 30.0,
+    ) -> None:
+        """`uri` by default as `tracking_uri` says, `experiment` the sweep's name. Raises Mistake for a wrong uri.
+
+        `warn` is given one text when something cannot be delivered; it is called from the tracker's thread.
+        """
+        self.plan, self.runs = plan, runs
+        self.uri = tracking_uri(runs, uri)
+        self.experiment = experiment or plan.spec.name
+        self.failures = Failures(runs, plan.spec.name)
+        self._warn, self._retry_every = warn, retry_every
+        self._changed = threading.Condition()
+        self._pending: dict[str, JobResult] = {}
+        self._latest: dict[str, JobResult] = {}
+        self._refused: dict[str, JobResult] = {}
+        self._failed: set[str] = set()
+        self._ending: tuple[str, Sequence[JobResult], Mapping[str, str]] | None = None
+        self._warned = False
+        self._error: BaseException | None = None
+        self._undelivered = 0
+        self._thread = threading.Thread(target=self._run, name="mlflow", daemon=True)
+
+    def __enter__(self) -> "Tracker":
+        self.start()
+        return self
+
+    def __exit__(self, kind, error, trace) -> None:
+        if self._ending is None and kind is not None:
+            stopped = issubclass(kind, KeyboardInterrupt | Interrupted)
+            self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
+
+    def start(self) -> None:
+        """Begin to deliver. Returns at once: mlflow is imported and the tracking store reached in the thread."""
+        self._thread.start()
+
+    def deliver(self, result: JobResult) -> None:
+        """Deliver what is new of a job. Cheap, and idempotent: of several results only the latest is looked at."""
+        identity = job_id(result.job)
+        if result.finished:
+            self.failures.mended(identity)
+        with self._changed:
+            self._latest[identity] = self._pending[identity] = result
+            self._refused.pop(identity, None)
+            self._changed.notify()
+
+    def job_failed(self, job: Job, error: str, traceback: str) -> None:
+        """Note that a job failed; its run becomes FAILED, with the error in its tags and the traceback beside."""
+        identity = job_id(job)
+        self.failures.add(identity, error, traceback)
+        self._failed.add(identity)
+        self.deliver(self._latest.get(identity) or job_result(job, {}))
+
+    def finish(self, state: str, results: Sequence[JobResult], texts: Mapping[str, str] | None = None) -> int:
+        """Deliver all that is left and end the runs; the number of jobs that could not be delivered.
+
+        `state` is the sweep's: FINISHED, FAILED or KILLED. `results` are those of all jobs. `texts`: tables and the
+        like by file name, for the parent run. Raises what went wrong in the thread, where that was a bug of ours.
+        """
+        for result in results:
+            if result.finished:
+                self.failures.mended(job_id(result.job))
+        with self._changed:
+            self._ending = (state, results, texts or {})
+            self._pending |= {job_id(result.job): result for result in results}
+            self._refused.clear()
+            self._changed.notify()
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return self._undelivered
+
+    # ---- in the thread -----------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            prepare_client()
+            from orchestrator.tracking.writer import Writer
+
+            writer = Writer(self.plan, self.runs, self.uri, self.experiment, self.failures)
+            try:
+                self._live(writer)
+                self._end(writer)
+            finally:
+                writer.release()
+        except BaseException as error:  # handed to the main thread by `finish`
+            self._error = error
+
+    def _live(self, writer: "Writer") -> None:
+        """Deliver as results come, until the sweep ends."""
+        failed_in_a_row = 0 if self._attempt(writer, _nothing) else _DOWN
+        retry_at = time.monotonic() + self._retry_every
+        while True:
+            with self._changed:
+                if self._ending is not None:
+                    return
+                down = failed_in_a_row >= _DOWN
+                wait = max(0.0, retry_at - time.monotonic()) if down or self._refused else None
+                if wait == 0.0:
+                    self._pending = {**self._refused, **self._pending}
+                    self._refused.clear()
+                    failed_in_a_row = 0
+                    retry_at = time.monotonic() + self._retry_every
+                elif down or not self._pending:
+                    self._changed.wait(wait)
+                    continue
+                identity = next(iter(self._pending), None)
+                if identity is None:
+                    # Nothing to send after an outage: the parent run is still to be found or made.
+                    result, send = None, _nothing
+                else:
+                    result, ended = self._pending.pop(identity), "FAILED" if identity in self._failed else None
+                    send = partial(writer.deliver, result, ended)
+            if self._attempt(writer, send):
+                failed_in_a_row = 0
+                continue
+            failed_in_a_row += 1
+            retry_at = time.monotonic() + self._retry_every
+            with self._changed:
+                if result is not None and identity not in self._pending:
+                    self._refused[identity] = result
+
+    def _end(self, writer: "Writer") -> None:
+        """Deliver the rest and the ends; stop asking a tracking store that is down."""
+        state, results, texts = self._ending
+        left, failed_in_a_row = list(reversed(self._pending.values())), 0
+        while left and failed_in_a_row < _DOWN:
+            result = left.pop()
+            ended = "FAILED" if job_id(result.job) in self.failures.jobs else "KILLED"
+            delivered = self._attempt(writer, partial(writer.deliver, result, ended))
+            failed_in_a_row = 0 if delivered else failed_in_a_row + 1
+            self._undelivered += not delivered
+        self._undelivered += len(left)
+        complete = self._attempt(writer, partial(writer.close, state, results, texts))
+        if self._undelivered or not complete:
+            self._warn(
+                f"MLflow at {without_password(self.uri)} lacks results of {self._undelivered} jobs; they are safe in "
+                f"{self.runs}. Deliver them with: dfcil-sweep sync {self.plan.spec.name}"
+            )
+
+    def _attempt(self, writer: "Writer", send: Callable[[], None]) -> bool:
+        """Whether the tracking store took what `send` sends."""
+        from orchestrator.tracking.writer import Unavailable
+
+        try:
+            if not writer.opened:
+                writer.open(list(self._latest.values()))
+            send()
+        except Unavailable as error:
+            if not self._warned:
+                self._warned = True
+                text = without_password(str(error)).split("\n")[0][:300]
+                self._warn(f"MLflow at {without_password(self.uri)} takes no results now, training goes on: {text}")
+            return False
+        return True
+
+
+def sync(
+    plan: Plan,
+    runs: Path,
+    uri: str | None = None,
+    experiment: str | None = None,
+    texts: Mapping[str, str] | None = None,
+    warn: Callable[[str], None] = _warn,
+) -> int:
+    """Make the tracking store tell what the store knows of a sweep: rebuild what is lost, complete what is partial.
+
+    What is there is asked of the tracking store itself, not of what this machine remembers. A job that is not finished
+    and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` as for
+    `Tracker.finish`. The number of jobs delivered. Raises Mistake where the tracking store cannot be reached.
+    """
+    prepare_client()
+    from orchestrator.store import Store
+    from orchestrator.tracking.writer import Unavailable, Writer
+
+    address = tracking_uri(runs, uri)
+    records = Store(runs).records(plan.stages.values(), lambda stage, why: warn(f"{stage.folder} is left out: {why}"))
+    results = job_results(plan, records)
+    known = [result for result in results if result.records]
+    failures = Failures(runs, plan.spec.name)
+    writer = Writer(plan, runs, address, experiment or plan.spec.name, failures, trusting=False)
+    try:
+        writer.open(known, live=False)
+        for result in results:
+            if result.finished:
+                failures.mended(job_id(result.job))
+            writer.deliver(result, "FAILED" if job_id(result.job) in failures.jobs else "KILLED")
+        ends = [record["ended"] for result in known for record in result.records.values()]
+        failed = any(job_id(job) in failures.jobs for job in plan.jobs)
+        state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
+        writer.close(state, results, texts or {}, max(ends, default=None))
+    except Unavailable as error:
+        text = without_password(f"MLflow at {address} cannot be written to: {error}")
+        raise Mistake(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error
+    finally:
+        writer.release()
+    return len(known)

@@ -1,0 +1,50 @@
+"""Showing a sweep in the MLflow UI: the command of a server on this machine, and the address of the experiment."""
+
+import socket
+import sys
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from orchestrator.tracking.environment import prepare_client
+from orchestrator.tracking.uri import artifact_root, without_password
+
+LOOPBACK = "127.0.0.1"
+
+
+def is_server(uri: str) -> bool:
+    """Whether the tracking store is a server already, which has its own UI."""
+    return urlsplit(uri).scheme in ("http", "https")
+
+
+def free_port(wanted: int = 5000) -> int:
+    """`wanted` if it is free on loopback, else one that is."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((LOOPBACK, port))
+            except OSError:
+                if port == 0:
+                    raise
+                continue
+            return probe.getsockname()[1]
+    raise AssertionError("unreachable: port 0 binds or raises")
+
+
+def ui_command(runs: Path, uri: str, port: int) -> list[str]:
+    """The command that serves a database's UI, to this machine alone; run it with `server_environment()`."""
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
+    if root := artifact_root(runs, uri):
+        command += ["--artifacts-destination", root]
+    return command
+
+
+def ui_address(uri: str, port: int, experiment: str | None) -> str:
+    """Where a browser finds the experiment of that name, or the list of all where there is none of that name."""
+    prepare_client()
+    from mlflow.tracking import MlflowClient
+
+    base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
+    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment) if experiment else None
+    return f"{base}/#/experiments" + (f"/{found.experiment_id}/runs" if found else "")

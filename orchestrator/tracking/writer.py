@@ -1,0 +1,287 @@
+"""Delivering to MLflow: a job's new stages, a failure, the end of a sweep. One writer a sweep and tracking store.
+
+How much of a job is delivered stands in the run itself (the tag `dfcil.delivered`), written by the call that brings the
+last of it. So a writer that is killed anywhere leaves a run that the next one completes: what was sent and not noted is
+sent again, and MLflow keeps equal points once.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
+
+from orchestrator.fingerprint import fingerprint
+from orchestrator.plan import Job, Plan
+from orchestrator.results import JobResult
+from orchestrator.tracking import describe, pictures, runs
+from orchestrator.tracking.delivered import Delivered, Failures, runs_id
+from orchestrator.tracking.points import finished_in_order, milliseconds, points
+from orchestrator.tracking.runs import Child
+from orchestrator.tracking.uri import artifact_root
+
+_BATCH = 1000  # entities that one log_batch takes
+_TAG_LIMIT = describe.TAG_LIMIT
+
+
+class Unavailable(Exception):
+    """The tracking store did not take what it was given; it may later."""
+
+
+class Writer:
+    """Writes the runs of one sweep. Not for use by several threads."""
+
+    def __init__(
+        self, plan: Plan, folder: Path, uri: str, experiment: str, failures: Failures, trusting: bool = True
+    ) -> None:
+        """`trusting`: take what this machine remembers of earlier deliveries for granted, once the parent run is found.
+
+        Nothing is written or asked before `open`.
+        """
+        self.plan, self.folder, self.uri, self.experiment_name = plan, folder, uri, experiment
+        self.failures, self.trusting = failures, trusting
+        self.delivered = Delivered(folder, plan.spec.name, uri, experiment)
+        self.opened = False
+        self.live = True
+        self.launched: str | None = None
+        self._lock = FileLock(self.delivered.lock)
+        self._children: dict[str, Child] = {}
+        self._searched = False
+        """Whether `_children` has every run there is: a job that is not in it has none."""
+
+    # ---- the sweep ---------------------------------------------------------------------------------------------------
+
+    def open(self, results: Sequence[JobResult] = (), live: bool = True) -> None:
+        """Find or make the experiment and the parent run. `live`: a launch is training, so the parent is RUNNING.
+
+        Raises Unavailable, also where another process is delivering the same sweep.
+        """
+        self.live = live
+        with self._reaching(None):
+            self.delivered.lock.parent.mkdir(parents=True, exist_ok=True)
+            if not self._lock.is_locked:
+                self._lock.acquire(timeout=0)
+            self.client = MlflowClient(tracking_uri=self.uri)
+            artifacts = artifact_root(self.folder, self.uri)
+            self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
+            self.runs_id = runs_id(self.folder)
+            self._find_children(self._find_parent(results))
+            self.opened = True
+            self.delivered.save(now=True)
+
+    def close(
+        self, state: str, results: Sequence[JobResult], texts: Mapping[str, str], end: float | None = None
+    ) -> None:
+        """Complete the parent run: the comparison, the tables, its state. `end` in unix seconds, by default now.
+
+        `texts` are artifacts by file name; `results.md` is shown on the run's page too.
+        """
+        with self._reaching(None):
+            done = sum(result.finished for result in results)
+            tags = {"dfcil.jobs": f"{done} of {len(self.plan.jobs)} finished"}
+            if self.launched:
+                tags |= [describe.launch_tag(self.launched, state)]
+            if len(texts.get("results.md", "")) in range(1, _TAG_LIMIT):
+                tags["mlflow.note.content"] = texts["results.md"]
+            self.client.log_batch(self.parent, tags=_tags(tags))
+            for name, text in {"spec.yaml": self.plan.spec.text, **texts}.items():
+                self.client.log_text(self.parent, text, name)
+            pictures.send_comparison(self.client, self.parent, results)
+            self.client.set_terminated(self.parent, state, milliseconds(end) if end else None)
+        self.delivered.save(now=True)
+
+    def release(self) -> None:
+        """Let another process deliver this sweep."""
+        self._lock.release()
+
+    def _find_parent(self, results: Sequence[JobResult]) -> bool:
+        """Set `self.parent`; say whether it is the run that this machine remembered."""
+        if parent := runs.living(self.client, self.delivered.parent, self.experiment):
+            remembered = True
+        else:
+            self.delivered.forget()
+            remembered = False
+            tags = describe.sweep_tags(self.plan, self.runs_id)
+            identity = {name: tags[name] for name in (describe.SWEEP, describe.RUNS, describe.KIND)}
+            found = runs.search(self.client, self.experiment, identity)
+            started = [record["started"] for result in results for record in result.records.values()]
+            start = milliseconds(min(started)) if started else None
+            name = self.plan.spec.name
+            parent = found[0] if found else self.client.create_run(self.experiment, start, tags, name)
+        self.parent = self.delivered.parent = parent.info.run_id
+        if self.live:
+            if parent.info.status != "RUNNING":
+                self.client.update_run(self.parent, "RUNNING")
+            if self.launched is None:
+                self.launched = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+                self.client.set_tag(self.parent, *describe.launch_tag(self.launched, "RUNNING"))
+        if not remembered:
+            self.client.log_text(self.parent, self.plan.spec.text, "spec.yaml")
+        return remembered
+
+    def _find_children(self, remembered: bool) -> None:
+        if remembered and self.trusting:
+            known = self.delivered.jobs.items()
+            self._children = {job: Child(**child) for job, child in known}
+            return
+        identity = {describe.SWEEP: self.plan.spec.name, describe.RUNS: self.runs_id, describe.KIND: "job"}
+        found = runs.search(self.client, self.experiment, identity)
+        self._children = runs.by_job(self.client, found)
+        for run in found:
+            # The parent was deleted by hand and made anew: its children move to the new one.
+            if run.data.tags.get(describe.PARENT) != self.parent:
+                self.client.set_tag(run.info.run_id, describe.PARENT, self.parent)
+        self.delivered.jobs = {}
+        for job, child in self._children.items():
+            self._remember(job, child)
+        self._searched = True
+
+    # ---- a job -------------------------------------------------------------------------------------------------------
+
+    def deliver(self, result: JobResult, ended: str | None = None) -> None:
+        """Send what is new of a job. `ended`: FAILED or KILLED where it will not go on; a finished job is FINISHED.
+
+        A job of which nothing is finished has no run, unless it failed. Raises Unavailable.
+        """
+        job = result.job
+        with self._reaching(describe.job_id(job)):
+            stop = finished_in_order(result)
+            state = "FINISHED" if stop == len(job.stages) else ended or "RUNNING"
+            child = self._child(job)
+            if child is None:
+                if not stop and state != "FAILED":
+                    return
+                child = self._create(result)
+            if child.stages < stop:
+                if self.live and child.state != "RUNNING":
+                    self._set_state(job, child, "RUNNING", None)
+                self._send(result, child, stop)
+            if state == "FAILED":
+                self._fail(result, child)
+            elif state not in ("RUNNING", child.state):
+                self._end(result, child, state)
+        self.delivered.save()
+
+    def _child(self, job: Job) -> Child | None:
+        """The job's run, if it has one."""
+        identity = describe.job_id(job)
+        if identity not in self._children and not self._searched:
+            tags = {describe.JOB: identity, describe.RUNS: self.runs_id}
+            found = runs.by_job(self.client, runs.search(self.client, self.experiment, tags))
+            self._children |= found
+        return self._children.get(identity)
+
+    def _create(self, result: JobResult) -> Child:
+        job = result.job
+        started = [record["started"] for record in result.records.values()]
+        tags = describe.job_tags(self.plan, job, self.runs_id, self.parent)
+        tags[describe.DELIVERED] = self._progress(job, 0)
+        start = milliseconds(min(started)) if started else None
+        run = self.client.create_run(self.experiment, start, tags, job.name)
+        child = Child(run.info.run_id, 0, "RUNNING", fresh=True)
+        self._children[describe.job_id(job)] = child
+        self._remember(describe.job_id(job), child)
+        return child
+
+    def _send(self, result: JobResult, child: Child, stop: int) -> None:
+        """The points and images of the stages that are not delivered yet; before the first, the job's parameters."""
+        job, start = result.job, child.stages
+        params = self._missing_params(job, child) if start == 0 else []
+        if start == 0:
+            self.client.log_inputs(child.run, datasets=[self._dataset()])
+        stages = [self.plan.stages[key] for key in job.stages[start:stop]]
+        pictures.send_dreams(self.client, child, self.folder, stages, result.records)
+        tags = _tags({**describe.provenance_tags(result), describe.DELIVERED: self._progress(job, stop)})
+        metrics = [Metric(p.key, p.value, p.time, p.step) for p in points(self.plan, result, start, stop)]
+        size = _BATCH - len(params) - len(tags)
+        batches = [metrics[first : first + size] for first in range(0, len(metrics), size)]
+        for number, batch in enumerate(batches, start=1):
+            # The parameters go with the first batch, the note of what is delivered with the last.
+            noted = tags if number == len(batches) else []
+            self.client.log_batch(child.run, batch, params if number == 1 else [], noted)
+        child.stages = stop
+        self._remember(describe.job_id(job), child)
+
+    def _missing_params(self, job: Job, child: Child) -> list[Param]:
+        """The parameters that the run lacks: those it has are never written again."""
+        known = {} if child.fresh else self.client.get_run(child.run).data.params
+        wanted = describe.job_params(self.plan, job)
+        return [Param(name, value) for name, value in wanted.items() if name not in known]
+
+    def _dataset(self) -> DatasetInput:
+        info = self.plan.spec.dataset.info
+        digest = info.digest if len(info.digest) <= 36 else fingerprint(info.digest)[:36]
+        return DatasetInput(
+            Dataset(name=info.name, digest=digest, source_type="code", source=info.source),
+            [InputTag("mlflow.data.context", "training")],
+        )
+
+    def _fail(self, result: JobResult, child: Child) -> None:
+        failure = self.failures.jobs[describe.job_id(result.job)]
+        if child.state == "FAILED" and child.failure == failure["time"]:
+            return
+        self.client.set_tag(child.run, describe.ERROR, failure["error"][:_TAG_LIMIT])
+        self.client.log_text(child.run, failure["traceback"], "error/traceback.txt")
+        self._end(result, child, "FAILED", failure["time"])
+        child.failure = failure["time"]
+
+    def _end(self, result: JobResult, child: Child, state: str, *ends: float) -> None:
+        """The job's pictures, and its run's state; it ended with its last record, or later at one of `ends`."""
+        pictures.send_job(self.client, child.run, result)
+        if state == "FINISHED" and not child.fresh:
+            with suppress(MlflowException):  # there is no such tag unless it failed before
+                self.client.delete_tag(child.run, describe.ERROR)
+        end = max(*ends, *(record["ended"] for record in result.records.values()), 0)
+        self._set_state(result.job, child, state, milliseconds(end))
+
+    def _set_state(self, job: Job, child: Child, state: str, end: int | None) -> None:
+        if state == "RUNNING":
+            self.client.update_run(child.run, state)
+        else:
+            self.client.set_terminated(child.run, state, end)
+        child.state = state
+        self._remember(describe.job_id(job), child)
+
+    def _progress(self, job: Job, stages: int) -> str:
+        return f"{stages} of {len(job.stages)} stages"
+
+    def _remember(self, job: str, child: Child) -> None:
+        self.delivered.jobs[job] = {"run": child.run, "stages": child.stages, "state": child.state}
+
+    # ---- what can go wrong -------------------------------------------------------------------------------------------
+
+    def _reaching(self, job: str | None) -> "_Reaching":
+        return _Reaching(lambda: self._distrust(job))
+
+    def _distrust(self, job: str | None) -> None:
+        """After a failure, ask the tracking store again for what we thought we knew of it."""
+        self.opened = False
+        if job is not None:
+            self._children.pop(job, None)
+            self.delivered.jobs.pop(job, None)
+            self._searched = False
+
+
+class _Reaching:
+    """Turns what a tracking store's failure looks like into Unavailable. Our own bugs pass."""
+
+    def __init__(self, failed: Callable[[], None]) -> None:
+        self._failed = failed
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, Timeout):
+            raise Unavailable("another process is delivering this sweep at the moment") from error
+        if isinstance(error, MlflowException | OSError):
+            self._failed()
+            raise Unavailable(str(error)) from error
+
+
+def _tags(tags: Mapping[str, str]) -> list[RunTag]:
+    return [RunTag(name, value) for name, value in tags.items()]

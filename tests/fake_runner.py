@@ -1,0 +1,51 @@
+"""A stage that learns nothing: for the tests of the engine, and for measuring its overhead.
+
+What a stage does is asked for in its recipe's settings: `sleep` (seconds), `raise` (a message), `die` (kills its own
+process so many times, counted in a file in `notes`), `print`. Every run is noted in the folder `notes`.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dfcil_core.config import Recipe
+
+
+@dataclass(frozen=True)
+class Execution:
+    device: str
+    data_root: str | None
+    saves: Path
+    save_every: float
+    report: Callable[[dict[str, Any]], None]
+
+
+def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
+    settings = recipe.settings
+    content = "".join((parents[role] / "value.txt").read_text() for role in sorted(parents)) + settings["name"]
+    if "notes" in settings:
+        with (Path(settings["notes"]) / settings["name"]).open("a") as notes:
+            notes.write(f"{os.getpid()} {time.monotonic()}\n")
+    _misbehave(settings)
+    execution.report({"phase": "learn", "epoch": 1, "epochs": 1, "loss": 0.5})
+    (folder / "value.txt").write_text(content)
+    return {"value": content, "threads": os.environ.get("OMP_NUM_THREADS")}
+
+
+def _misbehave(settings: Mapping[str, Any]) -> None:
+    if "print" in settings:
+        print(settings["print"])
+        os.system(f"echo {settings['print']} from below >&2")
+    deadline = time.monotonic() + settings.get("sleep", 0)
+    while time.monotonic() < deadline:
+        time.sleep(0.01)
+    if "raise" in settings:
+        raise ValueError(settings["raise"])
+    if "die" in settings:
+        runs = (Path(settings["notes"]) / settings["name"]).read_text().splitlines()
+        if len(runs) <= settings["die"]:
+            os.kill(os.getpid(), signal.SIGKILL)
