@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+AUGMENTATIONS = ("jitter-crop", "jitter-flip-crop", "normalise-crop", "normalise-crop-flip")
 BRIGHTNESS = 63 / 255
 CONTRAST = 0.8
 # ITU-R BT.601 luma, as torchvision's and Pillow's grey.
@@ -16,19 +17,28 @@ _GREY = (0.2989, 0.587, 0.114)
 
 
 class Augmentation:
-    """Jitter brightness and contrast, flip where the data allows it, crop after padding, scale and normalise.
+    """What a training image goes through; `name` is a DataRecipe's `augmentation`.
 
-    `name` is a DataRecipe's `augmentation`. Padding is an eighth of the image size: 4 pixels of 32.
+    `jitter-crop`: jitter brightness and contrast, crop after padding, scale and normalise (Smith et al., ICCV 2021).
+    `normalise-crop`: normalise, crop after padding, so that the border is of the mean colour (Gao et al., ECCV 2022).
+    With `flip` in the name images are also flipped, where the data allows it. Padding is an eighth of the image size:
+    4 pixels of 32. Raises ValueError for another name.
     """
 
     def __init__(self, name: str, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
-        self.flips = name == "jitter-flip-crop"
+        if name not in AUGMENTATIONS:
+            raise ValueError(f"unknown augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}")
+        self.jitters, self.flips = name.startswith("jitter"), "flip" in name
         # On 0..255, so that normalising costs one subtraction and one division.
         self.mean = 255 * torch.tensor(mean, device=device).view(1, -1, 1, 1)
         self.std = 255 * torch.tensor(std, device=device).view(1, -1, 1, 1)
 
     def __call__(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
         """Pixels 0..255 (n, 3, s, s), any dtype, to an augmented, normalised float32 batch of the same shape."""
+        if not self.jitters:
+            images = self.normalise(pixels)
+            images = crop(images, images.shape[-1] // 8, rng)
+            return flip(images, rng) if self.flips else images
         images = jitter(pixels.float(), rng)
         if self.flips:
             images = flip(images, rng)
@@ -60,7 +70,7 @@ def flip(images: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def crop(images: Tensor, padding: int, rng: torch.Generator) -> Tensor:
-    """A crop of the same size at a random place of the image padded with zeros (before normalising) on every side."""
+    """A crop of the same size at a random place of the image padded with zeros on every side."""
     count, _, height, width = images.shape
     shifts = torch.randint(0, 2 * padding + 1, (2, count), generator=rng).to(images.device)
     rows = shifts[0, :, None] + torch.arange(height, device=images.device)

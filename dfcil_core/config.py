@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Lt
 
 Quirks = Literal["none", "iccv2021"]
-Backbone = Literal["resnet8", "resnet14", "resnet20", "resnet32"]
+Backbone = Literal["resnet8", "resnet14", "resnet20", "resnet32", "resnet18"]
 
 # Hand-bumped when a change moves numbers; `tests/test_golden_numbers.py` fails when they move without a bump.
 # A method's own version is `Method.version`.
@@ -72,6 +72,12 @@ class DataRecipe:
     holdout: float = 0.0
     """Share of each class's training images held out, and used in the place of the test images."""
     holdout_seed: int = 0
+    mean: tuple[float, ...] | None = None
+    """Per channel, subtracted from pixels in [0, 1]; None: the data set's own."""
+    std: tuple[float, ...] | None = None
+    """Per channel, what the rest is divided by; None: the data set's own."""
+    options: dict[str, Any] = field(default_factory=dict)
+    """What a data set without a fixed content must be told to be opened: its size, or its list of classes."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,9 @@ class Recipe:
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "Recipe":
         """The inverse of `to_json`, also after a trip through a JSON file."""
-        data = DataRecipe(**payload["data"])
+        data = dict(payload["data"])
+        for moments in ("mean", "std"):
+            if data.get(moments) is not None:
+                data[moments] = tuple(data[moments])
         classes = tuple(tuple(task) for task in payload["classes"])
-        return cls(**{**payload, "data": data, "classes": classes})
+        return cls(**{**payload, "data": DataRecipe(**data), "classes": classes})

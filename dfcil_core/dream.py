@@ -30,6 +30,7 @@ OPTIMIZER = "optimizer.safetensors"
 PICTURES = "dreams.png"
 SAVE = "dream.save"
 CURVES = ("loss", "ce", "bn", "prior", "diversity")
+_MOMENTS = ("exp_avg", "exp_avg_sq")
 REPORT_EVERY = 1.0
 """Seconds between reports of progress."""
 
@@ -194,9 +195,6 @@ def _restore_adam(optimizer: torch.optim.Adam, generator: Generator, tensors: di
         state[index] = {slot: torch.empty_like(parameter).copy_(tensors[f"{name}.{slot}"]) for slot in _MOMENTS}
         state[index]["step"] = tensors[f"{name}.step"]
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-_MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
 # ---- the picture -----------------------------------------------------------------------------------------------------

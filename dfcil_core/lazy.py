@@ -21,5 +21,8 @@ class _Lazy:
 torch: Any = _Lazy("torch")
 functional: Any = _Lazy("torch.nn.functional")
 losses: Any = _Lazy("dfcil_core.losses")
+checkpoint: Any = _Lazy("dfcil_core.checkpoint")
 memory: Any = _Lazy("dfcil_core.memory")
+streams: Any = _Lazy("dfcil_core.streams")
+vae: Any = _Lazy("dfcil_core.networks.vae")
 networks: Any = _Lazy("dfcil_core.networks")

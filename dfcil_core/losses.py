@@ -1,7 +1,7 @@
 """The loss terms that methods share. Each takes batches of logits or features and returns a scalar."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 
@@ -37,3 +37,46 @@ def feature_distillation(features: Tensor, teacher_features: Tensor, old_head_we
     """
     moved = functional.linear(features - teacher_features, old_head_weight)
     return moved.square().sum(1).mean() / len(old_head_weight)
+
+
+def relational_distillation(student: Tensor, teacher: Tensor) -> Tensor:
+    """How far the angles between images moved: the mean L1 distance between student's and teacher's cosines.
+
+    With e_ij the unit vector from image i to image j, the cosines are `e_ij . e_ik` for all i, j and k. `student` and
+    `teacher` are (n, d) embeddings; both get gradients. Source: Park et al., Relational Knowledge Distillation, CVPR
+    2019, angle-wise; Gao et al., R-DFCIL, ECCV 2022, equation 7.
+    """
+    return (_cosines(student) - _cosines(teacher)).abs().mean()
+
+
+def _cosines(embeddings: Tensor) -> Tensor:
+    """(n, d) to (n, n, n): at [i, j, k] the cosine of the angle at image i between images j and k."""
+    units = functional.normalize(embeddings[None] - embeddings[:, None], dim=2)
+    return units @ units.transpose(1, 2)
+
+
+def rarity_weights(counts: Tensor) -> Tensor:
+    """A weight for each class, inversely proportional to its count, the smallest being 1; (classes,) to the same.
+
+    A class that was never counted weighs as one that was counted once.
+    """
+    counts = counts.clamp_min(1)
+    return counts.max() / counts
+
+
+class ClassCounts(nn.Module):
+    """How often each class was seen, and the weights that follow from it. A module, so that both are saved."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.register_buffer("counts", torch.zeros(classes, dtype=torch.int64))
+        self.register_buffer("weights", torch.ones(classes))
+
+    def add(self, *labels: Tensor) -> None:
+        """Count labels, (n,) int64 each."""
+        for some in labels:
+            self.counts.scatter_add_(0, some, torch.ones_like(some))
+
+    def renew(self) -> None:
+        """Take the weights from what has been counted so far."""
+        self.weights.copy_(rarity_weights(self.counts))

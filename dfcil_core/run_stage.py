@@ -19,7 +19,7 @@ from dfcil_core.data.images import ImageData, Reader, open_data
 from dfcil_core.dream import dream, load_generator, sample
 from dfcil_core.evaluate import test_logits
 from dfcil_core.memory import Memory, choose_random, drawn_pool
-from dfcil_core.methods import OBJECTIVES
+from dfcil_core.methods import OBJECTIVES, plugins
 from dfcil_core.networks import build, fold_batchnorm, load
 from dfcil_core.streams import stream
 from dfcil_core.train import Learning, train
@@ -39,6 +39,8 @@ class Execution:
     device: str = "cpu"
     """`cpu`, or a CUDA device such as `cuda:0`, of the kind that the recipe says."""
     data_root: str | None = None
+    plugin: str | None = None
+    """Path of the source of the plug-in that supplies the method, where one does and it is no entry point."""
     saves: Path | None = None
     """Folder for saves within the stage; what is found there is resumed from."""
     save_every: float = 60.0
@@ -62,7 +64,7 @@ def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executi
 def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
     """Train one task and test on all tasks so far. Writes network.safetensors and logits.safetensors."""
     learning = _learning(recipe, parents, execution)
-    method = _objective(recipe)
+    method = _objective(recipe, execution)
     curves = train(learning, method.phases(learning), execution)
 
     tested = learning.data.test
@@ -118,10 +120,13 @@ def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution)
         dream=dreamer,
         augmentation=Augmentation(recipe.data.augmentation, data.mean, data.std, device),
         device=device,
+        parents=parents,
     )
 
 
-def _objective(recipe: Recipe):
+def _objective(recipe: Recipe, execution: Execution):
+    if recipe.plugin is not None:
+        plugins.provide(recipe.method, recipe.plugin, execution.plugin)
     method = OBJECTIVES[recipe.method]
     own = {name: value for name, value in recipe.settings.items() if name in method.settings_type.__dataclass_fields__}
     return method(method.settings_type(**own))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -70,8 +72,12 @@ class Phase:
     milestones: tuple[int, ...] = ()
     weight_decay: float = 0.0
     dreams: bool = False
-    after_step: Loss | None = None
+    after_step: Callable[[Learning, Batch], object] | None = None
     """Called after the optimiser's step with the same batch; what it returns is ignored."""
+    before_epoch: Callable[[Learning, float], object] | None = None
+    """Called before each epoch, when the student is in train mode, with the epoch's learning rate."""
+    keeps_momentum: bool = False
+    """The optimiser goes on from that of the phase before, its momentum included, for the parameters of both."""
 
 
 @dataclass
@@ -92,8 +98,12 @@ class Learning:
     """Networks beside the student that a method trains; saved and resumed with it."""
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     """Optimisers of those networks."""
+    streams: dict[str, torch.Generator] = field(default_factory=dict)
+    """Random streams of a method's own; saved and resumed like its networks."""
     outputs: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     """Further files of the stage: name to tensors."""
+    parents: Mapping[str, Path] = field(default_factory=dict)
+    """Role of each stage that this one builds on to the folder of its files."""
 
     @property
     def task(self) -> int:
@@ -173,6 +183,7 @@ def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> 
     save = None if execution.saves is None else read_state(execution.saves / SAVE)
     entered: list[dict[str, Any]] = save["entered"] if save else []
     resume_at = save["phase"] if save else 0
+    run = None
     if save:
         curves = save["curves"]
 
@@ -180,7 +191,7 @@ def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> 
         if index < resume_at:
             _restore(learning, entered[index + 1])
             continue
-        run = _PhaseRun(learning, phase, index)
+        run = _PhaseRun(learning, phase, index, run)
         if save and index == resume_at:
             _restore(learning, save["networks"])
             run.restore(save["run"])
@@ -208,7 +219,7 @@ def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> 
 class _PhaseRun:
     """A phase under way: its optimiser and random streams."""
 
-    def __init__(self, learning: Learning, phase: Phase, index: int) -> None:
+    def __init__(self, learning: Learning, phase: Phase, index: int, before: _PhaseRun | None) -> None:
         recipe = learning.recipe
         self.learning, self.phase = learning, phase
         self.batch_size = recipe.training["batch_size"]
@@ -219,9 +230,17 @@ class _PhaseRun:
         self.optimizer = torch.optim.SGD(
             parameters, lr=phase.lr, momentum=recipe.training["momentum"], weight_decay=phase.weight_decay
         )
+        if phase.keeps_momentum and before is not None:
+            # A resumed phase has none before it: its optimiser comes from the save.
+            self._adopt(before.optimizer)
         suffix = "" if index == 0 else f"/{index}"
         self.streams = {name: stream(recipe.seed, name + suffix, recipe.stream) for name in ("order", "augment")}
         self.epoch = 0
+
+    def _adopt(self, before: torch.optim.SGD) -> None:
+        for parameter in self.optimizer.param_groups[0]["params"]:
+            if parameter in before.state:
+                self.optimizer.state[parameter] = before.state[parameter]
 
     @property
     def lr(self) -> float:
@@ -233,6 +252,8 @@ class _PhaseRun:
         learning, phase = self.learning, self.phase
         learning.student.train()
         self.optimizer.param_groups[0]["lr"] = self.lr
+        if phase.before_epoch is not None:
+            phase.before_epoch(learning, self.lr)
         total, steps = torch.zeros((), device=learning.device), 0
         for slots in batches(len(phase.pool), self.batch_size, self.streams["order"]):
             batch = self._batch(slots)
@@ -279,11 +300,12 @@ def batches(images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tens
 
 
 def _snapshot(learning: Learning) -> dict[str, Any]:
-    """A copy of every trained network, of the optimisers of a method's own, and of the dreaming stream."""
+    """A copy of every trained network, of a method's own optimisers and streams, and of the dreaming stream."""
     networks = {"student": learning.student, **learning.modules}
     state: dict[str, Any] = {
         "networks": {name: _copied(network.state_dict()) for name, network in networks.items()},
-        "optimizers": {name: optimizer.state_dict() for name, optimizer in learning.optimizers.items()},
+        "optimizers": {name: _optimizer_state(optimizer) for name, optimizer in learning.optimizers.items()},
+        "streams": {name: rng.get_state() for name, rng in learning.streams.items()},
     }
     if learning.dream is not None:
         state["dream"] = learning.dream.rng.get_state()
@@ -294,9 +316,16 @@ def _restore(learning: Learning, state: dict[str, Any]) -> None:
     for name, network in {"student": learning.student, **learning.modules}.items():
         network.load_state_dict(state["networks"][name])
     for name, optimizer in learning.optimizers.items():
-        optimizer.load_state_dict(state["optimizers"][name])
+        optimizer.load_state_dict(copy.deepcopy(state["optimizers"][name]))
+    for name, rng in learning.streams.items():
+        rng.set_state(state["streams"][name])
     if learning.dream is not None:
         learning.dream.rng.set_state(state["dream"])
+
+
+def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    # A copy: the optimiser goes on to change its tensors in place.
+    return copy.deepcopy(optimizer.state_dict())
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

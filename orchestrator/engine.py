@@ -37,6 +37,7 @@ from orchestrator.store import DamagedStage, Store
 _HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
 _CENSUS_SECONDS = 5.0  # of silence, after which the workers are counted
 _NO_WORKER_SECONDS = 300.0  # without any worker, after which the engine gives up
+_RELEASE_TOGETHER = 32  # finished tasks, which Dask remembers until then
 _DAMAGE_REPORTS = 10  # of one stage, after which it is given up: this disk does not keep it
 
 
@@ -115,6 +116,7 @@ class _Run:
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._workers: dict[str, _Attempt | None] = {}
         self._tickets: dict[str, _Attempt] = {}
+        self._spent: list[Any] = []
         self._starts = 0
         self._deaths: Counter[str] = Counter()
         self._damages: Counter[str] = Counter()
@@ -181,7 +183,12 @@ class _Run:
         del self._tickets[attempt.ticket]
         if self._workers.get(attempt.worker) is attempt:
             self._workers[attempt.worker] = None
-        attempt.future.release()
+        # Dask's client sends at most every 10 ms: a release for each stage would hold up the next stage by as much.
+        self._spent.append(attempt.future)
+        if len(self._spent) >= _RELEASE_TOGETHER:
+            for future in self._spent:
+                future.release()
+            self._spent.clear()
 
     # ---- from the workers --------------------------------------------------------------------------------------------
 
@@ -293,6 +300,7 @@ class _Run:
         if attempt is None:
             return
         self._over(attempt)
+        attempt.future.release()  # at once, or a new worker at the same address would be given it
         key = attempt.stage.key
         self._deaths[key] += 1
         if self._deaths[key] < self._options.attempts:

@@ -6,8 +6,9 @@ from dataclasses import asdict, dataclass, field
 
 from dfcil_core import config
 from dfcil_core.config import DataRecipe, Recipe
+from dfcil_core.methods.base import Method
 from orchestrator.stage import Stage
-from orchestrator.sweep import MethodEntry, Split, SweepSpec, matches
+from orchestrator.sweep import Dataset, MethodEntry, Split, SweepSpec, matches
 from orchestrator.sweep import settings_of as settings_of
 
 # What of `training` builds the network; the rest acts only while it learns.
@@ -84,18 +85,12 @@ def deal(order: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[tuple[int, ...
 
 def make_plan(spec: SweepSpec, device: str = "cpu") -> Plan:
     """Expand a sweep to jobs and to the de-duplicated graph of the stages they need."""
-    data = DataRecipe(
-        name=spec.dataset.info.name,
-        digest=spec.dataset.info.digest,
-        image_size=spec.dataset.image_size,
-        augmentation=spec.dataset.info.augmentation,
-        holdout=spec.dataset.holdout,
-    )
     jobs: list[Job] = []
     stages: dict[str, Stage] = {}
     users: dict[str, list[int]] = {}
     unshared = excluded = 0
     for entry in spec.methods:
+        data = data_recipe(spec.dataset, entry.method)
         for split in spec.splits:
             for seed in spec.seeds:
                 if any(matches(exclusion, entry, split, seed) for exclusion in spec.exclude):
@@ -112,6 +107,21 @@ def make_plan(spec: SweepSpec, device: str = "cpu") -> Plan:
     )
 
 
+def data_recipe(dataset: Dataset, method: Method) -> DataRecipe:
+    """The images of a sweep as a method augments and normalises them."""
+    mean, std = method.normalisation(dataset.info) or (None, None)
+    return DataRecipe(
+        name=dataset.info.name,
+        digest=dataset.info.digest,
+        image_size=dataset.image_size,
+        augmentation=method.augmentation(dataset.info),
+        holdout=dataset.holdout,
+        mean=mean,
+        std=std,
+        options=dataset.info.options,
+    )
+
+
 class _Chain:
     """The stages of one job, in order."""
 
@@ -120,6 +130,8 @@ class _Chain:
         self.order = class_order(sum(split.sizes), seed)
         self.tasks = deal(self.order, split.sizes)
         self.training = {**asdict(entry.training), "milestones": list(entry.training.resolved_milestones())}
+        if entry.method.network_variant:
+            self.training["backbone"] += f"-{entry.method.network_variant}"
         self.stages: list[Stage] = []
         self.learnt: list[str | None] = []
         build = self._chained if entry.method.chained else self._from_scratch
@@ -176,6 +188,7 @@ class _Chain:
         )
 
     def _dream(self, task: int, parents: dict[str, str]) -> str:
+        roles = ("model", "generator") if self.entry.method.continues_generator else ("model",)
         return self._add(
             "dream",
             self.tasks[:task],
@@ -184,7 +197,7 @@ class _Chain:
             "deep-inversion",
             {"dream": config.DREAM_VERSION},
             asdict(self.entry.dreaming),
-            {role: parents[role] for role in ("model", "generator") if role in parents},
+            {role: parents[role] for role in roles if role in parents},
         )
 
     def _add(self, kind, classes, stream, training, method, versions, settings, parents, plugin=None) -> str:

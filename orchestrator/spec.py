@@ -17,7 +17,7 @@ from orchestrator import spec_exclude, spec_methods, spec_settings, spec_yaml
 from orchestrator.errors import Mistake, choices
 from orchestrator.spec_settings import folder, mapping, unknown
 from orchestrator.spec_yaml import Document, show
-from orchestrator.sweep import Dataset, Split, SweepSpec
+from orchestrator.sweep import Dataset, MethodEntry, Split, SweepSpec
 from sweeps import bundled
 
 _KEYS = (
@@ -91,6 +91,7 @@ def parse(text: str, file_name: str, overrides: Sequence[str] = ()) -> SweepSpec
     name = _name(document)
     dataset = _dataset(document)
     entries = spec_methods.read(document)
+    _check_dreamable(document, dataset, entries)
     splits = _splits(document, dataset)
     seeds = _seeds(document)
     exclude = spec_exclude.read(document, spec_exclude.Cells(entries, splits, seeds))
@@ -127,6 +128,16 @@ def _dataset(document: Document) -> Dataset | None:
     root = os.path.expanduser(form.root) if form.root else None
     info = DATASETS[name]
     return Dataset(info, form.image_size or info.image_size, root, form.holdout)
+
+
+def _check_dreamable(document: Document, dataset: Dataset | None, entries: Sequence[MethodEntry]) -> None:
+    """The generator of synthetic images doubles its size twice, so it makes every fourth size only."""
+    dreaming = [entry.label for entry in entries if entry.method.dreams]
+    if dataset and dreaming and dataset.image_size % 4:
+        size = dataset.image_size
+        message = f"{size} is not divisible by 4, as images that {dreaming[0]} dreams must be"
+        below = size // 4 * 4
+        document.add(("dataset", "image_size"), message, size, f"{below} or {below + 4} would do")
 
 
 def _splits(document: Document, dataset: Dataset | None) -> tuple[Split, ...]:

@@ -50,7 +50,10 @@ class _Entries:
         name = given.get("name")
         if not isinstance(name, str) or name not in METHODS:
             message = "the entry has no name" if name is None else f"unknown method {show(name)}"
-            document.add(at_name, message, name, choices("" if name is None else str(name), METHODS))
+            remedy = choices("" if name is None else str(name), METHODS)
+            if "name" not in given and len(given) == 1 and set(given) <= set(METHODS):
+                remedy = f"Write it as {{name: {next(iter(given))}, ...}}"
+            document.add(at_name, message, name, remedy)
             return None
         method_type = METHODS[name]
         label = given.get("label", name)

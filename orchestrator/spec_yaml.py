@@ -71,7 +71,9 @@ class Document:
             if found is None:
                 break
             key, node = found
-        mark = key.start_mark if at_key and key is not None else node.start_mark
+        # A value left empty "stands" at whatever comes next: its key is what a person looks for.
+        empty = isinstance(node, ScalarNode) and not node.value and not node.style
+        mark = key.start_mark if key is not None and (at_key or empty) else node.start_mark
         if isinstance(mark, _Override):
             return f"--set {mark.text}", None, None
         return self.file, mark.line + 1, mark.column + 1
@@ -129,8 +131,8 @@ def read(text: str, file: str, overrides: Iterable[str] = ()) -> Document:
         if root is None:
             raise SpecError([Problem(file, 1, 1, "spec", "the file is empty", None, "Begin with `name: my-sweep`")])
         if not isinstance(root, MappingNode):
-            mark, value = root.start_mark, root.value if isinstance(root, ScalarNode) else "a list"
-            message = f"a spec is a mapping of keys to values, not {show(value)}"
+            mark, value = root.start_mark, root.value if isinstance(root, ScalarNode) else None
+            message = f"a spec is a mapping of keys to values, not {show(value) if value else 'a list'}"
             remedy = "Begin with `name: my-sweep`"
             raise SpecError([Problem(file, mark.line + 1, mark.column + 1, "spec", message, value, remedy)])
         for override in overrides:
@@ -179,7 +181,7 @@ def _compose(text: str, file: str) -> Node | None:
         problem = Problem(file, before.count("\n") + 1, column, "spec", message, character)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        message = " ".join(part for part in ("this is not YAML:", error.problem, error.context) if part)
+        message = "this is not YAML: " + ", ".join(part for part in (error.context, error.problem) if part)
         remedy = "Indent with spaces" if "'\\t'" in message else ""
         problem = Problem(file, mark.line + 1, mark.column + 1, "spec", message, None, remedy)
     except YAMLError as error:

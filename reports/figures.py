@@ -116,6 +116,7 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
             _seed_band(axes, label, jobs, _LINES[seen.setdefault(method, 0) % len(_LINES)])
             seen[method] += 1
         _accuracy_axes(axes, max(len(job.matrix) for jobs in labels.values() for job in jobs))
+        axes.set_ylabel("average accuracy (%)")
         axes.set_title(title, fontsize=10)
         axes.legend(frameon=False, fontsize=8)
     return figure

@@ -30,7 +30,7 @@ def sweep(methods: Iterable[str] = ("base", "abd"), seeds=(0, 1), splits=((2, 2,
 
 
 def record(plan: Plan, stage: Stage) -> dict:
-    """The record of a stage as a worker would write it: a second of work, at a time that its place in the plan gives."""
+    """The record of a stage as a worker would write it, at a time that the stage's place in the plan gives."""
     place = list(plan.stages).index(stage.key)
     made = {
         "started": START + 2 * place,

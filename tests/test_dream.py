@@ -1,5 +1,6 @@
 """Dreaming as a stage: it learns, goes on from where it was, and gives the same numbers every time."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,8 @@ def test_losses_go_down_and_the_curves_add_up(tmp_path, model):
     curves, _ = run(tmp_path / "dream", model, steps=120, bn_weight=10.0)
     assert curves["step"] == list(range(6, 121, 6))
     assert curves["bn"][-1] < 0.7 * curves["bn"][0]
-    assert curves["loss"][-1] < 0.7 * curves["loss"][0]
+    # Divided by a temperature of 1000 the logits are alike, and the cross-entropy stays at ln(old) whatever is dreamt.
+    assert curves["loss"][-1] - math.log(OLD) < 0.7 * (curves["loss"][0] - math.log(OLD))
     for loss, ce, bn, prior, diversity in zip(*list(curves.values())[:5], strict=True):
         assert loss == pytest.approx(ce + 10 * bn + 1e-3 * prior + diversity, rel=1e-5)
 

@@ -55,7 +55,9 @@ def launch(plan: Plan, runs, stages=None, state="FINISHED") -> None:
 
 def expected_points(plan: Plan, runs) -> dict[str, list]:
     return {
-        result.job.name: sorted((p.key, p.step, p.value, p.time) for p in points(plan, result, 0, len(result.job.stages)))
+        result.job.name: sorted(
+            (p.key, p.step, p.value, p.time) for p in points(plan, result, 0, len(result.job.stages))
+        )
         for result in results_of(plan, runs)
     }
 

@@ -2,8 +2,10 @@
 
 from dfcil_core.methods.abd import Abd
 from dfcil_core.methods.base import CrossEntropy, Method
+from dfcil_core.methods.dgr import Dgr
 from dfcil_core.methods.finetune import Base
 from dfcil_core.methods.lwf import Lwf
+from dfcil_core.methods.r_dfcil import RDfcil
 from dfcil_core.methods.rehearsal import Rehearsal
 from dfcil_core.methods.upper_bound import UpperBound
 
@@ -11,7 +13,9 @@ METHODS: dict[str, type[Method]] = {
     "upper-bound": UpperBound,
     "base": Base,
     "lwf": Lwf,
+    "dgr": Dgr,
     "abd": Abd,
+    "r-dfcil": RDfcil,
     "rehearsal": Rehearsal,
 }
 """In the order of the published tables: bounds, data-free, with memory."""

@@ -11,7 +11,10 @@ from dfcil_core.lazy import functional, torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from dfcil_core.data import DatasetInfo
     from dfcil_core.train import Batch, Learning, Phase
+
+Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,10 @@ class Method:
     selection_needs_model: ClassVar[bool] = False
     dreams: ClassVar[bool] = False
     """Learns from synthetic images, which a `dream` stage makes ready."""
+    continues_generator: ClassVar[bool] = True
+    """The generator goes on from that of the task before. False: a fresh one for every task."""
+    network_variant: ClassVar[str] = ""
+    """Which variant of the backbone it trains (dfcil_core/networks); empty: the one all others share."""
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
@@ -70,6 +77,14 @@ class Method:
         """What of the settings can change which images are kept."""
         return {"selection": self.selection, "memory": memory, "quirks": quirks}
 
+    def augmentation(self, dataset: DatasetInfo) -> str:
+        """The name of the training augmentation (dfcil_core/augment.py)."""
+        return dataset.augmentation
+
+    def normalisation(self, dataset: DatasetInfo) -> Normalisation | None:
+        """Mean and standard deviation per channel of pixels in [0, 1]; None: the data set's own."""
+        return None
+
     # ---- for the training loop ---------------------------------------------------------------------------------------
 
     def phases(self, learning: Learning) -> Iterator[Phase]:
@@ -77,7 +92,7 @@ class Method:
         yield learning.phase(pool=self.pool(learning), loss=self.loss)
 
     def pool(self, learning: Learning) -> Tensor:
-        """Positions in the training set that an epoch goes over; by default the images of the new classes, once each."""
+        """Positions in the training set that an epoch goes over; by default the new classes' images, once each."""
         return learning.new_images
 
     def loss(self, learning: Learning, batch: Batch) -> Tensor:
@@ -93,4 +108,4 @@ class CrossEntropy(Method):
     source = "first task of most methods"
 
 
-__all__ = ["CrossEntropy", "Method", "NoSettings", "torch"]
+__all__ = ["CrossEntropy", "Method", "NoSettings", "Normalisation", "torch"]

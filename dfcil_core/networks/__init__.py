@@ -7,19 +7,36 @@ import torch
 from torch import nn
 
 from dfcil_core.checkpoint import load_tensors
-from dfcil_core.networks import resnet
+from dfcil_core.networks import resnet, resnet18
 from dfcil_core.networks.network import Network, fold_batchnorm, freeze, set_bn_momentum
 
+DEPTHS = (8, 14, 20, 32)
+# A method with a `network_variant` trains the backbone of this name: `resnet32-r-dfcil`.
+R_DFCIL = "r-dfcil"
 
-def _cifar_resnet(depth: int) -> Callable[[int, int], Network]:
+
+def _small(depth: int, linear: bool = False) -> Callable[[int, int], Network]:
     def make(width: int, channels: int) -> Network:
-        return Network(resnet.ResNet(depth, channels), resnet.STAGES[-1], width)
+        return Network(resnet.ResNet(depth, channels, linear), resnet.STAGES[-1], width, bias=not linear)
 
     return make
 
 
+def _resnet18_without_bias(width: int, channels: int) -> Network:
+    return resnet18.resnet18(width, channels, bias=False)
+
+
 BACKBONES: dict[str, Callable[[int, int], Network]] = {
-    f"resnet{depth}": _cifar_resnet(depth) for depth in (8, 14, 20, 32)
+    **{f"resnet{depth}": _small(depth) for depth in DEPTHS},
+    "resnet18": resnet18.resnet18,
+    **{f"resnet{depth}-{R_DFCIL}": _small(depth, linear=True) for depth in DEPTHS},
+    f"resnet18-{R_DFCIL}": _resnet18_without_bias,
+}
+# How a backbone's weights are drawn, where not as the small networks'.
+_INITIALISERS: dict[str, Callable[[Network, torch.Generator], None]] = {
+    "resnet18": resnet18.initialise,
+    f"resnet18-{R_DFCIL}": resnet18.initialise,
+    **{f"resnet{depth}-{R_DFCIL}": resnet.initialise_linear for depth in DEPTHS},
 }
 
 
@@ -36,7 +53,7 @@ def build(backbone: str, width: int, channels: int = 3, generator: torch.Generat
         for parameter in network.parameters():
             nn.init.zeros_(parameter)
     else:
-        resnet.initialise(network, generator)
+        _INITIALISERS.get(backbone, resnet.initialise)(network, generator)
     return network.to(memory_format=torch.channels_last)
 
 

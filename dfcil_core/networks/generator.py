@@ -1,6 +1,7 @@
-"""The generator of synthetic images for small sizes."""
+"""The generator of synthetic images."""
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -37,32 +38,46 @@ def _initialise(layer: nn.Conv2d | nn.Linear, rng: torch.Generator | None) -> No
 class Generator(nn.Module):
     """(n, 1000) standard normal noise to (n, channels, image_size, image_size) normalised images.
 
-    Linear to 128 x s/4 x s/4, BN, then twice: nearest upsampling by two, 3 x 3 convolution (to 128, to 64), BN (eps
-    0.8), LeakyReLU 0.2; then a 3 x 3 convolution to the image, tanh, BN without scale and shift.
+    Linear to the first of `layers` channels at the start size, BN, then for each other of `layers`: nearest upsampling
+    by two, 3 x 3 convolution, BN (eps 0.8), LeakyReLU 0.2; then a 3 x 3 convolution to the image, tanh, BN without
+    scale and shift. `layers` are 128, 128, 64 for images below 64 pixels, 128, 128, 128, 64 below 128, and six times 64
+    from there on: 32 x 32 and 64 x 64 start as 8 x 8, 224 x 224 as 7 x 7.
     Source: the public code of Smith et al., ICCV 2021.
     """
 
     def __init__(self, image_size: int, channels: int = 3) -> None:
         super().__init__()
-        if image_size < 8 or image_size % 4:
-            raise ValueError(f"the generator makes images of a size divisible by 4, from 8 on, not of {image_size}")
-        self.start = image_size // 4
-        self.linear = nn.Linear(NOISE, 128 * self.start**2)
-        self.normalisation = nn.BatchNorm2d(128)
-        self.convolution1 = nn.Conv2d(128, 128, 3, padding=1)
-        self.normalisation1 = nn.BatchNorm2d(128, eps=0.8)
-        self.convolution2 = nn.Conv2d(128, 64, 3, padding=1)
-        self.normalisation2 = nn.BatchNorm2d(64, eps=0.8)
-        self.convolution3 = nn.Conv2d(64, channels, 3, padding=1)
-        self.normalisation3 = nn.BatchNorm2d(channels, affine=False)
+        self.layers = _layers(image_size)
+        doublings = len(self.layers) - 1
+        self.start = image_size >> doublings
+        self.linear = nn.Linear(NOISE, self.layers[0] * self.start**2)
+        self.normalisation = nn.BatchNorm2d(self.layers[0])
+        self.convolutions = nn.ModuleList(
+            nn.Conv2d(before, after, 3, padding=1) for before, after in pairwise(self.layers)
+        )
+        self.normalisations = nn.ModuleList(nn.BatchNorm2d(after, eps=0.8) for after in self.layers[1:])
+        self.last_convolution = nn.Conv2d(self.layers[-1], channels, 3, padding=1)
+        self.last_normalisation = nn.BatchNorm2d(channels, affine=False)
 
     def forward(self, noise: Tensor) -> Tensor:
-        x = self.linear(noise).view(-1, 128, self.start, self.start).contiguous(memory_format=torch.channels_last)
-        x = upsampled_convolution(self.normalisation(x), self.convolution1)
-        x = functional.leaky_relu(self.normalisation1(x), 0.2, inplace=True)
-        x = upsampled_convolution(x, self.convolution2)
-        x = functional.leaky_relu(self.normalisation2(x), 0.2, inplace=True)
-        return self.normalisation3(torch.tanh(self.convolution3(x)))
+        x = self.linear(noise).view(-1, self.layers[0], self.start, self.start)
+        x = self.normalisation(x.contiguous(memory_format=torch.channels_last))
+        for convolution, normalisation in zip(self.convolutions, self.normalisations, strict=True):
+            x = upsampled_convolution(x, convolution)
+            x = functional.leaky_relu(normalisation(x), 0.2, inplace=True)
+        return self.last_normalisation(torch.tanh(self.last_convolution(x)))
+
+
+def _layers(image_size: int) -> tuple[int, ...]:
+    """Channels from the linear layer to the last upsampling; each but the first doubles height and width."""
+    layers = (128, 128, 64) if image_size < 64 else (128, 128, 128, 64) if image_size < 128 else (64,) * 6
+    divisor = 1 << (len(layers) - 1)
+    if image_size < 8 or image_size % divisor:
+        raise ValueError(
+            f"the generator makes images of a size divisible by 4, from 8 on (by 8 from 64 on, by 32 from 128 on), "
+            f"not of {image_size}"
+        )
+    return layers
 
 
 def upsampled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:

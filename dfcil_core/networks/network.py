@@ -13,10 +13,10 @@ class Network(nn.Module):
     The head is as wide as it will ever be, and losses slice its outputs: a network has one shape for all tasks.
     """
 
-    def __init__(self, backbone: nn.Module, feature_size: int, width: int) -> None:
+    def __init__(self, backbone: nn.Module, feature_size: int, width: int, bias: bool = True) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(feature_size, width)
+        self.head = nn.Linear(feature_size, width, bias=bias)
 
     def features(self, images: Tensor) -> Tensor:
         """(n, channels, height, width) images to (n, feature_size) features."""

@@ -11,10 +11,11 @@ STAGES = (16, 32, 64)
 class ResNet(nn.Module):
     """(n, channels, height, width) images to (n, 64) features: three stages of n blocks, then the mean over the image.
 
-    Shortcuts have no parameters. Any image size serves: 8 x 8 ends as 2 x 2.
+    Shortcuts have no parameters. Any image size serves: 8 x 8 ends as 2 x 2. `linear` makes the variant of Gao et al.,
+    R-DFCIL, ECCV 2022: no ReLU after the addition, and a shortcut's zeros all after its channels.
     """
 
-    def __init__(self, depth: int, channels: int = 3) -> None:
+    def __init__(self, depth: int, channels: int = 3, linear: bool = False) -> None:
         super().__init__()
         if depth < 8 or depth % 6 != 2:
             raise ValueError(f"a CIFAR ResNet has a depth of 6n + 2 (8, 14, 20, 26, 32, ...), not {depth}")
@@ -23,7 +24,7 @@ class ResNet(nn.Module):
         blocks, before = [], STAGES[0]
         for stage, size in enumerate(STAGES):
             for block in range((depth - 2) // 6):
-                blocks.append(Block(before, size, 2 if stage and not block else 1))
+                blocks.append(Block(before, size, 2 if stage and not block else 1, linear))
                 before = size
         self.blocks = nn.Sequential(*blocks)
 
@@ -33,11 +34,11 @@ class ResNet(nn.Module):
 
 
 class Block(nn.Module):
-    """Two 3 x 3 convolutions, the shortcut added to them, ReLU after the addition."""
+    """Two 3 x 3 convolutions, the shortcut added to them, ReLU after the addition unless `linear`."""
 
-    def __init__(self, before: int, size: int, stride: int) -> None:
+    def __init__(self, before: int, size: int, stride: int, linear: bool = False) -> None:
         super().__init__()
-        self.size, self.stride = size, stride
+        self.size, self.stride, self.linear = size, stride, linear
         self.convolution1 = _convolution(before, size, stride)
         self.normalisation1 = nn.BatchNorm2d(size)
         self.convolution2 = _convolution(size, size, 1)
@@ -46,18 +47,20 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = functional.relu(self.normalisation1(self.convolution1(x)), inplace=True)
         residual = self.normalisation2(self.convolution2(residual))
-        return functional.relu(residual + shortcut(x, self.size, self.stride), inplace=True)
+        total = residual + shortcut(x, self.size, self.stride, even=not self.linear)
+        return total if self.linear else functional.relu(total, inplace=True)
 
 
-def shortcut(x: Tensor, size: int, stride: int) -> Tensor:
-    """`x` with every `stride`-th pixel, and zeros before and after its channels to make `size` of them.
+def shortcut(x: Tensor, size: int, stride: int, even: bool = True) -> Tensor:
+    """`x` with every `stride`-th pixel, and zeros beside its channels to make `size` of them.
 
-    Option A of He et al.; the zeros are split evenly, as in the public ABD code, not appended.
+    Option A of He et al.; the zeros are split evenly, as in the public ABD code, or all appended, as in R-DFCIL's.
     """
     missing = size - x.shape[1]
     if stride == 1 and not missing:
         return x
-    return functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, missing // 2, missing - missing // 2))
+    before = missing // 2 if even else 0
+    return functional.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, before, missing - before))
 
 
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
@@ -70,6 +73,20 @@ def initialise(module: nn.Module, generator: torch.Generator) -> None:
             nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu", generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def initialise_linear(network: nn.Module, generator: torch.Generator) -> None:
+    """R-DFCIL's: Kaiming-normal convolutions (fan out), each block's second normalisation zero, and so is the head.
+
+    A block starts as its shortcut. The head's rows are drawn by the method, task by task.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu", generator=generator)
+        elif isinstance(layer, Block):
+            nn.init.zeros_(layer.normalisation2.weight)
+        elif isinstance(layer, nn.Linear):
+            nn.init.zeros_(layer.weight)
 
 
 def _convolution(before: int, size: int, stride: int) -> nn.Conv2d:

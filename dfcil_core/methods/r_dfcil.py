@@ -1,0 +1,182 @@
+"""R-DFCIL: relation-guided representation learning."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge, Gt
+
+from dfcil_core.lazy import functional, losses, streams, torch
+from dfcil_core.methods.base import Method
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from dfcil_core.data import DatasetInfo
+    from dfcil_core.methods.base import Normalisation
+    from dfcil_core.train import Batch, Learning, Phase
+
+EMBEDDING = 2
+"""Length of the embeddings between which relations are compared, in lengths of the features: 128 of 64."""
+HEAD_DEVIATION = 1e-3
+CIFAR100 = (0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)
+
+
+@dataclass(frozen=True)
+class RDfcilSettings:
+    """Settings of R-DFCIL. The three weights are before their scaling with the numbers of old and new classes."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    ce_weight: Annotated[float, Ge(0)] = 0.5
+    """Weight of the new classes' cross-entropy, and of the refinement's."""
+    hard_kd_weight: Annotated[float, Ge(0)] = 0.15
+    """Weight of the hard distillation on synthetic images."""
+    relation_weight: Annotated[float, Ge(0)] = 0.5
+    """Weight of the relational distillation on real images."""
+    refinement_lr: Annotated[float, Gt(0)] = 0.005
+    """Learning rate of the head's refinement, constant."""
+
+
+class RDfcil(Method):
+    """The new classes are learnt on real images, the old outputs kept on dreamed ones, and the relations between the
+    new images' features kept as the old network saw them; then the head is refined on both.
+
+    `epochs` are both stages together, the last fifth the refinement: 200 are 160 and 40. Task 1 has no second stage:
+    plain cross-entropy over the seen classes for four fifths of `epochs`. From task 2 on, over a batch x of real images
+    and one x' of dreamed ones, which pass through the network apart, with `n` new classes, `alpha = log2(n / 2 + 1)`
+    and `beta = sqrt(old / n)`:
+      stage 1: `0.5 (1 + 1/alpha) / beta * CE(z(x) of the new classes, y)`
+        + `0.15 alpha beta * mean|z(x')[:old] - O(x')|` + `0.5 alpha beta * RKD(x)`;
+      stage 2, the head alone, features in eval mode: `0.5 * CE(z([x; x'])[:seen], y)` with class weights, divided by
+        their sum, + stage 1's second term; the optimiser goes on, momentum included, with a learning rate of 0.005.
+    RKD compares the angles between images in embeddings, twice as long as the features, that are learnt for student and
+    teacher. Class weights are inversely proportional to how often a class was seen, real or dreamed, since the task
+    began, the smallest 1, renewed every epoch.
+    The backbone has no ReLU after a block's addition, each block starts as its shortcut, and the head has no biases;
+    a task begins with new rows of the head drawn from N(0, 0.001^2). The generator is a fresh one for every task.
+    Images are normalised, then cropped and flipped, without colour jitter.
+    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental Learning,
+    ECCV 2022, and its public code.
+
+    Differs from the public code:
+    1. `refinement_lr` and the three weights stay as they are whatever `training.lr` and `training.epochs` are; a
+       sweep of fewer than two epochs has no refinement.
+    2. The embeddings' layers have no biases: a bias falls out of every difference between two embeddings.
+    """
+
+    name = "r-dfcil"
+    summary = "dreams old classes; hard and relational distillation, then a refined head"
+    source = "Gao et al., R-DFCIL, ECCV 2022"
+    settings_type = RDfcilSettings
+    recipe = {
+        "training": {"epochs": 200, "milestones": (80, 120), "weight_decay": 5e-4},
+        "dreaming": {"steps": 5000},
+    }
+    dreams = True
+    continues_generator = False
+    network_variant = "r-dfcil"
+
+    def plain_first_task(self, quirks: str) -> bool:
+        return False
+
+    def augmentation(self, dataset: DatasetInfo) -> str:
+        return "normalise-crop-flip" if dataset.flips else "normalise-crop"
+
+    def normalisation(self, dataset: DatasetInfo) -> Normalisation | None:
+        return CIFAR100 if dataset.name == "cifar100" else None
+
+    def phases(self, learning: Learning) -> Iterator[Phase]:
+        _draw_head(learning)
+        pool, epochs = self.pool(learning), learning.recipe.training["epochs"]
+        refinement = max(1, epochs // 5) if epochs > 1 else 0
+        if learning.task == 1:
+            yield learning.phase(pool=pool, loss=self._first, name="learn", epochs=epochs - refinement)
+            return
+        learning.modules["embed"] = _embeddings(learning)
+        learning.modules["seen"] = losses.ClassCounts(learning.seen).to(learning.device)
+        trained = [*learning.student.parameters(), *learning.modules["embed"].parameters()]
+        yield learning.phase(pool=pool, loss=self.loss, name="learn", epochs=epochs - refinement, parameters=trained)
+        if refinement:
+            yield learning.phase(
+                pool=pool,
+                loss=self._refined,
+                name="refine",
+                epochs=refinement,
+                parameters=list(learning.student.head.parameters()),
+                lr=self.settings.refinement_lr,
+                milestones=(),
+                before_epoch=_prepare_refinement,
+                keeps_momentum=True,
+            )
+
+    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+        """Stage 1."""
+        old, seen = learning.old, learning.seen
+        alpha, beta = scales(old, seen - old)
+        taught = learning.teach(batch.dreams).logits[:, :old]
+        learning.modules["seen"].add(batch.labels, taught.argmax(1))
+
+        features = learning.student.features(batch.images)
+        local = learning.student.head(features)[:, old:seen]
+        local_ce = functional.cross_entropy(local, batch.labels - old)
+        hard_kd = functional.l1_loss(learning.student(batch.dreams)[:, :old], taught)
+        embed = learning.modules["embed"]
+        before = embed["teacher"](learning.teach(batch.images).features)
+        relations = losses.relational_distillation(embed["student"](features), before)
+        return (
+            self.settings.ce_weight * (1 + 1 / alpha) / beta * local_ce
+            + self.settings.hard_kd_weight * alpha * beta * hard_kd
+            + self.settings.relation_weight * alpha * beta * relations
+        )
+
+    def _first(self, learning: Learning, batch: Batch) -> Tensor:
+        return super().loss(learning, batch)
+
+    def _refined(self, learning: Learning, batch: Batch) -> Tensor:
+        """Stage 2."""
+        old, seen = learning.old, learning.seen
+        alpha, beta = scales(old, seen - old)
+        taught = learning.teach(batch.dreams).logits[:, :old]
+        labels = torch.cat([batch.labels, taught.argmax(1)])
+        learning.modules["seen"].add(labels)
+        with torch.no_grad():
+            features = learning.student.features(torch.cat([batch.images, batch.dreams]))
+        logits = learning.student.head(features)[:, :seen]
+        ce = functional.cross_entropy(logits, labels, weight=learning.modules["seen"].weights)
+        hard_kd = functional.l1_loss(logits[len(batch.images) :, :old], taught)
+        return self.settings.ce_weight * ce + self.settings.hard_kd_weight * alpha * beta * hard_kd
+
+
+def scales(old: int, new: int) -> tuple[float, float]:
+    """`alpha = log2(new / 2 + 1)` and `beta = sqrt(old / new)`, by which the terms adapt to the numbers of classes."""
+    return math.log2(new / 2 + 1), math.sqrt(old / new)
+
+
+def _draw_head(learning: Learning) -> None:
+    """Draw the new classes' rows of the head."""
+    rng = streams.stream(learning.recipe.seed, "head", learning.recipe.stream)
+    weight = learning.student.head.weight
+    rows = HEAD_DEVIATION * torch.randn(learning.seen - learning.old, weight.shape[1], generator=rng)
+    with torch.no_grad():
+        weight[learning.old : learning.seen] = rows.to(weight.device)
+
+
+def _embeddings(learning: Learning):
+    """Two linear layers without biases, torch's default initialisation, from a stream of their own."""
+    size = learning.student.head.in_features
+    rng = streams.stream(learning.recipe.seed, "embed", learning.recipe.stream)
+    layers = torch.nn.ModuleDict()
+    for name in ("student", "teacher"):
+        layers[name] = torch.nn.Linear(size, EMBEDDING * size, bias=False)
+        torch.nn.init.uniform_(layers[name].weight, -(size**-0.5), size**-0.5, generator=rng)
+    return layers.to(learning.device)
+
+
+def _prepare_refinement(learning: Learning, lr: float) -> None:
+    learning.student.eval()
+    learning.modules["seen"].renew()

@@ -1,0 +1,36 @@
+"""A launcher with a process of its own: `python fake_launcher.py RUNS NOTES STAGES SLEEP [WORKERS]`.
+
+Runs a chain of two out of every two stages, `a0 <- b0`, `a1 <- b1` and so on, each sleeping so many seconds, and prints
+what became of them as JSON.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from fake_stages import make_options, make_plan, make_stage
+from orchestrator.engine import run
+from orchestrator.store import Store
+
+
+def pairs(notes: Path, count: int, sleep: float):
+    """`count` chains of two stages."""
+    stages = []
+    for number in range(count):
+        first = make_stage(f"a{number}", notes=str(notes), sleep=sleep)
+        stages += [first, make_stage(f"b{number}", first, notes=str(notes), sleep=sleep)]
+    return make_plan(*stages)
+
+
+def main(runs: str, notes: str, count: str, sleep: str, workers: str = "2") -> None:
+    plan = pairs(Path(notes), int(count), float(sleep))
+    try:
+        outcome = run(plan, Store(Path(runs)), make_options(workers=int(workers)), lambda event: None)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    dask = sorted({"distributed", "torch"} & sys.modules.keys())
+    print(json.dumps({"done": outcome.done, "reused": outcome.reused, "loaded": dask}))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,36 @@
+"""Who is running, read from /proc."""
+
+import os
+import time
+from pathlib import Path
+
+
+def session_members(session: int) -> list[int]:
+    """Living processes of a session, zombies left out."""
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if fields[0] not in "ZX" and int(fields[3]) == session:
+            found.append(int(folder.name))
+    return found
+
+
+def wait_until(true, seconds: float, what: str) -> float:
+    """Wait until `true()`, and fail after so many seconds; how many it took."""
+    start = time.monotonic()
+    while not true():
+        assert time.monotonic() - start < seconds, f"{what}: not within {seconds} seconds"
+        time.sleep(0.02)
+    return time.monotonic() - start
+
+
+def children() -> list[int]:
+    """Living children of this process that are Dask's workers."""
+    text = Path(f"/proc/{os.getpid()}/task")
+    pids = [int(pid) for task in text.iterdir() for pid in (task / "children").read_text().split()]
+    return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
