@@ -11,6 +11,7 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
@@ -75,15 +76,16 @@ def local_client(environments: list[dict[str, str]]) -> Iterator[Client]:
         try:
             scratch = tempfile.mkdtemp(prefix="dfcil-sweep-")
             last_first.callback(shutil.rmtree, scratch, ignore_errors=True)
-            cluster = _Local(environments, scratch)
-            last_first.callback(cluster.close, timeout=_CLOSE_SECONDS)
-            client = Client(cluster, set_as_default=False)
-            last_first.callback(client.close, timeout=_CLOSE_SECONDS)
-            last_first.callback(cluster.kill_workers)
-            cluster.scale(len(environments))
+            with _interrupts_deferred():
+                cluster = _Local(environments, scratch)
+                last_first.callback(cluster.close, timeout=_CLOSE_SECONDS)
+                client = Client(cluster, set_as_default=False)
+                last_first.callback(client.close, timeout=_CLOSE_SECONDS)
+                last_first.callback(cluster.kill_workers)
+                cluster.scale(len(environments))
             yield client
         finally:
-            with _uninterrupted():
+            with _interrupts_deferred():
                 last_first.close()
 
 
@@ -107,8 +109,10 @@ class _Local(SpecCluster):
             worker={"cls": Nanny, "options": self._worker},
             silence_logs=logging.CRITICAL,
         )
-        # Workers inherit this from the thread that starts them: Ctrl-C in a terminal reaches them too, and it is for
-        # the launcher alone to answer it.
+        # Ctrl-C in a terminal reaches the workers too, and it is for the launcher alone to answer it: they inherit the
+        # signals blocked from the thread that starts them. The resource tracker is started first because its start
+        # would unblock them again.
+        resource_tracker.ensure_running()
         self.sync(_block_interrupts)
 
     def new_worker_spec(self) -> dict[Any, dict[str, Any]]:
@@ -147,14 +151,18 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _uninterrupted() -> Iterator[None]:
-    """Let a second Ctrl-C wait for the second or two that closing takes: cut short, it would leave processes."""
+def _interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the moment that opening or closing takes: half done, either would leave a mess."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    waiting: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in numbers}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if waiting:
+        signal.raise_signal(waiting[0])

@@ -6,21 +6,21 @@ own tasks alone. Those of the other splits are counted here once, and kept besid
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dfcil_core.counts import count_right_locally, group_name
-from orchestrator.plan import Plan
+from orchestrator.plan import Job, Plan
 from orchestrator.store import Store
 
 FILE = "derived.json"
 LOGITS = "logits.safetensors"
 
 
-def complete(plan: Plan, store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
-    """Add to `records`, in place, the local answers that a job of the plan asks for and its stage has not counted."""
-    for job in plan.jobs:
+def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
+    """Add to `records`, in place, the local answers that these jobs ask for and their stages have not counted."""
+    for job in jobs:
         for task, key in enumerate(job.learn, start=1):
             if key not in records:
                 continue

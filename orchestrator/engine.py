@@ -127,8 +127,10 @@ class _Run:
 
     def to_the_end(self) -> None:
         self._listen()
-        while self._work.unfinished:
+        while True:
             self._hand_out()
+            if not self._work.unfinished:  # handing out finishes stages too: those that others have done
+                return
             try:
                 # Held stages and the health of the cluster are looked after in the pauses.
                 message = self._inbox.get(timeout=_HELD_SECONDS if self._held else _CENSUS_SECONDS)
@@ -230,11 +232,11 @@ class _Run:
             handlers[what](attempt, message)
 
     def _on_started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
-        attempt.name = message["worker"]
-        self._emit(StageStarted(attempt.stage, message["worker"], message["time"]))
+        attempt.name = message["name"]
+        self._emit(StageStarted(attempt.stage, message["name"], message["time"]))
 
     def _on_progress(self, attempt: _Attempt, message: dict[str, Any]) -> None:
-        self._emit(StageProgress(attempt.stage, message["worker"], message["info"]))
+        self._emit(StageProgress(attempt.stage, message["name"], message["info"]))
 
     def _on_done(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         self._over(attempt)

@@ -68,7 +68,7 @@ def execute(task: Task) -> None:
     worker = get_worker()
 
     def send(message: Message) -> None:
-        worker.log_event(task.topic, {**message, "ticket": task.ticket, "worker": str(worker.name)})
+        worker.log_event(task.topic, {**message, "ticket": task.ticket, "name": str(worker.name)})
 
     try:
         send(perform(task, send))
@@ -105,12 +105,12 @@ def _do(task: Task, store: Store, stage: Stage, lease: Lease, send: Callable[[Me
                     return damage
                 record = _run(task, stage, work, parents, store.saves(stage), _Reporter(send, lease))
                 return {"what": "done", "reused": not store.commit(stage, work, record, lease)}
-            except LeaseLost as lost:
-                print(lost)
-                return {"what": "held"}
             except (Exception, SystemExit) as error:
                 traceback.print_exc()
-                # A parent may have been set aside under our hands; then the failure is none of this stage's.
+                # Another launcher may have taken the stage over and removed our work, or set a parent aside under our
+                # hands: then the failure is none of this stage's.
+                if not lease.held():
+                    return {"what": "held"}
                 return _damaged(stage, parents) or _failure(error)
     finally:
         shutil.rmtree(work, ignore_errors=True)

@@ -42,4 +42,4 @@ def _refuse_unstable(value: Any, path: str) -> None:
         for index, item in enumerate(value):
             _refuse_unstable(item, f"{path}[{index}]")
         return
-    raise TypeError(f"{path} is a {type(value).__name__}: an identity takes JSON data only; write it as text or numbers")
+    raise TypeError(f"{path} is a {type(value).__name__}: an identity takes JSON data only, as text or numbers")

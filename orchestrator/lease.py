@@ -131,6 +131,12 @@ class Lease:
             self.lost = True
             raise LeaseLost(f"the lease on {self.key[:16]} was taken over")
 
+    def held(self) -> bool:
+        """Whether the lease is still ours, at this instant."""
+        with self._leases.lock():
+            self.lost = self.lost or not self._mine()
+        return not self.lost
+
     def release(self) -> None:
         """Give the lease back, if it is still ours."""
         self._stop.set()

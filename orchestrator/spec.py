@@ -4,16 +4,15 @@ Precedence of settings, lowest first: the defaults (the published recipe), the m
 `training`, `dreaming`, `memory` and `quirks`, the method's entry under `methods`. `--set` replaces what the text says.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from annotated_types import Ge, Le
+from annotated_types import Ge
 
-from dfcil_core.data import DATASETS
-from orchestrator import spec_exclude, spec_methods, spec_settings, spec_yaml
+from dfcil_core.methods import plugins
+from orchestrator import spec_dataset, spec_exclude, spec_methods, spec_settings, spec_yaml
 from orchestrator.errors import Mistake, choices
 from orchestrator.spec_settings import folder, mapping, unknown
 from orchestrator.spec_yaml import Document, show
@@ -38,18 +37,6 @@ _MOST_REPEATS = 10_000
 
 
 @dataclass(frozen=True)
-class _DatasetForm:
-    """`dataset:` written out."""
-
-    __pydantic_config__ = {"extra": "forbid"}
-
-    name: str = "digits"
-    root: str | None = None
-    image_size: Annotated[int, Ge(8)] | None = None
-    holdout: Annotated[float, Ge(0), Le(0.5)] = 0.0
-
-
-@dataclass(frozen=True)
 class _SplitForm:
     """`{first: 50, then: 10}`: classes of the first task, and of each task after it."""
 
@@ -59,10 +46,11 @@ class _SplitForm:
     then: Annotated[int, Ge(1)]
 
 
-def load(source: str | Path, *, overrides: Sequence[str] = ()) -> SweepSpec:
+def load(source: str | Path, *, overrides: Sequence[str] = (), data_root: str | None = None) -> SweepSpec:
     """The sweep of a spec: a file, or the name of a bundled one.
 
     `overrides` are settings by dotted path with values in YAML, `training.lr=0.05` or `methods.abd.mu=0.2`.
+    `data_root` is where the data set lies, in the place of its `root`.
     Raises SpecError with every mistake in the spec, Mistake when there is no such file or it is no text.
     """
     path = Path(source).expanduser()
@@ -78,20 +66,31 @@ def load(source: str | Path, *, overrides: Sequence[str] = ()) -> SweepSpec:
         raise Mistake(f"{source}: this is no text in UTF-8 (byte {error.start} is not). Save it as UTF-8") from None
     except OSError as error:
         raise Mistake(f"{source}: cannot be read: {error.strerror}") from None
-    return parse(text, str(path), overrides)
+    return parse(text, str(path), overrides, data_root)
 
 
-def parse(text: str, file_name: str, overrides: Sequence[str] = ()) -> SweepSpec:
+def load_plugins(path: str | None = None) -> None:
+    """Register the methods of installed packages, and those in the file at `path`. Raises Mistake."""
+    try:
+        plugins.load_entry_points()
+        if path is not None:
+            plugins.load_file(path)
+    except plugins.PluginError as error:
+        raise Mistake(str(error)) from error
+
+
+def parse(text: str, file_name: str, overrides: Sequence[str] = (), data_root: str | None = None) -> SweepSpec:
     """The sweep that `text` describes; `file_name` is for messages. Raises SpecError with every mistake."""
+    load_plugins()
     document = spec_yaml.read(text, file_name, overrides)
     data = document.data
     for key, value in data.items():
         if key not in _KEYS:
             unknown(document, (key,), value, _KEYS)
     name = _name(document)
-    dataset = _dataset(document)
+    dataset = spec_dataset.read(document, data_root)
     entries = spec_methods.read(document)
-    _check_dreamable(document, dataset, entries)
+    _check_size(document, dataset, entries)
     splits = _splits(document, dataset)
     seeds = _seeds(document)
     exclude = spec_exclude.read(document, spec_exclude.Cells(entries, splits, seeds))
@@ -109,35 +108,18 @@ def _name(document: Document) -> str:
     return str(value)
 
 
-def _dataset(document: Document) -> Dataset | None:
-    """The data set; None where its name is wrong, and so its number of classes unknown."""
-    given, path = document.data.get("dataset", "digits"), ("dataset",)
-    if isinstance(given, dict):
-        form = _DatasetForm(**spec_settings.read(document, path, given, _DatasetForm))
-        name, path = given.get("name"), ("dataset", "name")
-        if name is None:
-            document.add(path, "the data set has no name", None, choices("", DATASETS))
-            return None
-    else:
-        name, form = given, _DatasetForm()
-    if not isinstance(name, str) or name not in DATASETS:
-        document.add(path, f"unknown data set {show(name)}", name, choices(str(name), DATASETS))
-        return None
-    if form.root == "":
-        document.add(("dataset", "root"), "'' is empty", "", "It is the folder of the data set, as ~/data")
-    root = os.path.expanduser(form.root) if form.root else None
-    info = DATASETS[name]
-    return Dataset(info, form.image_size or info.image_size, root, form.holdout)
-
-
-def _check_dreamable(document: Document, dataset: Dataset | None, entries: Sequence[MethodEntry]) -> None:
-    """The generator of synthetic images doubles its size twice, so it makes every fourth size only."""
-    dreaming = [entry.label for entry in entries if entry.method.dreams]
-    if dataset and dreaming and dataset.image_size % 4:
-        size = dataset.image_size
-        message = f"{size} is not divisible by 4, as images that {dreaming[0]} dreams must be"
-        below = size // 4 * 4
-        document.add(("dataset", "image_size"), message, size, f"{below} or {below + 4} would do")
+def _check_size(document: Document, dataset: Dataset | None, entries: Sequence[MethodEntry]) -> None:
+    """A generator of images doubles its size a few times, and cannot make every size."""
+    size = dataset.image_size if dataset else 0
+    for entry in entries:
+        multiple = entry.method.size_multiple(size)
+        if size % multiple:
+            verb = "dreams" if entry.method.dreams else "makes"
+            message = f"{size} is not divisible by {multiple}, as images that {entry.label} {verb} must be"
+            below = size // multiple * multiple
+            near = f"{below} or {below + multiple} would do" if below else f"{multiple} would do"
+            document.add(("dataset", "image_size"), message, size, near)
+            return
 
 
 def _splits(document: Document, dataset: Dataset | None) -> tuple[Split, ...]:

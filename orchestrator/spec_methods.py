@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from dfcil_core.config import Dreaming, Training
-from dfcil_core.methods import METHODS
+from dfcil_core.methods import METHODS, plugins
 from dfcil_core.methods.base import Method
 from orchestrator import spec_settings
 from orchestrator.errors import choices
@@ -72,6 +72,7 @@ class _Entries:
             method=method_type(method_type.settings_type(**own)),
             training=training,
             dreaming=replace(Dreaming(), **{**method_type.recipe.get("dreaming", {}), **self.dreaming, **dreaming}),
+            plugin=plugins.digest_of(name),
             **{"memory": Common.memory, "quirks": Common.quirks, **self.common, **common},
         )
 

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.lease import PATIENCE, Lease, Leases
+from orchestrator.lease import PATIENCE, Lease, LeaseLost, Leases
 from orchestrator.stage import Stage
 
 RECORD = "record.json"
@@ -106,6 +106,8 @@ class Store:
         The record is completed with the stage's names and the SHA-256 and size in bytes of every file. Raises LeaseLost
         if `lease` is not ours any more, ValueError for a record with NaN or infinities (JSON has none).
         """
+        if lease is not None and not lease.held():
+            raise LeaseLost(f"the lease on {stage.folder} was taken over")
         files = {path.relative_to(work).as_posix(): _settle(path) for path in sorted(work.rglob("*")) if path.is_file()}
         recipe = stage.recipe
         names = {"key": stage.key, "kind": recipe.kind, "task": recipe.task, "folder": stage.folder}

@@ -49,6 +49,9 @@ class MethodEntry:
     """Images kept in all, where the method keeps any."""
     quirks: Quirks
     plugin: str | None = None
+    """SHA-256 of the source of the plug-in that the method comes from."""
+    as_given: "MethodEntry | None" = None
+    """In a rehearsal, the entry before its schedule was shortened: `exclude` speaks of that one."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,8 @@ class SweepSpec:
     """The `tune:` section as read; `launch` ignores it."""
     overrides: tuple[str, ...] = ()
     """What `--set` gave, as `training.lr=0.05`: `text` and these together are the whole of what the person said."""
+    rehearsed: bool = False
+    """Whether this is the rehearsal of the spec in `text` (rehearse.py)."""
 
 
 def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:
@@ -89,7 +94,7 @@ def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -
         return False
     if not exclusion.settings:
         return True
-    resolved = settings_of(entry)
+    resolved = settings_of(entry.as_given or entry)
     return all(resolved.get(path) == value for path, value in exclusion.settings.items())
 
 

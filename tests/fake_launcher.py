@@ -1,7 +1,7 @@
-"""A launcher with a process of its own: `python fake_launcher.py RUNS NOTES STAGES SLEEP [WORKERS]`.
+"""A launcher with a process of its own: `python fake_launcher.py RUNS NOTES PAIRS SLEEP [WORKERS [PATIENCE]]`.
 
-Runs a chain of two out of every two stages, `a0 <- b0`, `a1 <- b1` and so on, each sleeping so many seconds, and prints
-what became of them as JSON.
+Runs so many pairs of stages, `b0` after `a0`, `b1` after `a1` and so on, each sleeping so many seconds, and prints what
+became of them as JSON.
 """
 
 import json
@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 
 from fake_stages import make_options, make_plan, make_stage
+
 from orchestrator.engine import run
 from orchestrator.store import Store
 
 
 def pairs(notes: Path, count: int, sleep: float):
-    """`count` chains of two stages."""
+    """The plan of `count` pairs."""
     stages = []
     for number in range(count):
         first = make_stage(f"a{number}", notes=str(notes), sleep=sleep)
@@ -22,10 +23,11 @@ def pairs(notes: Path, count: int, sleep: float):
     return make_plan(*stages)
 
 
-def main(runs: str, notes: str, count: str, sleep: str, workers: str = "2") -> None:
+def main(runs: str, notes: str, count: str, sleep: str, workers: str = "2", patience: str = "30") -> None:
     plan = pairs(Path(notes), int(count), float(sleep))
+    options = make_options(workers=int(workers), patience=float(patience))
     try:
-        outcome = run(plan, Store(Path(runs)), make_options(workers=int(workers)), lambda event: None)
+        outcome = run(plan, Store(Path(runs)), options, lambda event: None)
     except KeyboardInterrupt:
         sys.exit(130)
     dask = sorted({"distributed", "torch"} & sys.modules.keys())

@@ -1,13 +1,14 @@
 """A process that holds a lease, to be stopped and killed: `python fake_writer.py RUNS NAME [PATIENCE]`.
 
-It writes `ready` when it has its lease and its work folder. A line on its standard input makes it commit; it then writes
-`committed`, `late` or `lost`.
+It writes `ready` when it has its lease and its work folder. A line on its standard input makes it commit; it then
+writes `committed`, `late` or `lost`.
 """
 
 import sys
 from pathlib import Path
 
 from fake_stages import make_stage
+
 from orchestrator.lease import PATIENCE, LeaseLost
 from orchestrator.store import Store
 

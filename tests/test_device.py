@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 from orchestrator import device
 from orchestrator.cluster import default_workers, environments
 from orchestrator.device import device_kind

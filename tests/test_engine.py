@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from fake_stages import make_options, make_plan, make_stage
+from processes import children, session_members, wait_until
+
 from orchestrator.engine import (
     StageDamaged,
     StageFailed,
@@ -21,7 +24,6 @@ from orchestrator.engine import (
     run,
 )
 from orchestrator.store import Store, check
-from processes import children, session_members, wait_until
 
 TESTS = Path(__file__).parent
 LAUNCHER = TESTS / "fake_launcher.py"
@@ -75,9 +77,9 @@ def hidden(store):
 
 
 @contextmanager
-def launcher(store, notes, count, sleep, workers=2):
+def launcher(store, notes, *arguments):
     """A launcher in a session of its own."""
-    command = [sys.executable, LAUNCHER, store.runs, notes, str(count), str(sleep), str(workers)]
+    command = [sys.executable, LAUNCHER, store.runs, notes, *map(str, arguments)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     process = subprocess.Popen(command, start_new_session=True, **pipes)
     try:
@@ -228,20 +230,22 @@ def test_an_interrupt_while_workers_come_up_leaves_no_process(store, notes):
         wait_until(lambda: session_members(process.pid) == [], 2, "all processes gone")
 
 
-def test_a_killed_launcher_leaves_no_process_and_the_next_goes_on(store, notes):
-    with launcher(store, notes, 1, 0.5, workers=1) as process:
+def test_a_killed_launcher_leaves_no_process_and_the_next_goes_on(store, notes, tmp_path):
+    with launcher(store, notes, 1, 0.5, 1) as process:
         wait_until(lambda: (notes / "b0").exists(), 20, "the second stage at work")
         process.kill()
         wait_until(lambda: session_members(process.pid) == [], 5, "all processes gone")
-    with launcher(store, notes, 1, 0.5, workers=1) as process:
+    with launcher(store, notes, 1, 0.5, 1) as process:
         answer = json.loads(process.communicate()[0])
     assert (answer["done"], answer["reused"]) == (1, 1)
     assert (len(runs_of(notes, "a0")), len(runs_of(notes, "b0"))) == (1, 2)
     assert hidden(store) == []
+    for scratch in (tmp_path / "scratch").glob("dfcil-sweep-*"):
+        shutil.rmtree(scratch)  # the one thing that a killed launcher leaves, with nothing but locks in it
 
 
 def test_two_launchers_on_one_store_share_the_stages(store, notes):
-    with launcher(store, notes, 4, 0.25, workers=1) as one, launcher(store, notes, 4, 0.25, workers=1) as two:
+    with launcher(store, notes, 4, 0.25, 1) as one, launcher(store, notes, 4, 0.25, 1) as two:
         answers = [json.loads(process.communicate()[0]) for process in (one, two)]
     assert [answer["done"] + answer["reused"] for answer in answers] == [8, 8]
     assert sum(answer["done"] for answer in answers) == 8
@@ -268,6 +272,21 @@ def test_a_stage_whose_holder_falls_silent_is_taken_over(tmp_path):
         finally:
             other.kill()
     assert store.record(stage)["value"] == "a"
+
+
+def test_a_worker_that_wakes_up_after_its_stage_was_taken_over_commits_nothing(store, notes):
+    with launcher(store, notes, 1, 0.5, 1, 1) as one:
+        wait_until(lambda: (notes / "a0").exists(), 20, "the first stage at work")
+        sleeper = runs_of(notes, "a0")[0][0]
+        os.kill(sleeper, signal.SIGSTOP)
+        with launcher(store, notes, 1, 0.5, 1, 1) as two:
+            assert json.loads(two.communicate()[0])["done"] == 2
+        before = [path.stat().st_ino for path in sorted(store.stages.glob("fake-*"))]
+        os.kill(sleeper, signal.SIGCONT)
+        answer = json.loads(one.communicate()[0])
+    assert (answer["done"], answer["reused"]) == (0, 2)
+    assert [path.stat().st_ino for path in sorted(store.stages.glob("fake-*"))] == before
+    assert hidden(store) == []
 
 
 def test_a_runner_that_cannot_be_imported_is_a_failure_with_its_traceback(store):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 from fake_stages import make_stage
-from orchestrator.lease import Held, Leases, LeaseLost, Watch
+from processes import wait_until
+
+from orchestrator.lease import Held, LeaseLost, Leases, Watch
 from orchestrator.store import Store
 
 WRITER = Path(__file__).with_name("fake_writer.py")
@@ -59,10 +61,7 @@ def test_the_lease_of_a_killed_process_is_free_at_once(store):
     with writer(store, patience=60) as other:
         other.kill()
         # Not waited for: it is a zombie, which is dead.
-        deadline = time.monotonic() + 5
-        while not store.leases.read(STAGE.key).dead():
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
+        wait_until(lambda: store.leases.read(STAGE.key).dead(), 5, "the death seen")
         before = store.leases.read(STAGE.key)
         with store.leases.acquire(STAGE.key) as lease:
             assert lease.previous == before.token
@@ -111,14 +110,11 @@ def test_a_holder_that_has_moved_since_is_not_taken_over(store):
 
 
 def test_a_heartbeat_finds_out_that_the_lease_is_lost(store):
-    with store.leases.acquire(STAGE.key) as ours:
-        with store.leases.acquire(STAGE.key, stale=store.leases.read(STAGE.key)):
-            deadline = time.monotonic() + 5
-            while not ours.lost:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            with pytest.raises(LeaseLost):
-                ours.require()
+    ours = store.leases.acquire(STAGE.key)
+    with ours, store.leases.acquire(STAGE.key, stale=store.leases.read(STAGE.key)):
+        wait_until(lambda: ours.lost, 5, "the loss noticed")
+        with pytest.raises(LeaseLost):
+            ours.require()
 
 
 def test_silence_is_measured_by_the_observers_clock_alone(store):

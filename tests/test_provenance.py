@@ -6,6 +6,7 @@ import socket
 import subprocess
 
 import pytest
+
 from orchestrator import provenance
 
 
@@ -13,7 +14,9 @@ from orchestrator import provenance
 def repository(tmp_path):
     def git(*arguments):
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        answer = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True)
+        answer = subprocess.run(
+            ["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, text=True
+        )
         return answer.stdout.strip()
 
     git("init", "-q")

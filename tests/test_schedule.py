@@ -1,6 +1,7 @@
 """The order of stages: parents first, the longest chain first, failures contained."""
 
 from fake_stages import make_stage
+
 from orchestrator.schedule import BLOCKED, READY, Schedule
 
 A = make_stage("a")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_stages import make_stage
+
 from orchestrator.lease import LeaseLost
 from orchestrator.store import DamagedStage, Store, check
 

@@ -242,12 +242,12 @@ def test_a_lost_answer_makes_no_second_run(runs, uri, monkeypatch):
     """`create_run` arrives and its answer does not: the run is found again by its tags."""
     plan = sweep(("base",), seeds=(0,))
     finish(plan, runs)
-    real, lost = MlflowClient.create_run, []
+    real, lost = MlflowClient.create_run, {}
 
     def lose(self, experiment, start, tags, name):
         run = real(self, experiment, start, tags, name)
-        if not lost:
-            lost.append(run)
+        if name not in lost:
+            lost[name] = run.info.run_id
             raise ConnectionError("the answer is lost")
         return run
 
@@ -255,10 +255,27 @@ def test_a_lost_answer_makes_no_second_run(runs, uri, monkeypatch):
     warnings = []
     with Tracker(plan, runs, warn=warnings.append, retry_every=0.1) as tracker:
         tracker.deliver(results_of(plan, runs)[0])
-        wait_for(lambda: lost and jobs(uri))
+        wait_for(lambda: len(lost) == 2)
         assert tracker.finish("FINISHED", results_of(plan, runs)) == 0
     assert len(warnings) == 1 and "training goes on" in warnings[0]
-    assert view(uri)["fab"]["id"] == lost[0].info.run_id
+    assert {name: run["id"] for name, run in view(uri).items()} == lost
+    assert points_of(jobs(uri)) == expected_points(plan, runs)
+
+
+def test_a_run_deleted_during_a_launch_is_made_anew(runs, uri):
+    plan = sweep(("base",), seeds=(0,))
+    (job,) = plan.jobs
+    with Tracker(plan, runs, warn=lambda text: None, retry_every=0.1) as tracker:
+        finish(plan, runs, job.stages[:2])
+        tracker.deliver(results_of(plan, runs)[0])
+        wait_for(lambda: jobs(uri).get(job.name, {"tags": {}})["tags"].get("dfcil.delivered") == "2 of 5 stages")
+        deleted = jobs(uri)[job.name]["id"]
+        MlflowClient(uri).delete_run(deleted)
+        finish(plan, runs)
+        tracker.deliver(results_of(plan, runs)[0])
+        wait_for(lambda: jobs(uri))
+        assert tracker.finish("FINISHED", results_of(plan, runs)) == 0
+    assert jobs(uri)[job.name]["id"] != deleted
     assert points_of(jobs(uri)) == expected_points(plan, runs)
 
 

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from urllib.parse import unquote
 
 import pytest
 from fabricated import finish, sweep
@@ -77,7 +78,10 @@ def test_a_server_gets_what_a_file_gets(tmp_path, server):
     found = jobs(server.uri, "over http")
     assert stable(found) == stable(jobs(f"sqlite:///{tmp_path}/mlflow.db", "over http"))
     experiment = MlflowClient(server.uri).get_experiment_by_name("over http").experiment_id
-    assert ui_address(server.uri, 0, "over http") == f"{server.uri}/#/experiments/{experiment}/runs"
+    address = ui_address(server.uri, 0, "over http")
+    assert address.startswith(f"{server.uri}/#/experiments/{experiment}/runs?")
+    assert 'tags.`dfcil.kind` = "job"' in unquote(address)
+    assert ui_address(server.uri, 0, "no such sweep") == f"{server.uri}/#/experiments"
 
 
 def test_a_server_that_dies_and_comes_back_gets_everything(tmp_path, server):

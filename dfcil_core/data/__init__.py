@@ -1,6 +1,12 @@
 """The data sets, as the planner knows them: how many classes, which size, which content. Nothing is read here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+IMAGE_FILES = ("tiny-imagenet", "folder")
+"""Data sets that are folders of image files (folders.py)."""
+UNREAD = "unread"
+"""The digest of image files that are not there: good for planning, not for running."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +31,8 @@ class DatasetInfo:
     needs_root: bool
     """Whether it lies in a folder (`root`), downloaded there when there is a network."""
     source: str
+    options: dict[str, Any] = field(default_factory=dict)
+    """What must be known to open it beside its name and size; it enters the recipe."""
 
     @property
     def augmentation(self) -> str:
@@ -94,5 +102,87 @@ _DATASETS = (
         needs_root=True,
         source="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017",
     ),
+    DatasetInfo(
+        name="tiny-imagenet",
+        summary="64x64 colour photographs of 200 classes, unpacked from its official archive",
+        classes=200,
+        train_images=100_000,
+        test_images=10_000,
+        image_size=64,
+        native_size=64,
+        digest=UNREAD,
+        mean=None,
+        std=None,
+        flips=True,
+        needs_root=True,
+        source="Le and Yang, Tiny ImageNet Visual Recognition Challenge, CS 231N, 2015",
+    ),
+    DatasetInfo(
+        name="folder",
+        summary="any images: train/ and val/ with a folder a class, all classes or those listed",
+        classes=0,
+        train_images=0,
+        test_images=0,
+        image_size=224,
+        native_size=224,
+        digest=UNREAD,
+        mean=None,
+        std=None,
+        flips=True,
+        needs_root=True,
+        source="yours",
+    ),
+    DatasetInfo(
+        name="synthetic",
+        summary="patterns made on the spot, of any number of classes, images and pixels: no files",
+        classes=10,
+        train_images=1000,
+        test_images=200,
+        image_size=32,
+        native_size=32,
+        digest="synthetic:1",
+        mean=None,
+        std=None,
+        flips=False,
+        needs_root=False,
+        source="made here, for rehearsals and tests",
+    ),
 )
 DATASETS = {info.name: info for info in _DATASETS}
+SYNTHETIC_VERSION = 1  # hand-bumped when the images made for the same options change
+
+
+def synthetic_info(classes: int = 10, train_per_class: int = 100, test_per_class: int = 20) -> DatasetInfo:
+    """The `synthetic` data set of this many classes, and images of each."""
+    return replace(
+        DATASETS["synthetic"],
+        classes=classes,
+        train_images=classes * train_per_class,
+        test_images=classes * test_per_class,
+        digest=f"synthetic:{SYNTHETIC_VERSION}",
+        options={"classes": classes, "train_per_class": train_per_class, "test_per_class": test_per_class},
+    )
+
+
+def image_files_info(name: str, root: str | None, classes: list[str] | None = None) -> DatasetInfo:
+    """`tiny-imagenet` or `folder` as it lies under `root`: its classes, its numbers of images, its digest.
+
+    Reads every file once to hash it. Raises MissingData (errors.py) where the files are not there.
+    """
+    from dfcil_core.data.folders import list_files
+
+    listing = list_files(name, root, classes)
+    return replace(
+        DATASETS[name],
+        classes=len(listing.classes),
+        train_images=len(listing.train),
+        test_images=len(listing.test),
+        digest=listing.digest(),
+        options={"classes": list(listing.classes)} if name == "folder" else {},
+    )
+
+
+def unread_info(name: str, classes: list[str] | None = None) -> DatasetInfo:
+    """`tiny-imagenet` or `folder` before its files are there: enough to plan with."""
+    info = DATASETS[name]
+    return replace(info, classes=len(classes), options={"classes": list(classes)}) if classes else info

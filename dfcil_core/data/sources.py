@@ -11,19 +11,14 @@ import numpy as np
 import torch
 
 from dfcil_core.config import DataRecipe
+from dfcil_core.data.decoded import image_files
+from dfcil_core.data.errors import DataMismatch, MissingData
+from dfcil_core.data.synthetic import synthetic
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images
 
 DIGITS_SPLIT_SEED = 0
-
-
-class MissingData(Exception):
-    """The files of a data set are not there and could not be downloaded. The message says which to put where."""
-
-
-class DataMismatch(Exception):
-    """The content of a data set is not what the stage's identity says."""
 
 
 def digits(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]:
@@ -109,4 +104,9 @@ SOURCES: dict[str, Callable[[DataRecipe, str | None], tuple[Images, Images]]] = 
     "cifar10": cifar10,
     "cifar100": cifar100,
     "fashion-mnist": fashion_mnist,
+    "tiny-imagenet": image_files,
+    "folder": image_files,
+    "synthetic": synthetic,
 }
+
+__all__ = ["SOURCES", "DataMismatch", "MissingData"]

@@ -85,6 +85,12 @@ class Method:
         """Mean and standard deviation per channel of pixels in [0, 1]; None: the data set's own."""
         return None
 
+    def size_multiple(self, image_size: int) -> int:
+        """What an image size near this one must be a multiple of, for the images that the method generates."""
+        if not self.dreams:
+            return 1
+        return 4 if image_size < 64 else 8 if image_size < 128 else 32
+
     # ---- for the training loop ---------------------------------------------------------------------------------------
 
     def phases(self, learning: Learning) -> Iterator[Phase]:

@@ -63,6 +63,10 @@ class Dgr(Method):
     def normalisation(self, dataset: DatasetInfo) -> Normalisation:
         return (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 
+    def size_multiple(self, image_size: int) -> int:
+        # The VAE halves the image three times.
+        return 8
+
     def phases(self, learning: Learning) -> Iterator[Phase]:
         recipe, device = learning.recipe, learning.device
         size, channels = recipe.data.image_size, recipe.data.channels

@@ -5,9 +5,11 @@ points.py    records of stages to metric points (pure)
 describe.py  a job's and a sweep's parameters, tags and identity (pure)
 delivered.py what this machine remembers of deliveries and failures
 runs.py      finding and making the runs of a sweep in MLflow
+pictures.py  a run's artifacts: figures, dreamed images
 writer.py    delivering one job, one failure, the end of a sweep
 tracker.py   the thread that delivers while a sweep trains; `sync`
-ui.py        the command that shows it all
+ui.py        the command that shows it all, and the address
+environment.py  how MLflow is to behave inside dfcil-sweep
 """
 
 from orchestrator.tracking.tracker import Tracker, sync

@@ -38,7 +38,8 @@ def open_experiment(client: MlflowClient, name: str, artifacts: str | None) -> s
     """The id of the experiment, made where it is missing and restored where somebody deleted it."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        return client.create_experiment(name, artifact_location=artifacts)
+        # The kind by which MLflow tells experiments with training runs from those with language models.
+        return client.create_experiment(name, artifacts, {"mlflow.experimentKind": "custom_model_development"})
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return experiment.experiment_id

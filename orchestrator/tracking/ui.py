@@ -3,12 +3,23 @@
 import socket
 import sys
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
+from orchestrator.tracking.describe import KIND
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import artifact_root, without_password
 
 LOOPBACK = "127.0.0.1"
+
+# The page that answers most: the jobs alone, the best first. Sorted by a metric, MLflow lists them side by side; by
+# default it folds them away under their sweep, where its charts do not see them. `workflowType` is its mode for
+# training, which it does not choose by itself.
+_VIEW = {
+    "workflowType": "machine_learning",
+    "searchFilter": f'tags.`{KIND}` = "job"',
+    "orderByKey": "metrics.`final_accuracy`",
+    "orderByAsc": "false",
+}
 
 
 def is_server(uri: str) -> bool:
@@ -41,10 +52,11 @@ def ui_command(runs: Path, uri: str, port: int) -> list[str]:
 
 
 def ui_address(uri: str, port: int, experiment: str | None) -> str:
-    """Where a browser finds the experiment of that name, or the list of all where there is none of that name."""
+    """Where a browser finds the jobs of that experiment, or the list of all where there is none of that name."""
     prepare_client()
     from mlflow.tracking import MlflowClient
 
     base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
     found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment) if experiment else None
-    return f"{base}/#/experiments" + (f"/{found.experiment_id}/runs" if found else "")
+    view = f"/{found.experiment_id}/runs?{urlencode(_VIEW, quote_via=quote)}" if found else ""
+    return f"{base}/#/experiments{view}"

@@ -261,7 +261,6 @@ class Writer:
         """After a failure, ask the tracking store again for what we thought we knew of it."""
         self.opened = False
         if job is not None:
-            self._children.pop(job, None)
             self.delivered.jobs.pop(job, None)
             self._searched = False
 

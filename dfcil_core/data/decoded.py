@@ -1,0 +1,85 @@
+"""Image files as one array in the cache, decoded once and mapped into memory by every worker of the machine."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from dfcil_core.config import DATA_VERSION, DataRecipe
+from dfcil_core.data.cache import cached_file, cached_text
+from dfcil_core.data.errors import DataMismatch
+from dfcil_core.data.folders import Listing, list_files
+
+if TYPE_CHECKING:
+    from dfcil_core.data.images import Images
+
+_THREADS = 4
+
+
+def image_files(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]:
+    """The training and the validation images of a data set of image files, as `square` makes them.
+
+    Raises MissingData, and DataMismatch when names or contents are not those of the recipe's digest.
+    """
+    from dfcil_core.data.images import Images
+
+    listing = list_files(recipe.name, root, recipe.options.get("classes"))
+    found = listing.digest()
+    if found != recipe.digest:
+        raise DataMismatch(
+            f"{recipe.name} in {listing.root}: the content's digest is {found}, the stage's identity says "
+            f"{recipe.digest}: plan again, or give the folder that the sweep was planned with"
+        )
+    parts = []
+    for part, files in (("train", listing.train), ("test", listing.test)):
+        key = f"images {DATA_VERSION} {recipe.digest} {recipe.image_size} {part}"
+        names = [name for name, _ in files]
+        path = cached_file(key, lambda new, names=names: _decode(new, listing, names, recipe.image_size))
+        # Copy on write: nobody writes, and torch asks for an array that could be written to.
+        pixels = torch.from_numpy(np.load(path, mmap_mode="c"))
+        parts.append(Images(pixels, torch.tensor([label for _, label in files])))
+    return parts[0], parts[1]
+
+
+def moments(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """`images.moments` of these training images, remembered: gigabytes are not read again for every stage."""
+    from dfcil_core.data.images import moments
+
+    key = f"moments {DATA_VERSION} {recipe.digest} {recipe.image_size} {recipe.holdout} {recipe.holdout_seed}"
+    mean, std = json.loads(cached_text(key, lambda: json.dumps(moments(train))))
+    return tuple(mean), tuple(std)
+
+
+def square(image: Image.Image, size: int) -> Image.Image:
+    """An image in colours, `size` pixels high and wide.
+
+    One that is not so already: its shorter side is made 8/7 of `size` (256 for 224; bilinear, antialiased) and the
+    middle cut out.
+    """
+    image = image.convert("RGB")
+    if image.size == (size, size):
+        return image
+    shorter = min(image.size)
+    enlarged = max(size, round(size * 8 / 7))
+    width, height = (max(size, round(side * enlarged / shorter)) for side in image.size)
+    left, top = (width - size) // 2, (height - size) // 2
+    return image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + size, top + size))
+
+
+def _decode(path: Path, listing: Listing, names: list[str], size: int) -> None:
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=(len(names), 3, size, size))
+
+    def decode(position: int) -> None:
+        with Image.open(listing.root / names[position]) as image:
+            array[position] = np.asarray(square(image, size)).transpose(2, 0, 1)
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        for _ in pool.map(decode, range(len(names))):
+            pass
+    array.flush()

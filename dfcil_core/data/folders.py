@@ -1,0 +1,130 @@
+"""Data sets that are folders of image files: which files, of which class, and the digest of them all. Without torch.
+
+Two layouts:
+- `folder`: `train/CLASS/*` and `val/CLASS/*`, as ImageNet is usually unpacked;
+- `tiny-imagenet`: the official archive's, `train/WNID/images/*.JPEG`, `val/images/*.JPEG`, `val/val_annotations.txt`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfcil_core.data.cache import cached_text
+from dfcil_core.data.errors import AbsentData, MissingData
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+TINY_IMAGENET = "tiny-imagenet-200"
+TINY_CLASSES, TINY_TRAIN, TINY_VAL = 200, 100_000, 10_000
+
+_THREADS = 8  # reading files waits for the disk more than for the processor
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a data set, relative to `root`, each with its class as a position in `classes`."""
+
+    root: Path
+    classes: tuple[str, ...]
+    train: tuple[tuple[str, int], ...]
+    test: tuple[tuple[str, int], ...]
+
+    def digest(self) -> str:
+        """`sha256:...` over the class list, and every file's part, class, name and content.
+
+        Hashing reads every file, once: the digest is remembered until a name, a size or a time of change is another.
+        """
+        return cached_text(f"digest of {self.root} {_fingerprint(self)}", lambda: _digest(self))
+
+
+def list_folder(root: str | None, classes: Sequence[str] | None) -> Listing:
+    """The files of a `folder` data set; all classes in alphabetical order, or those given in the order given.
+
+    Raises AbsentData when there is no such folder, MissingData when a class has no images.
+    """
+    folder = Path(root or "data").expanduser().absolute()
+    if not (folder / "train").is_dir() or not (folder / "val").is_dir():
+        raise AbsentData(
+            f"{folder} has no folders train and val, each with a folder a class; set `dataset: {{name: folder, "
+            "root: FOLDER}` or `--data-root FOLDER` to where they lie"
+        )
+    if classes is None:
+        classes = sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir())
+    train, test = ([*_of_classes(folder, part, classes)] for part in ("train", "val"))
+    return Listing(folder, tuple(classes), tuple(train), tuple(test))
+
+
+def list_tiny_imagenet(root: str | None) -> Listing:
+    """The files of Tiny ImageNet, in or as `root`; classes in alphabetical order. Raises MissingData."""
+    folder = Path(root or "data").expanduser().absolute()
+    if (folder / TINY_IMAGENET).is_dir():
+        folder = folder / TINY_IMAGENET
+    annotations = folder / "val" / "val_annotations.txt"
+    if not annotations.is_file() or not (folder / "train").is_dir():
+        raise AbsentData(
+            f"Tiny ImageNet is not in {folder}; unpack tiny-imagenet-200.zip there, or set `dataset: {{name: "
+            "tiny-imagenet, root: FOLDER}` or `--data-root FOLDER` to where it lies"
+        )
+    classes = tuple(sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir()))
+    label = {name: position for position, name in enumerate(classes)}
+    train = [
+        (f"train/{name}/images/{file}", label[name])
+        for name in classes
+        for file in _images(folder / "train" / name / "images")
+    ]
+    rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
+    unknown = sorted({name for _, name in rows} - label.keys())
+    if unknown:
+        raise MissingData(f"{annotations}: the class {unknown[0]} has no folder under {folder / 'train'}")
+    test = sorted((f"val/images/{file}", label[name]) for file, name in rows)
+    found = (len(classes), len(train), len(test))
+    if found != (TINY_CLASSES, TINY_TRAIN, TINY_VAL):
+        raise MissingData(
+            f"{folder} holds {found[0]} classes, {found[1]} training and {found[2]} validation images, and Tiny "
+            f"ImageNet has {TINY_CLASSES}, {TINY_TRAIN} and {TINY_VAL}: unpack tiny-imagenet-200.zip again"
+        )
+    return Listing(folder, classes, tuple(train), tuple(test))
+
+
+def list_files(name: str, root: str | None, classes: Sequence[str] | None = None) -> Listing:
+    """The files of the data set of this name. Raises MissingData."""
+    return list_tiny_imagenet(root) if name == "tiny-imagenet" else list_folder(root, classes)
+
+
+def _of_classes(folder: Path, part: str, classes: Sequence[str]):
+    for position, name in enumerate(classes):
+        files = _images(folder / part / name)
+        if not files:
+            raise MissingData(f"{folder / part / name} holds no image ({', '.join(SUFFIXES)}), or is no folder")
+        for file in files:
+            yield f"{part}/{name}/{file}", position
+
+
+def _images(folder: Path) -> list[str]:
+    """Names of the image files in a folder, in alphabetical order; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES))
+
+
+def _fingerprint(listing: Listing) -> str:
+    """SHA-256 over the names, sizes and times of change of the files: cheap, and another when one was replaced."""
+    digest = hashlib.sha256("\0".join(listing.classes).encode())
+    for name, label in (*listing.train, *listing.test):
+        status = os.stat(listing.root / name)
+        digest.update(f"{name}\0{label}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _digest(listing: Listing) -> str:
+    total = hashlib.sha256("\0".join(listing.classes).encode())
+    files = (*listing.train, *listing.test)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        contents = pool.map(lambda file: hashlib.sha256((listing.root / file[0]).read_bytes()).hexdigest(), files)
+        for (name, label), content in zip(files, contents, strict=True):
+            total.update(f"{name}\0{label}\0{content}\n".encode())
+    return f"sha256:{total.hexdigest()}"

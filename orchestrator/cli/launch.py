@@ -1,0 +1,190 @@
+"""`launch` and `plan`."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.plan import Plan
+
+
+@click.command()
+@options.sweep
+@options.tracking_uri
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
+@click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
+@click.option("--data-root", metavar="DIR", help="Folder of the data sets. Default: the spec's root, else ./data.")
+@click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
+def launch(spec, runs, device, overrides, tracking_uri, jobs, per_gpu, data_root, dry_run) -> None:
+    """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
+
+    SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
+    """
+    from orchestrator.sweep_folder import runs_folder
+
+    runs = runs_folder(runs)
+    plan = _plan(spec, overrides, device)
+    if dry_run:
+        _print_plan(plan, runs)
+        return
+    workers = jobs or _slots(plan.device, per_gpu)
+    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu, data_root).run())
+
+
+@click.command()
+@options.sweep
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def plan(spec, runs, device, overrides, as_json) -> None:
+    """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
+    from orchestrator.sweep_folder import runs_folder
+
+    _print_plan(_plan(spec, overrides, device), runs_folder(runs), as_json)
+
+
+def _plan(spec: str, overrides: tuple[str, ...], device: str) -> Plan:
+    from orchestrator import spec as reader
+    from orchestrator.device import device_kind
+    from orchestrator.plan import make_plan
+
+    return make_plan(reader.load(spec, overrides=overrides), device_kind(device))
+
+
+def _slots(device: str, per_gpu: int) -> int:
+    from orchestrator.device import device_count
+
+    return device_count() * per_gpu if device == "cuda" else len(os.sched_getaffinity(0))
+
+
+def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
+    from orchestrator.store import Store
+
+    store = Store(runs)
+    facts = {
+        "sweep": plan.spec.name,
+        "device": plan.device,
+        "jobs": len(plan.jobs),
+        "excluded": plan.excluded,
+        "stages": {kind: plan.count(kind) for kind in ("learn", "remember", "dream")},
+        "without_sharing": plan.unshared,
+        "shared": sum(len(users) > 1 for users in plan.users.values()),
+        "in_store": sum(store.has(stage) for stage in plan.stages.values()),
+    }
+    if as_json:
+        listed = [{"name": job.name, "slug": job.slug, "stages": list(job.stages)} for job in plan.jobs]
+        click.echo(json.dumps({**facts, "job_list": listed}, indent=1))
+        return
+    kinds = ", ".join(f"{count} {kind}" for kind, count in facts["stages"].items() if count)
+    left_out = f", {plan.excluded} excluded" if plan.excluded else ""
+    click.echo(f"{plan.spec.name}: {len(plan.jobs)} jobs{left_out}, on {plan.device}")
+    for entry in plan.spec.methods:
+        cells = sum(job.entry.label == entry.label for job in plan.jobs)
+        splits = ", ".join(split.title for split in plan.spec.splits)
+        click.echo(f"  {entry.label}: {cells} jobs ({splits}; seeds {', '.join(map(str, plan.spec.seeds))})")
+    saved = plan.unshared - len(plan.stages)
+    click.echo(
+        f"{len(plan.stages)} stages to have ({kinds}): {facts['shared']} serve several jobs, which saves {saved}"
+    )
+    click.echo(f"{facts['in_store']} of them in the store ({runs}), {len(plan.stages) - facts['in_store']} to run")
+
+
+class _Launch:
+    """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
+
+    def __init__(self, plan, runs, tracking_uri, workers, per_gpu, data_root) -> None:
+        from orchestrator.engine import Options
+        from orchestrator.progress import Progress
+        from orchestrator.store import Store
+        from orchestrator.tracking import Tracker
+
+        self.plan, self.runs = plan, runs
+        self.store = Store(runs)
+        root = data_root or plan.spec.dataset.root
+        # A worker runs in a folder of its own: what it is told must not depend on where it stands.
+        root = str(Path(root or "data").expanduser().absolute())
+        self.options = Options(workers=workers, device=plan.device, data_root=root, per_gpu=per_gpu)
+        self.progress = Progress(plan, workers)
+        self.tracker = Tracker(plan, runs, tracking_uri, warn=self.progress.warn)
+        self.records: dict[str, dict] = {}
+
+    def run(self) -> int:
+        """Launch, and give the exit status."""
+        from orchestrator import engine, sweep_folder
+
+        self._say_changes(sweep_folder.save(self.runs, self.plan))
+        self.records = self._read_records()
+        try:
+            with self.progress, self.tracker:
+                self.progress.reuse(self.records)
+                for result in self._results():
+                    if result.records:
+                        self.tracker.deliver(result)
+                outcome = engine.run(self.plan, self.store, self.options, self._on_event)
+                results = self._results()
+                state = "FAILED" if outcome.failed else "FINISHED"
+                undelivered = self.tracker.finish(state, results, self._tables(results))
+        except KeyboardInterrupt:
+            click.echo(f"\nStopped. What is finished is in {self.runs}; the same command goes on from there.", err=True)
+            return 130
+        self._summarise(outcome, undelivered)
+        return 1 if outcome.failed else 0
+
+    def _on_event(self, event) -> None:
+        from orchestrator.events import StageFailed, StageFinished
+
+        if isinstance(event, StageFinished):
+            self.records[event.stage.key] = event.record
+            for result in self._results(event.stage.key):
+                self.tracker.deliver(result)
+                self.progress.result(result)
+        elif isinstance(event, StageFailed):
+            for job in self._jobs_of(event.stage.key):
+                self.tracker.job_failed(job, event.error, event.traceback)
+        self.progress.on_event(event)
+
+    def _read_records(self) -> dict[str, dict]:
+        """The records in the store. The engine tells of those that cannot be read, and does them again."""
+        return self.store.records(self.plan.stages.values(), on_damaged=lambda stage, why: None)
+
+    def _jobs_of(self, key: str):
+        return [self.plan.jobs[position] for position in self.plan.users[key]]
+
+    def _results(self, key: str | None = None):
+        """Results of all jobs, or of those that need the stage `key`."""
+        from orchestrator.derive import complete
+        from orchestrator.results import job_result
+
+        jobs = self.plan.jobs if key is None else self._jobs_of(key)
+        complete(self.plan, jobs, self.store, self.records)
+        return [job_result(job, self.records) for job in jobs]
+
+    def _tables(self, results) -> dict[str, str]:
+        from reports.results import frame
+        from reports.tables import render
+
+        table = frame(self.plan.spec, results)
+        return {"results.md": render(table, "markdown"), "results.csv": render(table, "csv")}
+
+    def _say_changes(self, changes) -> None:
+        if changes:
+            click.echo(
+                f"sweep '{self.plan.spec.name}' changes: {len(changes.added)} jobs new or other than before, ", nl=False
+            )
+            click.echo(f"{len(changes.removed)} dropped or replaced (their stages stay in the store)")
+
+    def _summarise(self, outcome, undelivered: int) -> None:
+        name, jobs = self.plan.spec.name, len(self.plan.jobs)
+        failed = {job.name for key in outcome.failed for job in self._jobs_of(key)}
+        click.echo(
+            f"{name}: {jobs - len(failed)} of {jobs} jobs done; {outcome.done} stages run, {outcome.reused} reused"
+        )
+        for key, failure in outcome.failed.items():
+            needing = ", ".join(job.name for job in self._jobs_of(key))
+            click.echo(
+                f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True
+            )
+        if undelivered:
+            click.echo(f"{undelivered} jobs are not in MLflow yet: `dfcil-sweep sync {name}` delivers them", err=True)
+        click.echo(f"`dfcil-sweep report {name}` prints the table, `dfcil-sweep ui {name}` opens MLflow")

@@ -1,0 +1,129 @@
+"""`status`, `methods` and `datasets`: looking without changing anything."""
+
+import click
+
+from orchestrator.cli import options
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@options.runs
+@options.device
+def status(sweep, runs, device) -> None:
+    """Tell how far SWEEP (a name, or a spec file) is; without one, all sweeps of the runs folder."""
+    from orchestrator import sweep_folder
+    from orchestrator.device import device_kind
+
+    runs = sweep_folder.runs_folder(runs)
+    if sweep:
+        _one(runs, sweep_folder.find(runs, sweep, device_kind(device)))
+        return
+    names = sweep_folder.names(runs)
+    if not names:
+        click.echo(f"no sweep was launched in {runs} yet")
+    for name in names:
+        plan = sweep_folder.load(runs, name)
+        done, stages = _counts(runs, plan)
+        click.echo(f"{name}: {done} of {len(plan.jobs)} jobs done, {stages} of {len(plan.stages)} stages")
+
+
+def _counts(runs, plan) -> tuple[int, int]:
+    from orchestrator.store import Store
+
+    store = Store(runs)
+    present = {key for key, stage in plan.stages.items() if store.has(stage)}
+    return sum(present.issuperset(job.stages) for job in plan.jobs), len(present)
+
+
+def _one(runs, plan) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from orchestrator.results import job_results
+    from orchestrator.store import Store
+
+    store = Store(runs)
+    records = store.records(plan.stages.values(), lambda stage, why: click.echo(f"damaged: {stage}: {why}", err=True))
+    done, stages = _counts(runs, plan)
+    click.echo(f"{plan.spec.name}: {done} of {len(plan.jobs)} jobs done, {stages} of {len(plan.stages)} stages")
+    table = Table("job", "state", "stages", "accuracy")
+    for result in job_results(plan, records):
+        have, all_of_it = len(result.records), len(set(result.job.stages))
+        state = "done" if result.finished else "under way" if have else "waiting"
+        rows = [row for row in result.matrix if row is not None]
+        accuracy = f"{sum(rows[-1]) / len(rows[-1]):.1f}% after task {len(rows[-1])}" if rows else ""
+        table.add_row(result.job.name, state, f"{have}/{all_of_it}", accuracy)
+    Console(highlight=False).print(table)
+
+
+@click.command()
+@click.argument("name", required=False)
+def methods(name) -> None:
+    """List the methods, or tell all about the one called NAME."""
+    from dfcil_core.methods import METHODS
+    from orchestrator.errors import Mistake, choices
+
+    if name:
+        if name not in METHODS:
+            raise Mistake(f"no method '{name}'. {choices(name, METHODS)}")
+        _method_in_full(METHODS[name])
+        return
+    _table(
+        ("method", "needs", "what it does", "source"),
+        [(key, _needs(method), method.summary, method.source) for key, method in METHODS.items()],
+    )
+
+
+def _needs(method) -> str:
+    if method.group == "bound":
+        return "all images"
+    if method.group == "memory":
+        return "a memory"
+    return "no image, dreams" if method.dreams else "no image"
+
+
+def _method_in_full(method) -> None:
+    import dataclasses
+    import inspect
+
+    click.echo(f"{method.name} (version {method.version}): {method.summary}\nNeeds: {_needs(method)}\n")
+    click.echo(inspect.getdoc(method))
+    click.echo("\nSettings:")
+    fields = dataclasses.fields(method.settings_type)
+    for field in fields:
+        click.echo(f"  {field.name}: {field.default}")
+    if not fields:
+        click.echo("  none of its own")
+    for section, values in method.recipe.items():
+        click.echo(f"Its own {section}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+
+
+@click.command()
+def datasets() -> None:
+    """List the data sets."""
+    from dfcil_core.data import DATASETS
+
+    _table(
+        ("data set", "classes", "images", "size", "what it is", "needs"),
+        [
+            (
+                info.name,
+                str(info.classes or "any"),
+                f"{info.train_images} + {info.test_images}" if info.train_images else "any",
+                f"{info.native_size}x{info.native_size}" if info.native_size else "any",
+                info.summary,
+                "a folder (root), downloaded there if there is a network" if info.needs_root else "nothing",
+            )
+            for info in DATASETS.values()
+        ],
+    )
+
+
+def _table(headings, rows) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)

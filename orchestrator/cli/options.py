@@ -1,0 +1,39 @@
+"""Options that several commands share."""
+
+import click
+
+runs = click.option("--runs", metavar="DIR", help="Folder of all results. Default: DFCIL_RUNS, else ./runs.")
+tracking_uri = click.option(
+    "--tracking-uri",
+    metavar="URI",
+    help="MLflow tracking store. Default: MLFLOW_TRACKING_URI, else a sqlite file in the runs folder.",
+)
+overrides = click.option(
+    "--set", "overrides", metavar="PATH=VALUE", multiple=True, help="Change a setting of the spec: training.lr=0.05."
+)
+device = click.option(
+    "--device",
+    metavar="auto|cpu|cuda",
+    default="auto",
+    show_default=True,
+    help="auto: CUDA where there is a device, else the CPU.",
+)
+plugin = click.option("--plugin", metavar="FILE", help="A Python file with a method of your own.")
+rehearse = click.option(
+    "--rehearse", is_flag=True, help="Synthetic images of the same shape and short schedules: a trial of the spec."
+)
+
+
+def stack(*decorators):
+    """Several options as one decorator, in the order given."""
+
+    def decorate(function):
+        for decorator in reversed(decorators):
+            function = decorator(function)
+        return function
+
+    return decorate
+
+
+# What decides which stages there are, for `launch` and `plan` alike.
+sweep = stack(click.argument("spec"), runs, device, overrides)

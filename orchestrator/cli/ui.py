@@ -1,0 +1,65 @@
+"""`ui` and `sync`: the MLflow side."""
+
+import os
+import subprocess
+import sys
+
+import click
+
+from orchestrator.cli import options
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@options.runs
+@options.tracking_uri
+@click.option(
+    "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="If taken, a free one is used."
+)
+@click.option("--open/--no-open", "opens", default=True, help="Open a browser.")
+def ui(sweep, runs, tracking_uri, port, opens) -> None:
+    """Show SWEEP (or all) in the MLflow UI, served on 127.0.0.1 until Ctrl-C."""
+    from orchestrator import sweep_folder
+    from orchestrator.errors import Mistake
+    from orchestrator.tracking import tracking_uri as resolve
+    from orchestrator.tracking.environment import server_environment
+    from orchestrator.tracking.ui import free_port, is_server, ui_address, ui_command
+
+    runs = sweep_folder.runs_folder(runs)
+    name = sweep
+    if sweep and sweep_folder.looks_like_a_file(sweep):
+        from orchestrator import spec
+
+        name = spec.load(sweep).name
+    if not tracking_uri and not os.environ.get("MLFLOW_TRACKING_URI") and not (runs / "mlflow.db").exists():
+        raise Mistake(f"nothing is tracked in {runs} yet: launch a sweep first, or choose another folder with --runs")
+    uri = resolve(runs, tracking_uri)
+    if is_server(uri):
+        click.echo(ui_address(uri, port, name))
+        return
+    port = free_port(port)
+    address = ui_address(uri, port, name)
+    click.echo(f"{address}\nCtrl-C stops the server")
+    server = subprocess.Popen(ui_command(runs, uri, port), env=server_environment())
+    if opens:
+        click.launch(address)
+    try:
+        sys.exit(server.wait())
+    except KeyboardInterrupt:
+        server.wait(timeout=10)
+
+
+@click.command()
+@click.argument("sweep")
+@options.runs
+@options.device
+@options.tracking_uri
+def sync(sweep, runs, device, tracking_uri) -> None:
+    """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
+    from orchestrator import sweep_folder
+    from orchestrator.device import device_kind
+    from orchestrator.tracking import sync as deliver
+
+    runs = sweep_folder.runs_folder(runs)
+    count = deliver(sweep_folder.find(runs, sweep, device_kind(device)), runs, tracking_uri)
+    click.echo(f"{count} jobs are in the tracking store")

@@ -1,0 +1,55 @@
+"""A sweep's rehearsal: every method, split and seed of it, on made-up images and with the shortest schedules.
+
+It shows within minutes that a spec runs to its end, and is no measure of any method. Pure: a spec to a spec.
+"""
+
+from dataclasses import replace
+
+from dfcil_core.data import synthetic_info
+from orchestrator.sweep import Dataset, MethodEntry, SweepSpec
+
+SUFFIX = "-rehearsal"
+TRAIN_PER_CLASS, TEST_PER_CLASS = 8, 2
+EPOCHS = 2  # one for each of a method's stages
+BATCH = 16
+DREAM_STEPS = 5
+MEMORY_PER_CLASS = 2
+
+
+def rehearse(spec: SweepSpec) -> SweepSpec:
+    """The rehearsal of `spec`, under a name of its own: `cifar100-data-free-rehearsal`.
+
+    Synthetic images take the place of the data set's, as many classes of them and as large, but few of each; epochs,
+    batches, dreaming steps and memory shrink; networks, splits, seeds and exclusions stay as they are.
+    """
+    if spec.rehearsed:
+        return spec
+    return replace(
+        spec,
+        name=spec.name + SUFFIX,
+        dataset=_dataset(spec.dataset),
+        methods=tuple(_entry(entry, spec.dataset.info.classes) for entry in spec.methods),
+        rehearsed=True,
+    )
+
+
+def _dataset(dataset: Dataset) -> Dataset:
+    info = synthetic_info(dataset.info.classes, TRAIN_PER_CLASS, TEST_PER_CLASS)
+    # Flipped where the real images are, so that the same augmentation is rehearsed.
+    return replace(dataset, info=replace(info, flips=dataset.info.flips), root=None)
+
+
+def _entry(entry: MethodEntry, classes: int) -> MethodEntry:
+    training, dreaming = entry.training, entry.dreaming
+    return replace(
+        entry,
+        training=replace(
+            training,
+            epochs=min(EPOCHS, training.epochs),
+            milestones=None,
+            batch_size=min(BATCH, training.batch_size),
+        ),
+        dreaming=replace(dreaming, steps=min(DREAM_STEPS, dreaming.steps)),
+        memory=min(MEMORY_PER_CLASS * classes, entry.memory),
+        as_given=entry.as_given or entry,
+    )
