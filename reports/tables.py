@@ -81,7 +81,7 @@ def _terminal(frame: pd.DataFrame, metric: str, ddof: int) -> str:
     from rich.table import Table
 
     columns, values = _columns(frame), cells(frame, metric, ddof)
-    table = Table(caption=caption(frame, metric, ddof), caption_justify="left")
+    table = Table()
     table.add_column("method")
     for title in columns.values():
         table.add_column(title, justify="right")
@@ -92,6 +92,8 @@ def _terminal(frame: pd.DataFrame, metric: str, ddof: int) -> str:
         table.add_section()
     console = Console(file=io.StringIO(), width=max(100, 24 + 22 * len(columns)), highlight=False)
     console.print(table)
+    # Not as the table's caption, which would be folded to its width.
+    console.print(caption(frame, metric, ddof), soft_wrap=True)
     return console.file.getvalue()
 
 
