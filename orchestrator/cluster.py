@@ -152,7 +152,7 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the moment that opening or closing takes: half done, either would leave a mess."""
+    """Let Ctrl-C and SIGTERM wait for the moment that opening or closing takes: half done, both leave a mess."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
+from dfcil_core.data import DatasetInfo
 from dfcil_core.methods import plugins
 from orchestrator import spec_dataset, spec_exclude, spec_methods, spec_settings, spec_yaml
 from orchestrator.errors import Mistake, choices
@@ -46,11 +47,17 @@ class _SplitForm:
     then: Annotated[int, Ge(1)]
 
 
-def load(source: str | Path, *, overrides: Sequence[str] = (), data_root: str | None = None) -> SweepSpec:
+def load(
+    source: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    data_root: str | None = None,
+    plugin: str | None = None,
+) -> SweepSpec:
     """The sweep of a spec: a file, or the name of a bundled one.
 
     `overrides` are settings by dotted path with values in YAML, `training.lr=0.05` or `methods.abd.mu=0.2`.
-    `data_root` is where the data set lies, in the place of its `root`.
+    `data_root` is where the data set lies, in the place of its `root`; `plugin` is a file with further methods.
     Raises SpecError with every mistake in the spec, Mistake when there is no such file or it is no text.
     """
     path = Path(source).expanduser()
@@ -66,7 +73,7 @@ def load(source: str | Path, *, overrides: Sequence[str] = (), data_root: str | 
         raise Mistake(f"{source}: this is no text in UTF-8 (byte {error.start} is not). Save it as UTF-8") from None
     except OSError as error:
         raise Mistake(f"{source}: cannot be read: {error.strerror}") from None
-    return parse(text, str(path), overrides, data_root)
+    return parse(text, str(path), overrides, data_root=data_root, plugin=plugin)
 
 
 def load_plugins(path: str | None = None) -> None:
@@ -79,16 +86,27 @@ def load_plugins(path: str | None = None) -> None:
         raise Mistake(str(error)) from error
 
 
-def parse(text: str, file_name: str, overrides: Sequence[str] = (), data_root: str | None = None) -> SweepSpec:
-    """The sweep that `text` describes; `file_name` is for messages. Raises SpecError with every mistake."""
-    load_plugins()
+def parse(
+    text: str,
+    file_name: str,
+    overrides: Sequence[str] = (),
+    *,
+    data_root: str | None = None,
+    plugin: str | None = None,
+    known: DatasetInfo | None = None,
+) -> SweepSpec:
+    """The sweep that `text` describes; `file_name` is for messages. Raises SpecError with every mistake.
+
+    `known` is the data set as it was read before: its files are not looked at again.
+    """
+    load_plugins(plugin)
     document = spec_yaml.read(text, file_name, overrides)
     data = document.data
     for key, value in data.items():
         if key not in _KEYS:
             unknown(document, (key,), value, _KEYS)
     name = _name(document)
-    dataset = spec_dataset.read(document, data_root)
+    dataset = spec_dataset.read(document, data_root, known)
     entries = spec_methods.read(document)
     _check_size(document, dataset, entries)
     splits = _splits(document, dataset)
@@ -96,7 +114,10 @@ def parse(text: str, file_name: str, overrides: Sequence[str] = (), data_root: s
     exclude = spec_exclude.read(document, spec_exclude.Cells(entries, splits, seeds))
     tune = data.get("tune") if mapping(document, ("tune",), data.get("tune")) else None
     document.check()
-    return SweepSpec(name, dataset, tuple(entries), splits, seeds, exclude, text, tune, tuple(overrides))
+    plugin = plugin and str(Path(plugin).expanduser().absolute())
+    return SweepSpec(
+        name, dataset, tuple(entries), splits, seeds, exclude, text, tune, tuple(overrides), plugin=plugin
+    )
 
 
 def _name(document: Document) -> str:

@@ -43,11 +43,13 @@ class _Synthetic(_Form):
 _FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic}
 
 
-def read(document: Document, data_root: str | None = None) -> Dataset | None:
+def read(
+    document: Document, data_root: str | None = None, known: DatasetInfo | None = None
+) -> Dataset | None:
     """The data set; None where its name is wrong, and so its number of classes unknown. Problems go to `document`.
 
     `data_root` takes the place of the section's `root`. Image files are hashed where they lie there, and their digest
-    is `unread` where there is nothing yet.
+    is `unread` where there is nothing yet; `known` is the data set as it was read before, and saves that.
     """
     given, path = document.data.get("dataset", "digits"), ("dataset",)
     name = given
@@ -66,17 +68,17 @@ def read(document: Document, data_root: str | None = None) -> Dataset | None:
         return None
     if form.root == "":
         document.add(("dataset", "root"), "'' is empty", "", "It is the folder of the data set, as ~/data")
-    root = os.path.expanduser(form.root) if form.root else None
-    info = _info(document, name, form, data_root or root)
+    root = data_root or (os.path.expanduser(form.root) if form.root else None)
+    info = known if known and known.name == name else _info(document, name, form, root)
     return Dataset(info, form.image_size or info.image_size, root, form.holdout) if info else None
 
 
-def require_files(dataset: Dataset, data_root: str | None = None) -> None:
+def require_files(dataset: Dataset) -> None:
     """Raise Mistake unless the image files of the data set were there when the spec was read."""
     if dataset.info.digest != UNREAD:
         return
     try:
-        image_files_info(dataset.info.name, data_root or dataset.root, dataset.info.options.get("classes"))
+        image_files_info(dataset.info.name, dataset.root, dataset.info.options.get("classes"))
     except MissingData as error:
         raise Mistake(str(error)) from None
     raise Mistake(f"the images of {dataset.info.name} came after the spec was read. Launch again")

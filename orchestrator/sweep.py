@@ -82,6 +82,8 @@ class SweepSpec:
     """What `--set` gave, as `training.lr=0.05`: `text` and these together are the whole of what the person said."""
     rehearsed: bool = False
     """Whether this is the rehearsal of the spec in `text` (rehearse.py)."""
+    plugin: str | None = None
+    """The file of the plug-in that was given, on this machine."""
 
 
 def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:

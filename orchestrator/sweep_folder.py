@@ -2,15 +2,18 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
+from dfcil_core.data import IMAGE_FILES, DatasetInfo
 from orchestrator import spec
 from orchestrator.errors import Mistake, choices
 from orchestrator.plan import Plan, make_plan
+from orchestrator.rehearse import rehearse
 from orchestrator.sweep import SweepSpec
 
-SPEC, SETTINGS, JOBS = "spec.yaml", "sweep.json", "jobs.json"
+SPEC, SETTINGS, JOBS, PLUGIN = "spec.yaml", "sweep.json", "jobs.json", "plugin.py"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,10 @@ def save(runs: Path, plan: Plan) -> Changes:
     jobs = {job.name: list(job.stages) for job in plan.jobs}
     before = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else jobs
     _write(folder / SPEC, plan.spec.text)
-    _write(folder / SETTINGS, json.dumps({"device": plan.device, "overrides": list(plan.spec.overrides)}) + "\n")
+    _write(folder / SETTINGS, json.dumps(_settings(plan), indent=1) + "\n")
+    if plan.spec.plugin:
+        # A copy: the sweep can be looked at when the plug-in has moved, or changed.
+        _write(folder / PLUGIN, Path(plan.spec.plugin).read_text())
     _write(folder / JOBS, json.dumps(jobs, indent=1) + "\n")
     return Changes(
         added=tuple(name for name, stages in jobs.items() if before.get(name) != stages),
@@ -62,8 +68,30 @@ def load(runs: Path, name: str) -> Plan:
         listed = choices(name, known) if known else "None was launched yet"
         raise Mistake(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
     settings = json.loads((folder / SETTINGS).read_text())
-    text = (folder / SPEC).read_text()
-    return make_plan(spec.parse(text, str(folder / SPEC), settings["overrides"]), settings["device"])
+    read = spec.parse(
+        (folder / SPEC).read_text(),
+        str(folder / SPEC),
+        settings["overrides"],
+        data_root=settings["data_root"],
+        plugin=str(folder / PLUGIN) if settings["plugin"] else None,
+        known=DatasetInfo(**settings["dataset"]) if settings["dataset"] else None,
+    )
+    return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"])
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """What the plan depends on beside the spec's text."""
+    read = plan.spec
+    of_files = read.dataset.info.name in IMAGE_FILES and not read.rehearsed
+    return {
+        "device": plan.device,
+        "overrides": list(read.overrides),
+        "data_root": read.dataset.root and str(Path(read.dataset.root).absolute()),
+        "plugin": read.plugin,
+        "rehearsed": read.rehearsed,
+        # Image files can change or go; the sweep was of these.
+        "dataset": asdict(read.dataset.info) if of_files else None,
+    }
 
 
 def find(runs: Path, name_or_spec: str, device: str) -> Plan:

@@ -99,10 +99,10 @@ def test_changed_images_are_refused(root):
 def test_an_image_is_squared_from_its_middle():
     # 14 pixels are wanted: the shorter side becomes 16, then the middle of 16 x 32 is cut out.
     wide = np.zeros((8, 16, 3), np.uint8)
-    wide[:, 5:11] = 255
+    wide[:, 6:10] = 255
     squared = np.asarray(decoded.square(Image.fromarray(wide), 14))
     assert squared.shape == (14, 14, 3)
-    assert (squared[:, 3:11] == 255).all() and not squared[:, 0].any() and not squared[:, 13].any()
+    assert (squared[:, 4:10] == 255).all() and not squared[:, 0].any() and not squared[:, 13].any()
     grey = Image.fromarray(np.full((14, 14), 7, np.uint8))
     assert (np.asarray(decoded.square(grey, 14)) == 7).all()
 

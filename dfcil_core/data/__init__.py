@@ -21,6 +21,7 @@ class DatasetInfo:
     image_size: int
     """Height and width of an image in pixels, where the spec sets none."""
     native_size: int
+    """0: the images are of any size, and so are their numbers and classes where those are 0."""
     digest: str
     """Of the content: the published digest of the archives, or one of our own, checked before the data is used."""
     mean: tuple[float, float, float] | None
@@ -124,7 +125,7 @@ _DATASETS = (
         train_images=0,
         test_images=0,
         image_size=224,
-        native_size=224,
+        native_size=0,
         digest=UNREAD,
         mean=None,
         std=None,
@@ -135,11 +136,11 @@ _DATASETS = (
     DatasetInfo(
         name="synthetic",
         summary="patterns made on the spot, of any number of classes, images and pixels: no files",
-        classes=10,
-        train_images=1000,
-        test_images=200,
+        classes=0,
+        train_images=0,
+        test_images=0,
         image_size=32,
-        native_size=32,
+        native_size=0,
         digest="synthetic:1",
         mean=None,
         std=None,

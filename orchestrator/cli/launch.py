@@ -16,40 +16,43 @@ from orchestrator.plan import Plan
 @options.tracking_uri
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
-@click.option("--data-root", metavar="DIR", help="Folder of the data sets. Default: the spec's root, else ./data.")
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
-def launch(spec, runs, device, overrides, tracking_uri, jobs, per_gpu, data_root, dry_run) -> None:
+def launch(spec, runs, device, tracking_uri, jobs, per_gpu, dry_run, **told) -> None:
     """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
 
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
     """
+    from orchestrator.spec_dataset import require_files
     from orchestrator.sweep_folder import runs_folder
 
     runs = runs_folder(runs)
-    plan = _plan(spec, overrides, device)
+    plan = _plan(spec, device, **told)
     if dry_run:
         _print_plan(plan, runs)
         return
+    require_files(plan.spec.dataset)
     workers = jobs or _slots(plan.device, per_gpu)
-    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu, data_root).run())
+    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu).run())
 
 
 @click.command()
 @options.sweep
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def plan(spec, runs, device, overrides, as_json) -> None:
+def plan(spec, runs, device, as_json, **told) -> None:
     """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
     from orchestrator.sweep_folder import runs_folder
 
-    _print_plan(_plan(spec, overrides, device), runs_folder(runs), as_json)
+    _print_plan(_plan(spec, device, **told), runs_folder(runs), as_json)
 
 
-def _plan(spec: str, overrides: tuple[str, ...], device: str) -> Plan:
+def _plan(spec: str, device: str, overrides: tuple[str, ...], data_root, plugin, rehearse: bool) -> Plan:
     from orchestrator import spec as reader
     from orchestrator.device import device_kind
     from orchestrator.plan import make_plan
+    from orchestrator.rehearse import rehearse as rehearsal
 
-    return make_plan(reader.load(spec, overrides=overrides), device_kind(device))
+    read = reader.load(spec, overrides=overrides, data_root=data_root, plugin=plugin)
+    return make_plan(rehearsal(read) if rehearse else read, device_kind(device))
 
 
 def _slots(device: str, per_gpu: int) -> int:
@@ -93,7 +96,7 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
 class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
-    def __init__(self, plan, runs, tracking_uri, workers, per_gpu, data_root) -> None:
+    def __init__(self, plan, runs, tracking_uri, workers, per_gpu) -> None:
         from orchestrator.engine import Options
         from orchestrator.progress import Progress
         from orchestrator.store import Store
@@ -101,10 +104,10 @@ class _Launch:
 
         self.plan, self.runs = plan, runs
         self.store = Store(runs)
-        root = data_root or plan.spec.dataset.root
         # A worker runs in a folder of its own: what it is told must not depend on where it stands.
-        root = str(Path(root or "data").expanduser().absolute())
-        self.options = Options(workers=workers, device=plan.device, data_root=root, per_gpu=per_gpu)
+        root = str(Path(plan.spec.dataset.root or "data").expanduser().absolute())
+        plugin = plan.spec.plugin
+        self.options = Options(workers, plan.device, data_root=root, per_gpu=per_gpu, plugin=plugin)
         self.progress = Progress(plan, workers)
         self.tracker = Tracker(plan, runs, tracking_uri, warn=self.progress.warn)
         self.records: dict[str, dict] = {}

@@ -58,11 +58,14 @@ def _one(runs, plan) -> None:
 
 @click.command()
 @click.argument("name", required=False)
-def methods(name) -> None:
+@options.plugin
+def methods(name, plugin) -> None:
     """List the methods, or tell all about the one called NAME."""
     from dfcil_core.methods import METHODS
     from orchestrator.errors import Mistake, choices
+    from orchestrator.spec import load_plugins
 
+    load_plugins(plugin)
     if name:
         if name not in METHODS:
             raise Mistake(f"no method '{name}'. {choices(name, METHODS)}")
@@ -101,8 +104,9 @@ def _method_in_full(method) -> None:
 @click.command()
 def datasets() -> None:
     """List the data sets."""
-    from dfcil_core.data import DATASETS
+    from dfcil_core.data import DATASETS, IMAGE_FILES
 
+    downloaded = "a folder (root), downloaded there if there is a network"
     _table(
         ("data set", "classes", "images", "size", "what it is", "needs"),
         [
@@ -112,7 +116,7 @@ def datasets() -> None:
                 f"{info.train_images} + {info.test_images}" if info.train_images else "any",
                 f"{info.native_size}x{info.native_size}" if info.native_size else "any",
                 info.summary,
-                "a folder (root), downloaded there if there is a network" if info.needs_root else "nothing",
+                "nothing" if not info.needs_root else "a folder (root)" if info.name in IMAGE_FILES else downloaded,
             )
             for info in DATASETS.values()
         ],

@@ -24,6 +24,11 @@ rehearse = click.option(
 )
 
 
+data_root = click.option(
+    "--data-root", metavar="DIR", help="Folder of the data sets. Default: the spec's root, else ./data."
+)
+
+
 def stack(*decorators):
     """Several options as one decorator, in the order given."""
 
@@ -36,4 +41,4 @@ def stack(*decorators):
 
 
 # What decides which stages there are, for `launch` and `plan` alike.
-sweep = stack(click.argument("spec"), runs, device, overrides)
+sweep = stack(click.argument("spec"), runs, device, overrides, data_root, plugin, rehearse)
