@@ -7,8 +7,10 @@ is refused rather than guessed at.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
 from typing import Any
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+_STABLE = frozenset({type(None), bool, int, str})
 
 
 def canonical(value: Any) -> str:
@@ -17,7 +19,7 @@ def canonical(value: Any) -> str:
     Raises TypeError for a value whose text is not stable (a set, an object), ValueError for NaN and infinities.
     """
     _refuse_unstable(value, "value")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def fingerprint(value: Any) -> str:
@@ -26,20 +28,20 @@ def fingerprint(value: Any) -> str:
 
 
 def _refuse_unstable(value: Any, path: str) -> None:
-    if value is None or type(value) in (bool, int, str):
-        return
-    if type(value) is float:
-        if not math.isfinite(value):
-            raise ValueError(f"{path} is {value}: an identity takes finite numbers only")
-        return
-    if isinstance(value, Mapping):
+    """Look at everything in `value`; what needs no look, and that is nearly all, is not called on."""
+    kind = type(value)
+    if kind is dict:
         for key, item in value.items():
             if type(key) is not str:
                 raise TypeError(f"{path} has the key {key!r}: an identity takes text keys only")
-            _refuse_unstable(item, f"{path}.{key}")
-        return
-    if isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            _refuse_unstable(item, f"{path}[{index}]")
-        return
-    raise TypeError(f"{path} is a {type(value).__name__}: an identity takes JSON data only, as text or numbers")
+            if type(item) not in _STABLE:
+                _refuse_unstable(item, f"{path}.{key}")
+    elif kind is list or kind is tuple:
+        if not _STABLE.issuperset(map(type, value)):
+            for index, item in enumerate(value):
+                _refuse_unstable(item, f"{path}[{index}]")
+    elif kind is float:
+        if not math.isfinite(value):
+            raise ValueError(f"{path} is {value}: an identity takes finite numbers only")
+    elif kind not in _STABLE:
+        raise TypeError(f"{path} is a {kind.__name__}: an identity takes JSON data only, as text or numbers")

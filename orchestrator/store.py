@@ -58,6 +58,11 @@ class Store:
         """Whether a stage is finished."""
         return self.folder(stage).is_dir()
 
+    def finished(self, stages: Iterable[Stage]) -> set[str]:
+        """The keys of those of `stages` that are finished. One listing of the store."""
+        present = self._names()
+        return {stage.key for stage in stages if stage.folder in present}
+
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a stage; None while it is not finished. Raises DamagedStage for one that cannot be read."""
         folder = self.folder(stage)

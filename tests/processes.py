@@ -31,6 +31,13 @@ def wait_until(true, seconds: float, what: str) -> float:
 
 def children() -> list[int]:
     """Living children of this process that are Dask's workers."""
-    text = Path(f"/proc/{os.getpid()}/task")
-    pids = [int(pid) for task in text.iterdir() for pid in (task / "children").read_text().split()]
-    return [pid for pid in pids if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    found = []
+    for pid in session_members(os.getsid(0)):
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if int(fields[1]) == os.getpid() and b"spawn_main" in command:
+            found.append(pid)
+    return found

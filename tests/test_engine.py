@@ -197,11 +197,15 @@ def test_a_damaged_stage_is_set_aside_and_done_again_before_its_child(store, not
 
 
 def test_what_a_listener_raises_ends_the_launch_and_its_workers(store):
+    workers = []
+
     def listen(event):
+        workers.extend(children())
         raise LookupError("the tracking store is gone")
 
     with pytest.raises(LookupError):
         run(make_plan(make_stage("a", sleep=30)), store, make_options(), listen)
+    assert len(workers) == 1
     assert children() == []
 
 
@@ -276,7 +280,7 @@ def test_a_stage_whose_holder_falls_silent_is_taken_over(tmp_path):
 
 def test_a_worker_that_wakes_up_after_its_stage_was_taken_over_commits_nothing(store, notes):
     with launcher(store, notes, 1, 0.5, 1, 1) as one:
-        wait_until(lambda: (notes / "a0").exists(), 20, "the first stage at work")
+        wait_until(lambda: (notes / "a0").exists() and runs_of(notes, "a0"), 20, "the first stage at work")
         sleeper = runs_of(notes, "a0")[0][0]
         os.kill(sleeper, signal.SIGSTOP)
         with launcher(store, notes, 1, 0.5, 1, 1) as two:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from dfcil_core.lazy import functional, torch
@@ -68,7 +69,7 @@ class Method:
         """The method's name, version, and the settings that can change the numbers of `learn` at `task` (1-based)."""
         if task == 1 and self.plain_first_task(quirks):
             return "cross-entropy", Method.version, {}
-        settings = asdict(self.settings)
+        settings = dict(self._settings_as_data)
         if self.quirky(task):
             settings["quirks"] = quirks
         return self.name, self.version, settings
@@ -90,6 +91,10 @@ class Method:
         if not self.dreams:
             return 1
         return 4 if image_size < 64 else 8 if image_size < 128 else 32
+
+    @cached_property
+    def _settings_as_data(self) -> dict[str, Any]:
+        return asdict(self.settings)
 
     # ---- for the training loop ---------------------------------------------------------------------------------------
 

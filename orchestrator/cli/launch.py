@@ -10,6 +10,8 @@ import click
 from orchestrator.cli import options
 from orchestrator.plan import Plan
 
+_MOST_SEEDS = 10  # that `plan` lists one by one
+
 
 @click.command()
 @options.sweep
@@ -64,7 +66,6 @@ def _slots(device: str, per_gpu: int) -> int:
 def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
     from orchestrator.store import Store
 
-    store = Store(runs)
     facts = {
         "sweep": plan.spec.name,
         "device": plan.device,
@@ -73,7 +74,7 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
         "stages": {kind: plan.count(kind) for kind in ("learn", "remember", "dream")},
         "without_sharing": plan.unshared,
         "shared": sum(len(users) > 1 for users in plan.users.values()),
-        "in_store": sum(store.has(stage) for stage in plan.stages.values()),
+        "in_store": len(Store(runs).finished(plan.stages.values())),
     }
     if as_json:
         listed = [{"name": job.name, "slug": job.slug, "stages": list(job.stages)} for job in plan.jobs]
@@ -85,12 +86,19 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
     for entry in plan.spec.methods:
         cells = sum(job.entry.label == entry.label for job in plan.jobs)
         splits = ", ".join(split.title for split in plan.spec.splits)
-        click.echo(f"  {entry.label}: {cells} jobs ({splits}; seeds {', '.join(map(str, plan.spec.seeds))})")
+        click.echo(f"  {entry.label}: {cells} jobs ({splits}; seeds {_listed(plan.spec.seeds)})")
     saved = plan.unshared - len(plan.stages)
     click.echo(
         f"{len(plan.stages)} stages to have ({kinds}): {facts['shared']} serve several jobs, which saves {saved}"
     )
     click.echo(f"{facts['in_store']} of them in the store ({runs}), {len(plan.stages) - facts['in_store']} to run")
+
+
+def _listed(seeds: tuple[int, ...]) -> str:
+    """The seeds, or of many the first and the last."""
+    if len(seeds) <= _MOST_SEEDS:
+        return ", ".join(map(str, seeds))
+    return f"{seeds[0]}, {seeds[1]}, {seeds[2]}, ... {seeds[-1]}: {len(seeds)} of them"
 
 
 class _Launch:

@@ -30,8 +30,7 @@ def status(sweep, runs, device) -> None:
 def _counts(runs, plan) -> tuple[int, int]:
     from orchestrator.store import Store
 
-    store = Store(runs)
-    present = {key for key, stage in plan.stages.items() if store.has(stage)}
+    present = Store(runs).finished(plan.stages.values())
     return sum(present.issuperset(job.stages) for job in plan.jobs), len(present)
 
 
