@@ -10,7 +10,7 @@ demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep report demo
 
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'not server'
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
