@@ -1,4 +1,4 @@
-"""Testing a network on all classes seen so far."""
+"""What a network says of images as they are: its logits at test, its features where images are chosen by them."""
 
 from __future__ import annotations
 
@@ -20,4 +20,13 @@ def test_logits(network: torch.nn.Module, images: Images, augmentation: Augmenta
         network(augmentation.normalise(pixels.to(device)))[:, :seen].float().cpu()
         for pixels in images.pixels.split(BATCH)
     ]
+    return torch.cat(batches)
+
+
+@torch.no_grad()
+def plain_features(network: torch.nn.Module, pixels: Tensor, augmentation: Augmentation) -> Tensor:
+    """Features of images without augmentation, (n, d) float32 on the CPU; the network is left in eval mode."""
+    network.eval()
+    device = next(network.parameters()).device
+    batches = [network.features(augmentation.normalise(part.to(device))).float().cpu() for part in pixels.split(BATCH)]
     return torch.cat(batches)

@@ -1,5 +1,7 @@
 """The loss terms that methods share. Each takes batches of logits or features and returns a scalar."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,6 +15,42 @@ def distillation(logits: Tensor, teacher_logits: Tensor, classes: slice, tempera
     """
     targets = functional.softmax(teacher_logits[:, classes] / temperature, dim=1)
     return functional.cross_entropy(logits[:, classes] / temperature, targets)
+
+
+def distillation_by_task(logits: Tensor, teacher_logits: Tensor, tasks: Sequence[int], classes: int) -> Tensor:
+    """`sum_k |k| / classes * distillation over the classes of task k`, `tasks` giving `|k|` in class order.
+
+    A softmax for every task: what the old network thinks of one is not drowned by another. Source: Castro et al.,
+    End-to-End Incremental Learning, ECCV 2018, equation 3.
+    """
+    total, start = logits.new_zeros(()), 0
+    for size in tasks:
+        total = total + size / classes * distillation(logits, teacher_logits, slice(start, start + size))
+        start += size
+    return total
+
+
+def soft_distillation(logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0) -> Tensor:
+    """Distillation over the seen classes, where the target says nothing but old classes; mean over the batch.
+
+    `-sum_{c in seen} t_c log_softmax(z / T)_c`, t being `softmax(q / T)` on the old classes and 0 on the new ones.
+    `logits` z are (n, seen), `teacher_logits` q (n, old). Source: Smith et al., ICCV 2021, "DeepInversion".
+    """
+    targets = functional.softmax(teacher_logits / temperature, dim=1)
+    targets = functional.pad(targets, (0, logits.shape[1] - teacher_logits.shape[1]))
+    return functional.cross_entropy(logits / temperature, targets)
+
+
+def sigmoid_cross_entropy(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None) -> Tensor:
+    """Binary cross-entropy of every class's sigmoid, summed over the classes, mean over the batch.
+
+    `logits` are (n, seen). The target is the one-hot label, but for the first classes, where `teacher_logits` (n, old),
+    if any, supply their sigmoids. Source: Rebuffi et al., iCaRL, CVPR 2017, algorithm 3.
+    """
+    targets = functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    if teacher_logits is not None:
+        targets = torch.cat([torch.sigmoid(teacher_logits), targets[:, teacher_logits.shape[1] :]], dim=1)
+    return functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
 
 
 def new_class_weights(labels: Tensor, old: int, seen: int) -> Tensor:

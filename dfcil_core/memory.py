@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,8 +35,12 @@ class Memory:
         tensors = load_tensors(folder / FILE)
         return cls(tensors["positions"], tensors["labels"])
 
+    def tensors(self) -> dict[str, Tensor]:
+        """What its file holds."""
+        return {"positions": self.positions, "labels": self.labels}
+
     def write(self, folder: Path) -> None:
-        save_tensors(folder / FILE, {"positions": self.positions, "labels": self.labels})
+        save_tensors(folder / FILE, self.tensors())
 
     def of(self, label: int) -> Tensor:
         """Positions of the images of one class, in the order they are kept in."""
@@ -71,10 +76,62 @@ def choose_random(
 
     A class with fewer candidates than its quota keeps them all.
     """
-    kept, labels = [], []
+    kept = []
     for label, quota in zip(seen, quotas(images, len(seen)), strict=True):
         positions = candidates.of(label)
-        chosen = positions[torch.randperm(len(positions), generator=rng)[:quota]]
-        kept.append(chosen)
-        labels.append(torch.full((len(chosen),), label))
-    return Memory(torch.cat(kept), torch.cat(labels))
+        kept.append(positions[torch.randperm(len(positions), generator=rng)[:quota]])
+    return _by_class(seen, kept)
+
+
+def choose_ranked(
+    selection: str, images: int, seen: tuple[int, ...], before: Memory, new: Memory, features: Tensor
+) -> Memory:
+    """Keep `images` in all: of each class the first in its ranking, class by class in class order.
+
+    A new class is ranked by `features` (n, d), one row for each image of `new`; an old one as it was when it was new,
+    which is the order that `before` keeps it in. A class with fewer images than its quota keeps them all.
+    """
+    kept = []
+    for label, quota in zip(seen, quotas(images, len(seen)), strict=True):
+        own = new.labels == label
+        if own.any():
+            kept.append(new.positions[own][RANKINGS[selection](features[own], quota)])
+        else:
+            kept.append(before.of(label)[:quota])
+    return _by_class(seen, kept)
+
+
+def nearest_mean(features: Tensor, count: int) -> Tensor:
+    """The images nearest to the mean of all, nearest first: rows of `features` (n, d), at most `count`.
+
+    Source: Castro et al., End-to-End Incremental Learning, ECCV 2018, section 3.3.
+    """
+    features = features.double()
+    return (features - features.mean(0)).norm(dim=1).argsort(stable=True)[:count]
+
+
+def herding(features: Tensor, count: int) -> Tensor:
+    """Each next image brings the mean of those chosen nearest to the mean of all: rows of (n, d), at most `count`.
+
+    Source: Rebuffi et al., iCaRL, CVPR 2017, algorithm 4, without its scaling of features to length 1.
+    """
+    features = features.double()
+    mean, total = features.mean(0), torch.zeros(features.shape[1], dtype=torch.float64)
+    left = torch.ones(len(features), dtype=torch.bool)
+    chosen: list[int] = []
+    for size in range(1, min(count, len(features)) + 1):
+        distances = ((total + features) / size - mean).norm(dim=1)
+        best = int(torch.where(left, distances, torch.inf).argmin())
+        left[best] = False
+        total += features[best]
+        chosen.append(best)
+    return torch.tensor(chosen, dtype=torch.int64)
+
+
+RANKINGS: dict[str, Callable[[Tensor, int], Tensor]] = {"nearest-mean": nearest_mean, "herding": herding}
+"""How the images of a new class are ranked by their features, by the name of the selection."""
+
+
+def _by_class(classes: tuple[int, ...], positions: list[Tensor]) -> Memory:
+    labels = [torch.full((len(part),), label) for label, part in zip(classes, positions, strict=True)]
+    return Memory(torch.cat(positions), torch.cat(labels))

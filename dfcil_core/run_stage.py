@@ -17,8 +17,9 @@ from dfcil_core.config import Recipe
 from dfcil_core.counts import count_right
 from dfcil_core.data.images import ImageData, Reader, open_data
 from dfcil_core.dream import dream, load_generator, sample
-from dfcil_core.evaluate import test_logits
-from dfcil_core.memory import Memory, choose_random, drawn_pool
+from dfcil_core.evaluate import plain_features, test_logits
+from dfcil_core.memory import FILE as MEMORY
+from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
 from dfcil_core.methods import OBJECTIVES, plugins
 from dfcil_core.networks import build, fold_batchnorm, load
 from dfcil_core.streams import stream
@@ -69,7 +70,7 @@ def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
 
     tested = learning.data.test
     of_seen = tested.take(torch.isin(tested.labels, torch.tensor(learning.order)).nonzero().flatten())
-    logits = test_logits(learning.student, of_seen, learning.augmentation, learning.seen)
+    logits = test_logits(method.tested(learning), of_seen, learning.augmentation, learning.seen)
     labels = learning.place(of_seen.labels)
     save_tensors(folder / NETWORK, learning.student.state_dict())
     save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
@@ -79,9 +80,24 @@ def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
 
 
 def remember(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
-    """Choose the images kept after task t, from its own and the memory before. Writes memory.safetensors."""
+    """Choose the images kept after task t, from its own and the memory before. Writes memory.safetensors.
+
+    By chance, or by the features of the network after the task (parent `model`).
+    """
     data = open_data(recipe.data, execution.data_root)
     before = Memory.read(parents["memory"]) if "memory" in parents else Memory.empty()
+    if recipe.settings["selection"] == "random":
+        memory = _drawn(recipe, data, before)
+    elif (parents["model"] / MEMORY).exists():
+        # Its `learn` chose the memory between two phases, with the network as it was then (e2e, from task 2 on).
+        memory = Memory.read(parents["model"])
+    else:
+        memory = _ranked(recipe, data, before, parents["model"], torch.device(execution.device))
+    memory.write(folder)
+    return {"memory": {"images": len(memory.positions), "distinct": len(memory.positions.unique())}}
+
+
+def _drawn(recipe: Recipe, data: ImageData, before: Memory) -> Memory:
     new = recipe.classes[-1]
     new_images = data.positions(new)
     held = before.positions
@@ -92,9 +108,18 @@ def remember(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executio
     positions = torch.cat([held, new_images])
     candidates = Memory(positions, reader.labels(positions))
     rng = stream(recipe.seed, "memory", recipe.stream)
-    memory = choose_random(recipe.settings["memory"], sum(recipe.classes, ()), new, candidates, rng)
-    memory.write(folder)
-    return {"memory": {"images": len(memory.positions), "distinct": len(memory.positions.unique())}}
+    return choose_random(recipe.settings["memory"], sum(recipe.classes, ()), new, candidates, rng)
+
+
+def _ranked(recipe: Recipe, data: ImageData, before: Memory, model: Path, device: torch.device) -> Memory:
+    network = load(model / NETWORK, recipe.training["backbone"], recipe.width, recipe.data.channels).to(device)
+    augmentation = Augmentation(recipe.data.augmentation, data.mean, data.std, device)
+    positions = data.positions(recipe.classes[-1])
+    reader = Reader(data, positions, device)
+    new = Memory(positions, reader.labels(positions))
+    features = plain_features(network, reader.pixels(positions), augmentation)
+    settings = recipe.settings
+    return choose_ranked(settings["selection"], settings["memory"], sum(recipe.classes, ()), before, new, features)
 
 
 def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) -> Learning:

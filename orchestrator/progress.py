@@ -14,6 +14,7 @@ from orchestrator import events
 from orchestrator.plan import Plan
 from orchestrator.results import JobResult
 from orchestrator.stage import Stage
+from orchestrator.wording import counted
 
 _PLAIN_EVERY = 15.0  # seconds between plain lines that only tell how far a launch is
 
@@ -25,7 +26,7 @@ class Progress:
         self.plan, self.workers = plan, workers
         self.console = console or Console(stderr=False, highlight=False)
         self.left = set(plan.stages)
-        self.finals: dict[str, float] = {}
+        self.finals: dict[str, dict[str, float]] = {}
         self.jobs_done: set[str] = set()
         self.failed: set[str] = set()
         self.busy: dict[str, tuple[Stage, dict[str, Any]]] = {}
@@ -53,7 +54,8 @@ class Progress:
         self.reused = len(records)
         self._count_jobs()
         self._say(
-            f"{self.plan.spec.name}: {len(self.plan.jobs)} jobs, {len(self.plan.stages)} stages, "
+            f"{self.plan.spec.name}: {counted(len(self.plan.jobs), 'job')}, "
+            f"{counted(len(self.plan.stages), 'stage')}, "
             f"{len(records)} in the store; {self.workers} at a time on {self.plan.device}"
         )
 
@@ -79,8 +81,9 @@ class Progress:
 
     def result(self, result: JobResult) -> None:
         """Show the accuracy of a job so far."""
-        if result.finished and result.job.name not in self.finals and result.final is not None:
-            self.finals[result.job.name] = result.final
+        finals = self.finals.setdefault(result.job.entry.label, {})
+        if result.finished and result.job.name not in finals and result.final is not None:
+            finals[result.job.name] = result.final
             self._say(f"job done {result.job.name}: final accuracy {result.final:.1f}%")
 
     def warn(self, text: str) -> None:
@@ -91,7 +94,7 @@ class Progress:
         """An estimate: what is left, at the mean duration of the finished stages of its kind."""
         if not self.durations:
             return None
-        means = {kind: sum(spent) / len(spent) for kind, spent in self.durations.items()}
+        means = {kind: sum(spent) / len(spent) for kind, spent in list(self.durations.items())}
         any_kind = sum(means.values()) / len(means)
         work = sum(means.get(self.plan.stages[key].recipe.kind, any_kind) for key in self.left - self.failed)
         return work / self.workers
@@ -140,7 +143,16 @@ class Progress:
             loss = f"{info['loss']:.4f}" if "loss" in info else ""
             labels = sorted({self.plan.jobs[position].entry.label for position in self.plan.users[stage.key]})
             table.add_row(worker, str(stage), _place(info), loss, ", ".join(labels))
-        return Group(self.bar, table)
+        return Group(self.bar, table, self._accuracies())
+
+    def _accuracies(self) -> str:
+        """The mean final accuracy of each method's finished jobs."""
+        means = [
+            f"{label} {sum(done.values()) / len(done):.1f}% ({len(done)})"
+            for label, done in list(self.finals.items())
+            if done
+        ]
+        return "accuracy so far: " + ", ".join(means) if means else ""
 
 
 def _place(info: Mapping[str, Any]) -> str:

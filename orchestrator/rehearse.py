@@ -9,11 +9,11 @@ from dfcil_core.data import synthetic_info
 from orchestrator.sweep import Dataset, MethodEntry, SweepSpec
 
 SUFFIX = "-rehearsal"
-TRAIN_PER_CLASS, TEST_PER_CLASS = 8, 2
+TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 2
 EPOCHS = 2  # one for each of a method's stages
-BATCH = 16
+BATCH = 32
 DREAM_STEPS = 5
-MEMORY_PER_CLASS = 2
+MEMORY_PER_CLASS = 10  # fewer than there are; and bic holds a tenth of them out
 
 
 def rehearse(spec: SweepSpec) -> SweepSpec:

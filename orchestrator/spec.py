@@ -115,9 +115,7 @@ def parse(
     tune = data.get("tune") if mapping(document, ("tune",), data.get("tune")) else None
     document.check()
     plugin = plugin and str(Path(plugin).expanduser().absolute())
-    return SweepSpec(
-        name, dataset, tuple(entries), splits, seeds, exclude, text, tune, tuple(overrides), plugin=plugin
-    )
+    return SweepSpec(name, dataset, tuple(entries), splits, seeds, exclude, text, tune, tuple(overrides), plugin=plugin)
 
 
 def _name(document: Document) -> str:

@@ -43,9 +43,7 @@ class _Synthetic(_Form):
 _FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic}
 
 
-def read(
-    document: Document, data_root: str | None = None, known: DatasetInfo | None = None
-) -> Dataset | None:
+def read(document: Document, data_root: str | None = None, known: DatasetInfo | None = None) -> Dataset | None:
     """The data set; None where its name is wrong, and so its number of classes unknown. Problems go to `document`.
 
     `data_root` takes the place of the section's `root`. Image files are hashed where they lie there, and their digest

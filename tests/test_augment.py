@@ -1,5 +1,6 @@
 """The training augmentation draws its own numbers for every image, in the published order and ranges."""
 
+import pytest
 import torch
 
 from dfcil_core import augment
@@ -90,3 +91,19 @@ def test_same_stream_same_batch():
     augmentation = augment.Augmentation("jitter-flip-crop", MEAN, STD, torch.device("cpu"))
     assert torch.equal(augmentation(pixels, rng(3)), augmentation(pixels, rng(3)))
     assert not torch.equal(augmentation(pixels, rng(3)), augmentation(pixels, rng(4)))
+
+
+def test_r_dfcil_pads_with_the_mean_colour():
+    """Normalising comes first, so that the border of a crop is 0, and the colours are nowhere jittered."""
+    augmentation = augment.Augmentation("normalise-crop", MEAN, STD, torch.device("cpu"))
+    pixels = torch.full((200, 3, 8, 8), 255, dtype=torch.uint8)
+    after = augmentation(pixels, rng())
+    values = torch.tensor([(1 - mean) / std for mean, std in zip(MEAN, STD, strict=True)])
+    for channel in range(3):
+        found = after[:, channel].unique()
+        torch.testing.assert_close(found.sort().values, torch.tensor([0.0, values[channel]]).sort().values)
+
+
+def test_an_unknown_augmentation_is_refused():
+    with pytest.raises(ValueError, match="unknown augmentation 'crop'"):
+        augment.Augmentation("crop", MEAN, STD, torch.device("cpu"))

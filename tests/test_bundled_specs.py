@@ -36,7 +36,9 @@ def test_there_are_the_sweeps_of_the_field():
 def test_it_is_planned_without_its_data_and_named_after_its_file(name):
     read = spec.load(name)
     plan = make_plan(read)
-    assert read.name == name and len(plan.jobs) == len(read.methods) * len(read.splits) * len(read.seeds) - plan.excluded
+    assert (
+        read.name == name and len(plan.jobs) == len(read.methods) * len(read.splits) * len(read.seeds) - plan.excluded
+    )
     assert re.search("^# Reproduces", header(name), re.MULTILINE)
 
 
@@ -44,7 +46,9 @@ def test_it_is_planned_without_its_data_and_named_after_its_file(name):
 def test_its_cost_is_the_plans(name):
     plan = make_plan(spec.load(name))
     kinds = ", ".join(f"{plan.count(kind):,} {kind}" for kind in ("learn", "remember", "dream") if plan.count(kind))
-    expected = f"# Cost: {len(plan.jobs)} jobs, {len(plan.stages):,} stages ({kinds}), of {plan.unshared:,} without sharing."
+    expected = (
+        f"# Cost: {len(plan.jobs)} jobs, {len(plan.stages):,} stages ({kinds}), of {plan.unshared:,} without sharing."
+    )
     assert expected in header(name)
 
 

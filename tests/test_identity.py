@@ -150,9 +150,7 @@ def test_a_methods_own_setting_acts_from_the_task_on_where_it_is_used():
     assert kinds_in_common(plan_of("lwf", mu=1.0), plan_of("lwf", mu=0.5)) == ["learn 1"]
 
 
-@pytest.mark.parametrize(
-    "override", ["seeds=[2, 3]", "dataset.image_size=16"]
-)
+@pytest.mark.parametrize("override", ["seeds=[2, 3]", "dataset.image_size=16"])
 def test_what_the_spec_says_of_the_work_leaves_no_stage_as_it_was(override):
     assert not keys() & keys(overrides=[override])
 

@@ -16,7 +16,9 @@ SHUFFLED = {
 
 
 def plan(methods: str, tasks: str = "[5]", seeds: str = "[0]", rest: str = "") -> Plan:
-    return make_plan(spec.parse(f"name: p\ndataset: digits\nmethods: {methods}\ntasks: {tasks}\nseeds: {seeds}\n{rest}", "s"))
+    return make_plan(
+        spec.parse(f"name: p\ndataset: digits\nmethods: {methods}\ntasks: {tasks}\nseeds: {seeds}\n{rest}", "s")
+    )
 
 
 def stages(made: Plan, label: str, split: str = "5", seed: int = 0) -> list[str]:

@@ -36,10 +36,10 @@ def test_it_has_the_same_cells_classes_and_networks():
 def test_it_needs_no_files_and_little_time():
     read = rehearse(spec.parse(SPEC, "s.yaml"))
     assert read.dataset.info.name == "synthetic" and read.dataset.root is None
-    assert (read.dataset.info.classes, read.dataset.info.train_images) == (100, 800)
+    assert (read.dataset.info.classes, read.dataset.info.train_images) == (100, 1200)
     for entry in read.methods:
-        assert entry.training.epochs <= 2 and entry.training.batch_size <= 16
-        assert entry.dreaming.steps <= 5 and entry.memory <= 200
+        assert entry.training.epochs <= 2 and entry.training.batch_size <= 32
+        assert entry.dreaming.steps <= 5 and entry.memory <= 1000
         assert entry.training.resolved_milestones()[-1] <= entry.training.epochs
     short = read.methods[-1].training
     assert (short.epochs, short.batch_size) == (1, 8)

@@ -2,9 +2,15 @@
 
 from dfcil_core.methods.abd import Abd
 from dfcil_core.methods.base import CrossEntropy, Method
+from dfcil_core.methods.bic import Bic
+from dfcil_core.methods.deep_inversion import DeepInversion
 from dfcil_core.methods.dgr import Dgr
+from dfcil_core.methods.e2e import E2e
 from dfcil_core.methods.finetune import Base
 from dfcil_core.methods.lwf import Lwf
+from dfcil_core.methods.lwf_coreset import LwfCoreset
+from dfcil_core.methods.lwf_mc import LwfMc
+from dfcil_core.methods.lwf_synthetic import LwfSynthetic
 from dfcil_core.methods.r_dfcil import RDfcil
 from dfcil_core.methods.rehearsal import Rehearsal
 from dfcil_core.methods.upper_bound import UpperBound
@@ -13,10 +19,16 @@ METHODS: dict[str, type[Method]] = {
     "upper-bound": UpperBound,
     "base": Base,
     "lwf": Lwf,
+    "lwf-mc": LwfMc,
     "dgr": Dgr,
+    "deep-inversion": DeepInversion,
+    "lwf-synthetic": LwfSynthetic,
     "abd": Abd,
     "r-dfcil": RDfcil,
     "rehearsal": Rehearsal,
+    "lwf-coreset": LwfCoreset,
+    "e2e": E2e,
+    "bic": Bic,
 }
 """In the order of the published tables: bounds, data-free, with memory."""
 

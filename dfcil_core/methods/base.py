@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dfcil_core.lazy import functional, torch
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from dfcil_core.data import DatasetInfo
     from dfcil_core.train import Batch, Learning, Phase
@@ -42,9 +42,10 @@ class Method:
 
     chained: ClassVar[bool] = True
     """Each task starts from the network of the task before. False: a fresh network on all classes so far."""
-    selection: ClassVar[Literal["random"] | None] = None
+    selection: ClassVar[Literal["random", "nearest-mean", "herding"] | None] = None
     """How a `remember` stage chooses the images to keep; None: it keeps none."""
     selection_needs_model: ClassVar[bool] = False
+    """Whether it looks at the features of the network after the task, as all ways but `random` do."""
     dreams: ClassVar[bool] = False
     """Learns from synthetic images, which a `dream` stage makes ready."""
     continues_generator: ClassVar[bool] = True
@@ -109,6 +110,10 @@ class Method:
     def loss(self, learning: Learning, batch: Batch) -> Tensor:
         """The scalar loss of one batch."""
         return functional.cross_entropy(learning.student(batch.images)[:, : learning.seen], batch.labels)
+
+    def tested(self, learning: Learning) -> nn.Module:
+        """What is tested after the last phase: images to logits of (at least) the seen classes."""
+        return learning.student
 
 
 class CrossEntropy(Method):

@@ -47,7 +47,7 @@ def main() -> None:
     from orchestrator.errors import Mistake
 
     try:
-        cli.main(standalone_mode=False)
+        cli.main(prog_name="dfcil-sweep", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(130)
     except click.exceptions.Exit as stop:

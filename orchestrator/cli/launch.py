@@ -9,6 +9,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.plan import Plan
+from orchestrator.wording import counted
 
 _MOST_SEEDS = 10  # that `plan` lists one by one
 
@@ -82,16 +83,14 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
         return
     kinds = ", ".join(f"{count} {kind}" for kind, count in facts["stages"].items() if count)
     left_out = f", {plan.excluded} excluded" if plan.excluded else ""
-    click.echo(f"{plan.spec.name}: {len(plan.jobs)} jobs{left_out}, on {plan.device}")
+    click.echo(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
     for entry in plan.spec.methods:
         cells = sum(job.entry.label == entry.label for job in plan.jobs)
         splits = ", ".join(split.title for split in plan.spec.splits)
-        click.echo(f"  {entry.label}: {cells} jobs ({splits}; seeds {_listed(plan.spec.seeds)})")
-    saved = plan.unshared - len(plan.stages)
-    click.echo(
-        f"{len(plan.stages)} stages to have ({kinds}): {facts['shared']} serve several jobs, which saves {saved}"
-    )
-    click.echo(f"{facts['in_store']} of them in the store ({runs}), {len(plan.stages) - facts['in_store']} to run")
+        click.echo(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
+    shared = f"sharing {facts['shared']} of them between jobs saves {plan.unshared - len(plan.stages)}"
+    click.echo(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if facts['shared'] else 'none is shared'}")
+    click.echo(f"{facts['in_store']} in the store ({runs}), {len(plan.stages) - facts['in_store']} to run")
 
 
 def _listed(seeds: tuple[int, ...]) -> str:
@@ -180,22 +179,23 @@ class _Launch:
 
     def _say_changes(self, changes) -> None:
         if changes:
+            added, removed = counted(len(changes.added), "job"), counted(len(changes.removed), "job")
             click.echo(
-                f"sweep '{self.plan.spec.name}' changes: {len(changes.added)} jobs new or other than before, ", nl=False
+                f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, {removed} dropped or replaced "
+                "(their stages stay in the store)"
             )
-            click.echo(f"{len(changes.removed)} dropped or replaced (their stages stay in the store)")
 
     def _summarise(self, outcome, undelivered: int) -> None:
         name, jobs = self.plan.spec.name, len(self.plan.jobs)
         failed = {job.name for key in outcome.failed for job in self._jobs_of(key)}
-        click.echo(
-            f"{name}: {jobs - len(failed)} of {jobs} jobs done; {outcome.done} stages run, {outcome.reused} reused"
-        )
+        done = f"{jobs - len(failed)} of {counted(jobs, 'job')} done"
+        click.echo(f"{name}: {done}; {counted(outcome.done, 'stage')} run, {outcome.reused} reused")
         for key, failure in outcome.failed.items():
             needing = ", ".join(job.name for job in self._jobs_of(key))
             click.echo(
                 f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True
             )
         if undelivered:
-            click.echo(f"{undelivered} jobs are not in MLflow yet: `dfcil-sweep sync {name}` delivers them", err=True)
+            lacking = counted(undelivered, "job")
+            click.echo(f"MLflow lacks {lacking} still: `dfcil-sweep sync {name}` delivers what is missing", err=True)
         click.echo(f"`dfcil-sweep report {name}` prints the table, `dfcil-sweep ui {name}` opens MLflow")

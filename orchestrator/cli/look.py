@@ -3,6 +3,7 @@
 import click
 
 from orchestrator.cli import options
+from orchestrator.wording import counted
 
 
 @click.command()
@@ -24,7 +25,12 @@ def status(sweep, runs, device) -> None:
     for name in names:
         plan = sweep_folder.load(runs, name)
         done, stages = _counts(runs, plan)
-        click.echo(f"{name}: {done} of {len(plan.jobs)} jobs done, {stages} of {len(plan.stages)} stages")
+        click.echo(_how_far(plan, done, stages))
+
+
+def _how_far(plan, done: int, stages: int) -> str:
+    jobs, all_stages = counted(len(plan.jobs), "job"), counted(len(plan.stages), "stage")
+    return f"{plan.spec.name}: {done} of {jobs} done, {stages} of {all_stages}"
 
 
 def _counts(runs, plan) -> tuple[int, int]:
@@ -44,7 +50,7 @@ def _one(runs, plan) -> None:
     store = Store(runs)
     records = store.records(plan.stages.values(), lambda stage, why: click.echo(f"damaged: {stage}: {why}", err=True))
     done, stages = _counts(runs, plan)
-    click.echo(f"{plan.spec.name}: {done} of {len(plan.jobs)} jobs done, {stages} of {len(plan.stages)} stages")
+    click.echo(_how_far(plan, done, stages))
     table = Table("job", "state", "stages", "accuracy")
     for result in job_results(plan, records):
         have, all_of_it = len(result.records), len(set(result.job.stages))
