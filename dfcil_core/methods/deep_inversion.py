@@ -1,0 +1,61 @@
+"""DeepInversion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from annotated_types import Ge
+
+from dfcil_core.lazy import functional, losses, torch
+from dfcil_core.methods.base import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dfcil_core.train import Batch, Learning
+
+
+@dataclass(frozen=True)
+class DeepInversionSettings:
+    """Settings of DeepInversion."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    mu: Annotated[float, Ge(0)] = 1.0
+    """Weight of both distillation terms."""
+
+
+class DeepInversion(Method):
+    """Cross-entropy on the new images, distillation on them and, over all seen classes, on dreamed ones.
+
+    From task 2 on, over a batch x of real images and one x' of dreamed ones:
+    `CE(z(x)[:seen], y) + mu * KD(z(x), O(x), old) + mu * KD(z(x')[:seen], t)`, temperature 2, without a factor T²,
+    where the target t is `softmax(O(x')[:old] / 2)` on the old classes and 0 on the new ones: what is dreamed is no new
+    class. x and x' pass through the network together, so that batch normalisation sees both.
+    Source: Yin et al., Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion, CVPR 2020, section 4.4; as
+    the baseline of Smith et al., ICCV 2021.
+
+    Differs from the paper:
+    1. A generator makes the images, trained as for the other dreaming methods, in the place of images optimised one by
+       one; it goes on from task to task.
+    2. The distillation of dreamed images is a cross-entropy over all seen classes, as in Smith et al.
+
+    Quirks: none, the public code computes the same. Its first task is the plain one.
+    """
+
+    name = "deep-inversion"
+    summary = "dreams old classes; distils old outputs on real and on dreamed images"
+    source = "Yin et al., Dreaming to Distill, CVPR 2020"
+    settings_type = DeepInversionSettings
+    dreams = True
+
+    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+        real, old, seen = len(batch.images), learning.old, learning.seen
+        images = torch.cat([batch.images, batch.dreams])
+        taught = learning.teach(images).logits
+        logits = learning.student(images)
+        new = functional.cross_entropy(logits[:real, :seen], batch.labels)
+        kept = losses.distillation(logits[:real], taught[:real], slice(0, old))
+        dreamed = losses.soft_distillation(logits[real:, :seen], taught[real:, :old])
+        return new + self.settings.mu * (kept + dreamed)

@@ -1,0 +1,40 @@
+"""Learning without Forgetting for many classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dfcil_core.lazy import losses
+from dfcil_core.methods.base import Method
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from dfcil_core.train import Batch, Learning
+
+
+class LwfMc(Method):
+    """A sigmoid for every class: the new ones learn their labels, the old ones what the old network says.
+
+    Binary cross-entropy on the sigmoids of the seen classes' logits, summed over the classes, mean over the batch. The
+    target is one-hot for the new classes, and `sigmoid(O(x))` for the old ones. Task 1, where all classes are new, is
+    learnt so too, and is its own.
+    Source: Rebuffi et al., iCaRL: Incremental Classifier and Representation Learning, CVPR 2017, "LwF.MC".
+
+    Differs from the paper:
+    1. The published optimiser, schedule and augmentation of Smith et al., ICCV 2021, as for every method here.
+
+    Quirks: none, the public code computes the same.
+    """
+
+    name = "lwf-mc"
+    summary = "a sigmoid for every class; the old network's are the old classes' targets"
+    source = "Rebuffi et al., iCaRL, CVPR 2017"
+
+    def plain_first_task(self, quirks: str) -> bool:
+        return False
+
+    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+        logits = learning.student(batch.images)[:, : learning.seen]
+        taught = learning.teach(batch.images).logits[:, : learning.old] if learning.task > 1 else None
+        return losses.sigmoid_cross_entropy(logits, batch.labels, taught)
