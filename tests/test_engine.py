@@ -91,7 +91,7 @@ def launcher(store, notes, *arguments):
 
 
 def test_stages_run_side_by_side_parents_first_and_once(store, notes, capfd):
-    log = {"notes": str(notes), "sleep": 0.3}
+    log = {"notes": str(notes), "sleep": 2.0}
     a0, a1 = make_stage("a0", **log), make_stage("a1", **log, print="hello")
     b0, b1 = make_stage("b0", a0, **log), make_stage("b1", a1, a0, **log)
     outcome, events = go(store, [a0, a1, b0, b1])
@@ -106,7 +106,7 @@ def test_stages_run_side_by_side_parents_first_and_once(store, notes, capfd):
     assert all(len(each) == 1 for each in runs.values())
     ((first, start), (second, other_start)) = runs["b0"][0], runs["b1"][0]
     assert first != second and os.getpid() not in (first, second)
-    assert abs(start - other_start) < 0.3, "they overlap"
+    assert abs(start - other_start) < 2.0, "they overlap"
     assert {pid for each in runs.values() for pid, _ in each} == {first, second}, "workers stay warm"
 
     record = store.record(a1)
