@@ -101,7 +101,7 @@ def _drawn(recipe: Recipe, data: ImageData, before: Memory) -> Memory:
     new = recipe.classes[-1]
     new_images = data.positions(new)
     held = before.positions
-    if recipe.settings["quirks"] == "iccv2021":
+    if recipe.settings.get("quirks") == "iccv2021":
         # The public code draws again from the training pool's positions, where an old image can stand many times.
         held = drawn_pool(new_images, before, recipe.seed, recipe.stream)[len(new_images) :]
     reader = Reader(data, torch.cat([new_images, held]), torch.device("cpu"))

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from functools import cache
@@ -173,18 +174,9 @@ def test_a_command_that_trains_nothing_loads_nothing_heavy(command, tmp_path):
         "try:\n    main()\nexcept SystemExit as stop:\n    assert not stop.code, stop.code\n"
         f"print('loaded:', sorted({HEAVY | {'distributed', 'pandas'}!r} & sys.modules.keys()))"
     )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            code,
-            *command,
-            *(["--runs", str(tmp_path)] if command[0] in ("plan", "status") else []),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-    )
+    environment = {name: value for name, value in os.environ.items() if name != "DFCIL_RUNS"}
+    launched = [sys.executable, "-c", code, *command]
+    done = subprocess.run(launched, capture_output=True, text=True, cwd=tmp_path, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "loaded: []"
     assert list(tmp_path.iterdir()) == []

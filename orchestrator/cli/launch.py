@@ -181,8 +181,8 @@ class _Launch:
         if changes:
             added, removed = counted(len(changes.added), "job"), counted(len(changes.removed), "job")
             click.echo(
-                f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, {removed} dropped or replaced "
-                "(their stages stay in the store)"
+                f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, "
+                f"{removed} dropped or replaced (their stages stay in the store)"
             )
 
     def _summarise(self, outcome, undelivered: int) -> None:
