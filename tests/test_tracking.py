@@ -4,6 +4,7 @@ import getpass
 import json
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from fabricated import finish, sweep
@@ -308,11 +309,11 @@ def test_runs_of_jobs_that_an_edited_spec_has_no_more_are_marked(runs, uri):
     assert jobs(uri)[base.name]["tags"]["dfcil.in_spec"] == "no"
 
 
-def test_the_parent_run_has_the_plan_and_who_launched_it(runs, uri):
+def test_the_parent_run_has_the_plan_and_who_launched_it(runs, uri, tmp_path):
     plan = sweep(("abd",), seeds=(0,))
     launch(plan, runs)
     parent = view(uri)["fab"]
-    kept = json.loads((runs / "mlartifacts" / "1" / parent["id"] / "artifacts" / "plan.json").read_text())
+    kept = json.loads(Path(MlflowClient(uri).download_artifacts(parent["id"], "plan.json", str(tmp_path))).read_text())
     (job,) = plan.jobs
     assert kept["jobs"] == [
         {"name": job.name, "slug": job.slug, "id": kept["jobs"][0]["id"], "stages": list(kept["stages"])}
