@@ -76,7 +76,12 @@ def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
     for name, tensors in learning.outputs.items():
         save_tensors(folder / name, tensors)
-    return {"evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes), "curves": curves}
+    return {
+        "evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes),
+        "curves": curves,
+        # What pixels in [0, 1] are normalised with: without it the network is of no use to anybody else.
+        "normalisation": {"mean": list(learning.data.mean), "std": list(learning.data.std)},
+    }
 
 
 def remember(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 
 import click
 
@@ -54,12 +55,15 @@ def ui(sweep, runs, tracking_uri, port, opens) -> None:
 @options.runs
 @options.device
 @options.tracking_uri
-def sync(sweep, runs, device, tracking_uri) -> None:
+@options.log_models
+def sync(sweep, runs, device, tracking_uri, log_models) -> None:
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
     from orchestrator import sweep_folder
+    from orchestrator.cli.tables import result_tables
     from orchestrator.device import device_kind
     from orchestrator.tracking import sync as deliver
 
     runs = sweep_folder.runs_folder(runs)
-    count = deliver(sweep_folder.find(runs, sweep, device_kind(device)), runs, tracking_uri)
+    plan = sweep_folder.find(runs, sweep, device_kind(device))
+    count = deliver(plan, runs, tracking_uri, texts=partial(result_tables, plan.spec), log_models=log_models)
     click.echo(f"{count} jobs are in the tracking store")
