@@ -55,7 +55,7 @@ def test_it_learns_digits_better_than_chance(name, store):
     """Five tasks of two classes. Chance is 10% over all classes, with a standard deviation of 1.6 on 360 test images,
     and 50% within a task, with one of 2.6; base, which keeps nothing, is above the first by its last task alone."""
     training = OWN.get(name, DREAMING if METHODS[name].dreams else BUDGET)
-    plan = plan_of(name, (2,) * 5, dataset=DIGITS, training=training, memory=200, steps=25)
+    plan = plan_of(name, (2,) * 5, dataset=DIGITS, training=training, memory=200, steps=15)
     folder, records = store
     for key, stage in plan.stages.items():
         if key not in records:
