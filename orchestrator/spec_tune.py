@@ -213,7 +213,7 @@ class _Reader:
                 self.document.add(path, f"`{key}` is missing", given, _EXAMPLE)
                 continue
             found = spec_settings.read_one(self.document, (*path, key), name, given[key], settings_type)
-            limits |= {key: value for value in found.values()}
+            limits |= {key: found[name]} if found else {}
         log, step = given.get("log", False), given.get("step")
         if not isinstance(log, bool):
             self.document.add((*path, "log"), f"{show(log)} is neither true nor false", log, "Write true or false")

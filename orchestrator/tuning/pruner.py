@@ -21,8 +21,8 @@ class TaskBoundaryPruner(BasePruner):
     """Compares a trial after a task with the other trials after that task of the same split and seed.
 
     Task 1 says nothing: no tuned setting has acted before it ends, or all trials are near 100%. After its first seed a
-    trial must be among the best third to be worth the further seeds. Trial 0, the published setting, is never stopped:
-    it is what the others are measured by.
+    trial must be among the best third to be worth the further seeds. The published setting, which is asked for and not
+    chosen, is never stopped: it is what the others are measured by.
     """
 
     def __init__(self, tasks: Sequence[int], first_seed: int, maximize: bool) -> None:
@@ -35,7 +35,7 @@ class TaskBoundaryPruner(BasePruner):
     def prune(self, study: Study, trial: FrozenTrial) -> bool:
         """Whether the trial is to be stopped after the step that it has reported last."""
         step = trial.last_step
-        if step is None or trial.number == 0 or place(step, self._width)[1] == 1:
+        if step is None or is_published(trial) or place(step, self._width)[1] == 1:
             return False
         others = [
             other.intermediate_values
@@ -55,3 +55,8 @@ class TaskBoundaryPruner(BasePruner):
         own = sum(mine[step] for step in steps)
         better = sum(self._sign * (value - own) > 0 for value in sums)
         return len(sums) >= FEWEST and better > share * len(sums)
+
+
+def is_published(trial: FrozenTrial) -> bool:
+    """Whether the trial's setting was asked for, as only the published one is."""
+    return "fixed_params" in trial.system_attrs

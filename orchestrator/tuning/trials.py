@@ -68,9 +68,7 @@ class Course:
         ordered = sorted(self.plan.jobs, key=lambda job: spec.seeds.index(job.seed))
         self.cells = [Cell(job, spec.seeds.index(job.seed)) for job in ordered]
         self.width = max(len(job.learn) for job in ordered)
-        self.steps = [
-            step_of(index, task, self.width) for index, cell in enumerate(self.cells) for task in cell.tasks
-        ]
+        self.steps = [step_of(index, task, self.width) for index, cell in enumerate(self.cells) for task in cell.tasks]
         self._at = 0
 
     @property
