@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfcil_core.counts import group_name
+from orchestrator.fingerprint import fingerprint
 from orchestrator.plan import Job, Plan
+from orchestrator.sweep import SweepSpec, settings_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,26 @@ class JobResult:
     """Key of each of the job's finished stages to its record."""
 
     @property
+    def name(self) -> str:
+        """For people: `abd · 5 tasks · seed 0`."""
+        return self.job.name
+
+    @property
+    def label(self) -> str:
+        """The method's label in the spec."""
+        return self.job.entry.label
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.job.entry.method.name
+
+    @property
+    def title(self) -> str:
+        """The split, for people: `5 tasks`."""
+        return self.job.split.title
+
+    @property
     def finished(self) -> bool:
         """Whether every stage of the job is in the store."""
         return len(self.records) == len(set(self.job.stages))
@@ -33,6 +55,37 @@ class JobResult:
         """Final accuracy A_T in percent, the mean over tasks; None until the last task is trained."""
         row = self.matrix[-1]
         return None if row is None else sum(row) / len(row)
+
+
+def job_id(job: Job) -> str:
+    """What a job is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""
+    identity = {"label": job.entry.label, "split": job.split.label, "seed": job.seed, "stages": list(job.stages)}
+    return fingerprint(identity)[:32]
+
+
+def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
+    """Every resolved setting of a job by its dotted path, as text; its method, data set, split and seed with them."""
+    milestones = job.entry.training.resolved_milestones()
+    settings = {
+        "method": job.entry.method.name,
+        "label": job.entry.label,
+        "dataset": spec.dataset.info.name,
+        "image_size": spec.dataset.image_size,
+        "tasks": job.split.label,
+        "seed": job.seed,
+        **settings_of(job.entry),
+        "training.milestones": list(milestones),
+    }
+    return {path: str(value) for path, value in settings.items()}
+
+
+def images_by_task(result: JobResult) -> tuple[int, ...] | None:
+    """Test images of each task; None until the last task is trained."""
+    record = result.records.get(result.job.learn[-1] or "")
+    if record is None:
+        return None
+    counts = record["evaluation"]["images"]
+    return tuple(sum(counts[str(label)] for label in classes) for classes in result.job.tasks)
 
 
 def job_result(job: Job, records: Mapping[str, Mapping[str, Any]]) -> JobResult:

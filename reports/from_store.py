@@ -1,0 +1,157 @@
+"""A sweep's report from the store."""
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from dfcil_core.config import Recipe
+from orchestrator.derive import complete
+from orchestrator.plan import Plan
+from orchestrator.results import JobResult, images_by_task, job_id, job_result, job_settings
+from orchestrator.store import Store
+from orchestrator.sweep import SweepSpec
+from orchestrator.sweep_folder import JOBS, SETTINGS, SPEC, sweep_folder
+from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport, no_dreams
+
+FAILURES = "failed.json"
+
+
+def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
+    """All that the store knows of a sweep's jobs. `links` gives the address of a job's MLflow run by the job's id.
+
+    Stages whose record cannot be read count as not done, and are told in the notes.
+    """
+    store, notes = Store(runs), []
+    plan, changed = as_launched(runs, plan, store)
+    if changed:
+        notes.append(
+            f"{plan.spec.name}: {changed} job{'s' * (changed != 1)} read as launched: the program has changed since, "
+            "and would compute some stages anew"
+        )
+    records = store.records(
+        plan.stages.values(), lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}")
+    )
+    complete(plan, plan.jobs, store, records)
+    failures = _failures(runs, plan.spec.name)
+    jobs = []
+    for job in plan.jobs:
+        report = job_report(plan.spec, job_result(job, records), plan, failures, store.stages)
+        jobs.append(replace(report, run=links(report.id)))
+    name = plan.spec.name
+    return SweepReport(name, name, plan.spec.text, plan.spec.overrides, tuple(jobs), tuple(notes))
+
+
+def job_report(
+    spec: SweepSpec,
+    result: JobResult,
+    plan: Plan | None = None,
+    failures: Mapping[str, Mapping] | None = None,
+    stages: Path | None = None,
+) -> JobReport:
+    """What a report sees of a result. Without `plan` and `stages` it knows no stage folders and no dreams."""
+    job, records = result.job, result.records.values()
+    identity = job_id(job)
+    failure = (failures or {}).get(identity)
+    state = FINISHED if result.finished else FAILED if failure else HALF if result.records else MISSING
+    return JobReport(
+        sweep=spec.name,
+        source=spec.name,
+        id=identity,
+        label=job.entry.label,
+        method=job.entry.method.name,
+        group=job.entry.method.group,
+        dataset=spec.dataset.info.name,
+        split=job.split.label,
+        tasks=len(job.split),
+        seed=job.seed,
+        settings=job_settings(spec, job),
+        matrix=result.matrix,
+        local=result.local,
+        images=images_by_task(result),
+        state=state,
+        error=failure["error"] if failure and state == FAILED else "",
+        done=len(result.records),
+        asked=len(set(job.stages)),
+        seconds=math.fsum(record["seconds"] for record in records),
+        started=min((record["started"] for record in records), default=None),
+        ended=max((record["ended"] for record in records), default=None),
+        provenance=provenance(records),
+        stages=tuple(plan.stages[key].folder for key in job.stages) if plan else (),
+        dreams=partial(_dreams, plan, result, stages) if plan and stages else no_dreams,
+    )
+
+
+def provenance(records) -> dict[str, tuple[str, ...]]:
+    """Every commit, version, device and host that the records name, in order of appearance."""
+    found: dict[str, dict[str, None]] = {"commit": {}, "versions": {}, "device": {}, "host": {}}
+    for record in records:
+        made = record.get("provenance", {})
+        for name in ("commit", "device", "host"):
+            if made.get(name):
+                found[name][made[name]] = None
+        for package, version in made.get("versions", {}).items():
+            found["versions"][f"{package} {version}"] = None
+    return {name: tuple(values) for name, values in found.items()}
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A stage as it was launched, by an earlier version of the program: it stands in for a `Stage`."""
+
+    key: str
+    folder: str
+    recipe: Recipe
+
+
+def as_launched(runs: Path, plan: Plan, store: Store) -> tuple[Plan, int]:
+    """The plan with the stages that the last launch named, and the number of jobs where that makes a difference.
+
+    A new version of a component gives a stage another identity. What an earlier version computed is still what this
+    sweep's results are, until it is launched again. A plan that is not the launched one is given back as it is.
+    """
+    folder = sweep_folder(runs, plan.spec.name)
+    if not (folder / JOBS).exists() or not _is_launched(folder, plan):
+        return plan, 0
+    launched = json.loads((folder / JOBS).read_text())
+    jobs, stages, changed = [], dict(plan.stages), 0
+    names: dict[str, str] = {}
+    for job in plan.jobs:
+        keys = launched.get(job.name)
+        # A job of another structure cannot be read as this one: its stages count as not done.
+        if keys is None or keys == list(job.stages) or len(keys) != len(job.stages):
+            jobs.append(job)
+            continue
+        names = names or {name[-16:]: name for name in os.listdir(store.stages)}
+        before = dict(zip(job.stages, keys, strict=True))
+        for new, old in before.items():
+            folder_name = names.get(old[:16], plan.stages[new].folder[:-16] + old[:16])
+            stages[old] = _Kept(old, folder_name, plan.stages[new].recipe)
+        learn = tuple(key and before[key] for key in job.learn)
+        jobs.append(replace(job, learn=learn, stages=tuple(keys)))
+        changed += 1
+    return (replace(plan, jobs=tuple(jobs), stages=stages), changed) if changed else (plan, 0)
+
+
+def _is_launched(folder: Path, plan: Plan) -> bool:
+    settings = json.loads((folder / SETTINGS).read_text())
+    same = (folder / SPEC).read_text() == plan.spec.text
+    return same and settings["overrides"] == list(plan.spec.overrides) and settings["device"] == plan.device
+
+
+def _failures(runs: Path, sweep: str) -> dict[str, dict]:
+    path = sweep_folder(runs, sweep) / FAILURES
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, bytes]]:
+    pictures = []
+    for key in result.job.stages:
+        stage = plan.stages[key]
+        path = stages / stage.folder / "dreams.png"
+        if stage.recipe.kind == "dream" and key in result.records and path.exists():
+            pictures.append((stage.recipe.task, path.read_bytes()))
+    return pictures
