@@ -37,7 +37,8 @@ METRICS = {
 
 @dataclass(frozen=True)
 class Cell:
-    """The jobs of one method on one split. `mean` and `std` over the `n` finished of `asked` jobs, in the metric's unit.
+    """The jobs of one method on one split. `mean` and `std` over the `n` finished of `asked` jobs, in the metric's
+    unit.
 
     In a table with `--ci` the place of the standard deviation is taken by half the width of the 95% interval.
     """
@@ -68,10 +69,8 @@ def cells(frame: pd.DataFrame, metric: str = "final", ddof: int = 1, ci: bool = 
     table = {}
     for (label, split), jobs in frame.groupby(["label", "split"], sort=False):
         values = jobs[metric].astype(float).dropna()
-        if ci:
-            spread = half_width(list(values))
-        else:
-            spread = float(values.std(ddof=ddof)) if len(values) > ddof else None
+        std = float(values.std(ddof=ddof)) if len(values) > ddof else None
+        spread = half_width(list(values)) if ci else std
         mean = float(values.mean()) if len(values) else None
         table[label, split] = Cell(mean, spread, len(values), len(jobs), METRICS[metric].digits)
     return table
@@ -210,10 +209,7 @@ def _rows(frame: pd.DataFrame) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def _columns(frame: pd.DataFrame) -> dict[str, str]:
     """Split to column heading."""
     splits = frame.drop_duplicates("split")
-    return {
-        split: split_title(split, tasks)
-        for split, tasks in zip(splits["split"], splits["tasks"], strict=True)
-    }
+    return {split: split_title(split, tasks) for split, tasks in zip(splits["split"], splits["tasks"], strict=True)}
 
 
 def _by_seed(jobs: pd.DataFrame, metric: str) -> dict[int, float]:

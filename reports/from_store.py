@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dfcil_core.config import Recipe
 from orchestrator.derive import complete
+from orchestrator.errors import Mistake
 from orchestrator.plan import Plan
 from orchestrator.results import JobResult, images_by_task, job_id, job_result, job_settings
 from orchestrator.store import Store
@@ -83,6 +84,19 @@ def job_report(
         stages=tuple(plan.stages[key].folder for key in job.stages) if plan else (),
         dreams=partial(_dreams, plan, result, stages) if plan and stages else no_dreams,
     )
+
+
+def at_commit(sweep: SweepReport, commit: str) -> SweepReport:
+    """The jobs of a sweep all of whose stages were computed at one commit, given by the beginning of its name."""
+    jobs = tuple(
+        job
+        for job in sweep.jobs
+        if job.provenance["commit"] and all(c.startswith(commit) for c in job.provenance["commit"])
+    )
+    if not jobs:
+        known = sorted({c for job in sweep.jobs for c in job.provenance["commit"]})
+        raise Mistake(f"no job of '{sweep.name}' was computed at commit {commit} alone. Commits: {', '.join(known)}")
+    return replace(sweep, source=f"{sweep.name}@{commit}", jobs=jobs)
 
 
 def provenance(records) -> dict[str, tuple[str, ...]]:

@@ -31,7 +31,10 @@ _SPECIAL = {
 
 def escape(text: str) -> str:
     """Text as LaTeX prints it; a character that an 8-bit engine may not know becomes a question mark in a box."""
-    return "".join(_SPECIAL.get(c, c if c.isascii() or (c.isalpha() and ord(c) < 0x180) else r"\fbox{?}") for c in " ".join(text.split()))
+    return "".join(
+        _SPECIAL.get(c, c if c.isascii() or (c.isalpha() and ord(c) < 0x180) else r"\fbox{?}")
+        for c in " ".join(text.split())
+    )
 
 
 def latex(table: Layout, _: pd.DataFrame) -> str:
@@ -50,7 +53,9 @@ def latex(table: Layout, _: pd.DataFrame) -> str:
     for number, (title, labels) in enumerate(table.rows):
         if number:
             lines.append(r"    \addlinespace")
-        lines.append(f"    \\multicolumn{{{1 + per_split * len(table.columns)}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\")
+        lines.append(
+            f"    \\multicolumn{{{1 + per_split * len(table.columns)}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\"
+        )
         lines += [f"    \\quad {escape(label)} & {' & '.join(_line(table, label))} \\\\" for label in labels]
     lines += [r"    \bottomrule", r"  \end{tabular}"]
     if table.notes:

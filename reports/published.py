@@ -11,6 +11,7 @@ from reports.jobs import JobReport
 
 SOURCE = "Smith et al., Always Be Dreaming, ICCV 2021, tables 1 and 2"
 
+
 @dataclass(frozen=True)
 class Published:
     """A published figure: final accuracy in percent, mean and population standard deviation over 3 repeats."""
@@ -51,7 +52,7 @@ def comparable(jobs: Sequence[JobReport], metric: str) -> tuple[dict[tuple[str, 
             found[job.label, job.split] = figure
     without = {label: reason for label, reason in reasons.items() if all(label != key[0] for key in found)}
     if not found:
-        told = "; ".join(sorted({reason for reason in without.values()}))
+        told = "; ".join(sorted(set(without.values())))
         return {}, [f"nothing is comparable with the published figures ({SOURCE}): {told}"]
     return found, [f"{label}: not compared with the published figures: {reason}" for label, reason in without.items()]
 

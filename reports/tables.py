@@ -82,7 +82,9 @@ def _terminal(table: Layout, _: pd.DataFrame) -> str:
             shown.add_row(f"  {escape(label)}", *marked)
         shown.add_section()
     width = max(100, 24 + 22 * len(_headings(table)))
-    console = Console(file=io.StringIO(), width=width, highlight=False, force_terminal=bool(table.standings), no_color=True)
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, force_terminal=bool(table.standings), no_color=True
+    )
     console.print(shown)
     # Not as the table's caption, which would be folded to its width.
     for text in (table.caption, *table.notes):

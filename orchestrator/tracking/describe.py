@@ -9,6 +9,7 @@ from orchestrator.results import job_id as job_id
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
 DELIVERED, ERROR = "dfcil.delivered", "dfcil.error"
+IN_SPEC = "dfcil.in_spec"
 PARENT = "mlflow.parentRunId"
 
 # MLflow's limit is 8,000 characters since 2.14 and was 5,000 before; a server may be older than the client.
