@@ -92,12 +92,14 @@ def job_result(job: Job, records: Mapping[str, Mapping[str, Any]]) -> JobResult:
     """The result of `job` from `records` (stage key to record), which may lack any of its stages."""
     rows: list[tuple[float, ...] | None] = []
     local: list[tuple[float, ...] | None] = []
+    tasks = [(tuple(map(str, classes)), group_name(classes)) for classes in job.tasks]
     for task, key in enumerate(job.learn, start=1):
         record = records.get(key) if key else None
-        rows.append(_row(record, job, task, "correct") if record else None)
-        local.append(_row(record, job, task, "correct_local") if record else None)
-    own = {key: records[key] for key in job.stages if key in records}
-    return JobResult(job, tuple(rows), tuple(local), own)
+        row, own = (None, None) if record is None else _rows(record["evaluation"], tasks[:task])
+        rows.append(row)
+        local.append(own)
+    own_records = {key: records[key] for key in job.stages if key in records}
+    return JobResult(job, tuple(rows), tuple(local), own_records)
 
 
 def job_results(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> list[JobResult]:
@@ -105,22 +107,19 @@ def job_results(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> list[Jo
     return [job_result(job, records) for job in plan.jobs]
 
 
-def _row(record: Mapping[str, Any], job: Job, task: int, counts: str) -> tuple[float, ...] | None:
-    """Accuracies of tasks 1..task, in percent; None where the record has not counted these tasks' local answers.
+def _rows(
+    evaluation: Mapping[str, Any], tasks: list[tuple[tuple[str, ...], str]]
+) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """Accuracies of these tasks (labels and group name of each) in percent, over all seen classes and within the own.
 
     A record counts right answers class by class, so that a stage shared between splits (the upper bound) gives each
     its own row. "Local" answers depend on the split: the record has them for every group of classes that a plan asked
-    for (`run_stage`), under the group's labels.
+    for (`run_stage`), under the group's labels; the second is None where it lacks one.
     """
-    evaluation = record["evaluation"]
-    row = []
-    for classes in job.tasks[:task]:
-        images = sum(evaluation["images"][str(label)] for label in classes)
-        if counts == "correct":
-            right = sum(evaluation["correct"][str(label)] for label in classes)
-        else:
-            right = evaluation["correct_local"].get(group_name(classes))
-            if right is None:
-                return None
-        row.append(100 * right / images)
-    return tuple(row)
+    images_of, correct_of = evaluation["images"].__getitem__, evaluation["correct"].__getitem__
+    images = [sum(map(images_of, labels)) for labels, _ in tasks]
+    row = tuple(100 * sum(map(correct_of, labels)) / n for (labels, _), n in zip(tasks, images, strict=True))
+    right = [evaluation["correct_local"].get(name) for _, name in tasks]
+    if None in right:
+        return row, None
+    return row, tuple(100 * count / n for count, n in zip(right, images, strict=True))

@@ -37,7 +37,7 @@ def load(*names: str, runs: str | None = None) -> DataFrame:
     if not names:
         raise Mistake("no sweep was named: load('demo'), or several names")
     folder = sweep_folder.runs_folder(runs)
-    jobs, notes = merge([read_sweep(folder, sweep_folder.load(folder, name)) for name in names])
+    jobs, notes = merge([read_sweep(folder, sweep_folder.load(folder, name, as_launched=True)) for name in names])
     frame = frame_of(jobs)
     frame.attrs["notes"] = notes
     return frame

@@ -2,36 +2,33 @@
 
 import json
 import math
-import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from dfcil_core.config import Recipe
 from orchestrator.derive import complete
 from orchestrator.errors import Mistake
 from orchestrator.plan import Plan
 from orchestrator.results import JobResult, images_by_task, job_id, job_result, job_settings
+from orchestrator.stage import Stage
 from orchestrator.store import Store
 from orchestrator.sweep import SweepSpec
-from orchestrator.sweep_folder import JOBS, SETTINGS, SPEC, sweep_folder
+from orchestrator.sweep_folder import sweep_folder
 from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport, no_dreams
 
 FAILURES = "failed.json"
 
 
 def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
-    """All that the store knows of a sweep's jobs. `links` gives the address of a job's MLflow run by the job's id.
+    """All that the store knows of a sweep's jobs, as they were launched where `plan` is so. `links` gives the address of a job's MLflow run by the job's id.
 
     Stages whose record cannot be read count as not done, and are told in the notes.
     """
     store, notes = Store(runs), []
-    plan, changed = as_launched(runs, plan, store)
-    if changed:
+    if _other_now(plan):
         notes.append(
-            f"{plan.spec.name}: {changed} job{'s' * (changed != 1)} read as launched: the program has changed since, "
-            "and would compute some stages anew"
+            f"{plan.spec.name} is read as it was launched: the program has changed since, and would compute stages anew"
         )
     records = store.records(
         plan.stages.values(), lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}")
@@ -112,48 +109,11 @@ def provenance(records) -> dict[str, tuple[str, ...]]:
     return {name: tuple(values) for name, values in found.items()}
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """A stage as it was launched, by an earlier version of the program: it stands in for a `Stage`."""
-
-    key: str
-    folder: str
-    recipe: Recipe
-
-
-def as_launched(runs: Path, plan: Plan, store: Store) -> tuple[Plan, int]:
-    """The plan with the stages that the last launch named, and the number of jobs where that makes a difference.
-
-    A new version of a component gives a stage another identity. What an earlier version computed is still what this
-    sweep's results are, until it is launched again. A plan that is not the launched one is given back as it is.
-    """
-    folder = sweep_folder(runs, plan.spec.name)
-    if not (folder / JOBS).exists() or not _is_launched(folder, plan):
-        return plan, 0
-    launched = json.loads((folder / JOBS).read_text())
-    jobs, stages, changed = [], dict(plan.stages), 0
-    names: dict[str, str] = {}
-    for job in plan.jobs:
-        keys = launched.get(job.name)
-        # A job of another structure cannot be read as this one: its stages count as not done.
-        if keys is None or keys == list(job.stages) or len(keys) != len(job.stages):
-            jobs.append(job)
-            continue
-        names = names or {name[-16:]: name for name in os.listdir(store.stages)}
-        before = dict(zip(job.stages, keys, strict=True))
-        for new, old in before.items():
-            folder_name = names.get(old[:16], plan.stages[new].folder[:-16] + old[:16])
-            stages[old] = _Kept(old, folder_name, plan.stages[new].recipe)
-        learn = tuple(key and before[key] for key in job.learn)
-        jobs.append(replace(job, learn=learn, stages=tuple(keys)))
-        changed += 1
-    return (replace(plan, jobs=tuple(jobs), stages=stages), changed) if changed else (plan, 0)
-
-
-def _is_launched(folder: Path, plan: Plan) -> bool:
-    settings = json.loads((folder / SETTINGS).read_text())
-    same = (folder / SPEC).read_text() == plan.spec.text
-    return same and settings["overrides"] == list(plan.spec.overrides) and settings["device"] == plan.device
+def _other_now(plan: Plan) -> bool:
+    """Whether the program would name stages otherwise than they were launched, by the first job of each cell."""
+    cells = {(job.entry.label, job.split.label): job for job in reversed(plan.jobs)}
+    stages = {key: plan.stages[key] for job in cells.values() for key in job.stages}
+    return any(Stage(stage.recipe).key != key for key, stage in stages.items())
 
 
 def _failures(runs: Path, sweep: str) -> dict[str, dict]:

@@ -18,7 +18,7 @@ from reports.jobs import FINISHED, JobReport, SweepReport
 from reports.published import SOURCE, Published
 from reports.results import frame_of
 
-_DREAMS_WIDTH = 800  # pixels; wider sheets are shrunk
+_DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
 _SHOWN = ("final", "average", "forgetting", "bwt", "omega", "local", "weighted")
 
 

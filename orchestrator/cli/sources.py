@@ -39,7 +39,7 @@ def _from_store(folder, name, device):
     commit = ""
     if not sweep_folder.looks_like_a_file(name):
         name, _, commit = name.partition("@")
-    plan = sweep_folder.find(folder, name, device_kind(device))
+    plan = sweep_folder.find(folder, name, device_kind(device), as_launched=True)
     try:
         link = links(folder, plan.spec.name, tracking_uri(folder, None))
     except Mistake:
