@@ -1,6 +1,7 @@
 """`ui` and `sync`: the MLflow side."""
 
 import os
+import signal
 import subprocess
 import sys
 from functools import partial
@@ -41,13 +42,26 @@ def ui(sweep, runs, tracking_uri, port, opens) -> None:
     port = free_port(port)
     address = ui_address(uri, port, name)
     click.echo(f"{address}\nCtrl-C stops the server")
-    server = subprocess.Popen(ui_command(runs, uri, port), env=server_environment())
-    if opens:
-        click.launch(address)
+    _serve(ui_command(runs, uri, port), server_environment(), address if opens else None)
+
+
+def _serve(command: list[str], environment: dict[str, str], opened: str | None) -> None:
+    """Run the server until it ends, or Ctrl-C or SIGTERM ends it with us: no server is left behind."""
+
+    def stop(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    server = subprocess.Popen(command, env=environment)
     try:
+        if opened:
+            click.launch(opened)
         sys.exit(server.wait())
     except KeyboardInterrupt:
+        server.terminate()
         server.wait(timeout=10)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.command()
