@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import optuna
-from optuna.storages import BaseStorage, JournalStorage, RDBStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -16,6 +15,7 @@ from orchestrator.sweep import SweepSpec
 from orchestrator.tracking.uri import without_password
 from orchestrator.tune import OBJECTIVES, Tune, Value
 from orchestrator.tuning import space
+from orchestrator.tuning.journal import open_journal
 from orchestrator.tuning.pruner import TaskBoundaryPruner, is_published
 from orchestrator.tuning.trials import Course, entry_of
 
@@ -34,8 +34,7 @@ def open_storage(runs: Path, url: str | None) -> BaseStorage:
     Raises Mistake for a URL that is none, or a storage that does not answer.
     """
     if url is None:
-        runs.mkdir(parents=True, exist_ok=True)
-        return JournalStorage(JournalFileBackend(str(runs / JOURNAL)))
+        return open_journal(runs / JOURNAL)
     from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
     shown = without_password(url)
