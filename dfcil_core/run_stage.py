@@ -76,7 +76,12 @@ def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
     for name, tensors in learning.outputs.items():
         save_tensors(folder / name, tensors)
-    return {"evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes), "curves": curves}
+    return {
+        "evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes),
+        "curves": curves,
+        # What pixels in [0, 1] are normalised with: without it the network is of no use to anybody else.
+        "normalisation": {"mean": list(learning.data.mean), "std": list(learning.data.std)},
+    }
 
 
 def remember(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
@@ -101,7 +106,7 @@ def _drawn(recipe: Recipe, data: ImageData, before: Memory) -> Memory:
     new = recipe.classes[-1]
     new_images = data.positions(new)
     held = before.positions
-    if recipe.settings["quirks"] == "iccv2021":
+    if recipe.settings.get("quirks") == "iccv2021":
         # The public code draws again from the training pool's positions, where an old image can stand many times.
         held = drawn_pool(new_images, before, recipe.seed, recipe.stream)[len(new_images) :]
     reader = Reader(data, torch.cat([new_images, held]), torch.device("cpu"))

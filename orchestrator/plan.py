@@ -210,7 +210,7 @@ class _Chain:
 
     def _remember(self, task: int, parents: dict[str, str]) -> str:
         roles = ("model", "memory") if self.entry.method.selection_needs_model else ("memory",)
-        settings = self.entry.method.remember_identity(self.entry.memory, self.entry.quirks)
+        settings = self.entry.method.remember_identity(task, self.entry.memory, self.entry.quirks)
         training = {name: self.common.training[name] for name in _NETWORK_SETTINGS} if "model" in roles else {}
         return self._add(
             "remember",

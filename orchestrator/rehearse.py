@@ -12,6 +12,7 @@ SUFFIX = "-rehearsal"
 TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 2
 EPOCHS = 2  # one for each of a method's stages
 BATCH = 32
+LR = 0.01  # the full one can blow up a network whose running statistics have had but a dozen steps to settle
 DREAM_STEPS = 5
 MEMORY_PER_CLASS = 10  # fewer than there are; and bic holds a tenth of them out
 
@@ -48,6 +49,7 @@ def _entry(entry: MethodEntry, classes: int) -> MethodEntry:
             epochs=min(EPOCHS, training.epochs),
             milestones=None,
             batch_size=min(BATCH, training.batch_size),
+            lr=min(LR, training.lr),
         ),
         dreaming=replace(dreaming, steps=min(DREAM_STEPS, dreaming.steps)),
         memory=min(MEMORY_PER_CLASS * classes, entry.memory),

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from launched import SPEC, STAGES, command, dfcil, environment
@@ -282,7 +283,8 @@ def test_the_same_name_with_another_spec_says_what_changes(call, spec, runs, tmp
     told = dfcil("launch", path, "--runs", runs, folder=tmp_path)
     assert told.returncode == 0, told.stderr
     assert told.stdout.splitlines()[0] == (
-        "sweep 'tiny' changes: 1 job new or other than before, 2 jobs dropped or replaced (their stages stay in the store)"
+        "sweep 'tiny' changes: 1 job new or other than before, "
+        "2 jobs dropped or replaced (their stages stay in the store)"
     )
     assert "0 stages run, 4 reused" in told.stdout
     table = call("report", "tiny", "--runs", runs)[1]
@@ -297,8 +299,8 @@ def test_a_failing_job_leaves_the_others_alone(call, spec, runs, tmp_path):
     assert "tiny: 2 of 3 jobs done; 0 stages run, 4 reused" in told.stdout
     assert "failed: learn 1 · cross-entropy · seed 0: " in told.stderr and "Diverged" in told.stderr
     assert "needed by: wild · 2 tasks · seed 0" in told.stderr
-    log = re.search(r"log: (\S+\.log)", told.stderr)[1]
-    assert "Diverged" in open(log).read()
+    log = Path(re.search(r"log: (\S+\.log)", told.stderr)[1])
+    assert "Diverged" in log.read_text()
     assert "Traceback" not in told.stdout + told.stderr
     table = call("report", "tiny", "--runs", runs)[1]
     assert re.search(r"wild\s+│ +— \(0 of 1\)\*", table) and "incomplete" in table

@@ -150,7 +150,8 @@ def test_the_next_task_goes_on_from_the_generator_and_its_adam_state(tmp_path, m
     fresh = run(tmp_path / "fresh", model, task=2, steps=4)[0]
     continued = run(tmp_path / "continued", model, task=2, steps=4, generator=tmp_path / "before")[0]
     assert continued["bn"][0] < 0.9 * fresh["bn"][0]
-    assert continued["bn"][0] == pytest.approx(before["bn"][-1], rel=0.3)
+    # The first point is a mean over steps that train already, so it may lie below where the run before ended.
+    assert continued["bn"][0] < 1.3 * before["bn"][-1], f"{continued['bn'][0]}, {before['bn'][-1]}, {fresh['bn'][0]}"
     steps = load_tensors(tmp_path / "continued" / "optimizer.safetensors")
     assert steps["linear.weight.step"].item() == 64
 

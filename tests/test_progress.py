@@ -93,8 +93,8 @@ def test_failures_and_warnings_are_told(plan, stages):
     assert lines(progress) == [
         "failed   learn 2 · base · seed 0: Diverged: nan (log: /runs/logs/x.log)",
         "warning: worker w1 died over dream 1 · deep-inversion · seed 0; started again (attempt 2)",
-        "warning: learn 1 · cross-entropy · seed 0 is damaged (another SHA-256); put aside as /runs/stages/.damaged-x-1 "
-        "and done again",
+        "warning: learn 1 · cross-entropy · seed 0 is damaged (another SHA-256); "
+        "put aside as /runs/stages/.damaged-x-1 and done again",
         "warning: MLflow [red]is[/red] away",
     ]
 

@@ -119,8 +119,8 @@ def incomplete():
     return frame_of(plan, lambda stage: stage.recipe.seed == 0 or stage.recipe.method == "cross-entropy")
 
 
-# Of 40 images a class, seed 1 has one right answer fewer than seed 0, where there are any. Over five tasks abd has 40, 33,
-# 26, 19 and 12 right, 65.0% and 62.5%: 63.75 ± 2.5 / sqrt(2). base has 40, 22, 4, 0 and 0, 33.0% and 31.5%.
+# Of 40 images a class, seed 1 has one right answer fewer than seed 0, where there are any. Over five tasks abd has 40,
+# 33, 26, 19 and 12 right, 65.0% and 62.5%: 63.75 ± 2.5 / sqrt(2). base has 40, 22, 4, 0 and 0, 33.0% and 31.5%.
 GOLDEN = """\
 ┏━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━┳━━━━━━━━━━━━━━━━┓
 ┃ method        ┃        5 tasks ┃  3 tasks (6+2) ┃

@@ -1,7 +1,10 @@
 """Sweeps delivered to a real sqlite tracking store: complete, once each, and rebuildable."""
 
+import getpass
+import json
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from fabricated import finish, sweep
@@ -277,6 +280,48 @@ def test_a_run_deleted_during_a_launch_is_made_anew(runs, uri):
         assert tracker.finish("FINISHED", results_of(plan, runs)) == 0
     assert jobs(uri)[job.name]["id"] != deleted
     assert points_of(jobs(uri)) == expected_points(plan, runs)
+
+
+def test_runs_of_jobs_that_an_edited_spec_has_no_more_are_marked(runs, uri):
+    full, less = sweep(("base", "abd"), seeds=(0,)), sweep(("abd",), seeds=(0,))
+    base = full.jobs[0]
+    launch(full, runs, base.stages[:2], "KILLED")
+    with Tracker(full, runs) as tracker:  # killed by the power going: nothing ended its runs
+        finish(full, runs, base.stages[:3])
+        tracker.deliver(results_of(full, runs)[0])
+        wait_for(lambda: view(uri)[base.name]["tags"]["dfcil.delivered"].startswith("3"))
+        tracker._ending = ("KILLED", [], {})
+        tracker._end = lambda writer: None
+        with tracker._changed:
+            tracker._changed.notify()
+        tracker._thread.join()
+    assert view(uri)[base.name]["state"] == "RUNNING"
+
+    launch(less, runs)
+    found = jobs(uri)
+    assert {name: (run["tags"]["dfcil.in_spec"], run["state"]) for name, run in found.items()} == {
+        base.name: ("no", "KILLED"),
+        less.jobs[0].name: ("yes", "FINISHED"),
+    }
+    sync(full, runs)
+    assert {run["tags"]["dfcil.in_spec"] for run in jobs(uri).values()} == {"yes"}
+    sync(less, runs)
+    assert jobs(uri)[base.name]["tags"]["dfcil.in_spec"] == "no"
+
+
+def test_the_parent_run_has_the_plan_and_who_launched_it(runs, uri, tmp_path):
+    plan = sweep(("abd",), seeds=(0,))
+    launch(plan, runs)
+    parent = view(uri)["fab"]
+    kept = json.loads(Path(MlflowClient(uri).download_artifacts(parent["id"], "plan.json", str(tmp_path))).read_text())
+    (job,) = plan.jobs
+    assert kept["jobs"] == [
+        {"name": job.name, "slug": job.slug, "id": kept["jobs"][0]["id"], "stages": list(kept["stages"])}
+    ]
+    dream = kept["stages"][plan.stages[job.stages[3]].folder]
+    assert (dream["kind"], dream["task"], dream["jobs"]) == ("dream", 2, 1)
+    assert set(dream["parents"]) == {"model", "generator"} and set(dream["parents"].values()) < set(kept["stages"])
+    assert {run["tags"]["mlflow.user"] for run in view(uri).values()} == {getpass.getuser()}
 
 
 def test_two_runs_folders_do_not_mix(runs, uri, tmp_path):

@@ -75,9 +75,13 @@ class Method:
             settings["quirks"] = quirks
         return self.name, self.version, settings
 
-    def remember_identity(self, memory: int, quirks: str) -> dict[str, Any]:
-        """What of the settings can change which images are kept."""
-        return {"selection": self.selection, "memory": memory, "quirks": quirks}
+    def remember_identity(self, task: int, memory: int, quirks: str) -> dict[str, Any]:
+        """What of the settings can change which images are kept after `task` (1-based)."""
+        settings = {"selection": self.selection, "memory": memory}
+        if self.selection == "random" and task > 1:
+            # How old images are drawn again; after task 1 there are none.
+            settings["quirks"] = quirks
+        return settings
 
     def augmentation(self, dataset: DatasetInfo) -> str:
         """The name of the training augmentation (dfcil_core/augment.py)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
@@ -69,10 +69,6 @@ class Bic(Method):
 
     def quirky(self, task: int) -> bool:
         return task > 1
-
-    def remember_identity(self, memory: int, quirks: str) -> dict[str, Any]:
-        """The quirk acts at test: which images are kept does not depend on it."""
-        return {"selection": self.selection, "memory": memory}
 
     def phases(self, learning: Learning) -> Iterator[Phase]:
         self._correction: nn.Module = correction.Correction([len(task) for task in learning.recipe.classes])

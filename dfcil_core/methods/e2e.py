@@ -72,10 +72,6 @@ class E2e(Method):
         # The memory is rebuilt between the phases, to this size.
         return name, version, settings if task == 1 else {**settings, "memory": memory}
 
-    def remember_identity(self, memory: int, quirks: str) -> dict[str, Any]:
-        """The quirk acts while learning: which images are kept depends on it only through the network."""
-        return {"selection": self.selection, "memory": memory}
-
     def phases(self, learning: Learning) -> Iterator[Phase]:
         yield learning.phase(pool=self.pool(learning), loss=self.loss, name="learn")
         rebuilt = self._rebuilt(learning)

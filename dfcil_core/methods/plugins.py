@@ -80,17 +80,16 @@ def digest_of(name: str) -> str | None:
 def provide(name: str, digest: str, path: str | None) -> None:
     """Have the method `name` registered, from the very source that a recipe names. Raises PluginError.
 
-    `path` is the plug-in's file; None: the method comes from an entry point.
+    It is looked for among the entry points, and then in the file at `path`, where one is given.
     """
     if digest_of(name) == digest:
         return
-    if path is None:
-        load_entry_points()
-    else:
+    load_entry_points()
+    if path is not None and digest_of(name) != digest:
         load_file(path)
     found = digest_of(name)
     if found != digest:
-        where = f"in {path}" if path else f"among the entry points of {GROUP}"
+        where = f"among the entry points of {GROUP}" + (f" and in {path}" if path else "")
         what = f"has another source than when the sweep was planned ({found[:16]}...)" if found else "is not there"
         raise PluginError(f"the method {name}, looked for {where}, {what}: the plan says {digest[:16]}...")
 

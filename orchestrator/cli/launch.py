@@ -19,8 +19,9 @@ _MOST_SEEDS = 10  # that `plan` lists one by one
 @options.tracking_uri
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
+@options.log_models
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
-def launch(spec, runs, device, tracking_uri, jobs, per_gpu, dry_run, **told) -> None:
+def launch(spec, runs, device, tracking_uri, jobs, per_gpu, log_models, dry_run, **told) -> None:
     """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
 
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
@@ -35,7 +36,7 @@ def launch(spec, runs, device, tracking_uri, jobs, per_gpu, dry_run, **told) -> 
         return
     require_files(plan.spec.dataset)
     workers = jobs or _slots(plan.device, per_gpu)
-    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu).run())
+    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu, log_models).run())
 
 
 @click.command()
@@ -103,7 +104,7 @@ def _listed(seeds: tuple[int, ...]) -> str:
 class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
-    def __init__(self, plan, runs, tracking_uri, workers, per_gpu) -> None:
+    def __init__(self, plan, runs, tracking_uri, workers, per_gpu, log_models) -> None:
         from orchestrator.engine import Options
         from orchestrator.progress import Progress
         from orchestrator.store import Store
@@ -116,12 +117,13 @@ class _Launch:
         plugin = plan.spec.plugin
         self.options = Options(workers, plan.device, data_root=root, per_gpu=per_gpu, plugin=plugin)
         self.progress = Progress(plan, workers)
-        self.tracker = Tracker(plan, runs, tracking_uri, warn=self.progress.warn)
+        self.tracker = Tracker(plan, runs, tracking_uri, warn=self.progress.warn, log_models=log_models)
         self.records: dict[str, dict] = {}
 
     def run(self) -> int:
         """Launch, and give the exit status."""
         from orchestrator import engine, sweep_folder
+        from orchestrator.cli.tables import result_tables
 
         self._say_changes(sweep_folder.save(self.runs, self.plan))
         self.records = self._read_records()
@@ -134,7 +136,7 @@ class _Launch:
                 outcome = engine.run(self.plan, self.store, self.options, self._on_event)
                 results = self._results()
                 state = "FAILED" if outcome.failed else "FINISHED"
-                undelivered = self.tracker.finish(state, results, self._tables(results))
+                undelivered = self.tracker.finish(state, results, result_tables(self.plan.spec, results))
         except KeyboardInterrupt:
             click.echo(f"\nStopped. What is finished is in {self.runs}; the same command goes on from there.", err=True)
             return 130
@@ -170,19 +172,12 @@ class _Launch:
         complete(self.plan, jobs, self.store, self.records)
         return [job_result(job, self.records) for job in jobs]
 
-    def _tables(self, results) -> dict[str, str]:
-        from reports.results import frame
-        from reports.tables import render
-
-        table = frame(self.plan.spec, results)
-        return {"results.md": render(table, "markdown"), "results.csv": render(table, "csv")}
-
     def _say_changes(self, changes) -> None:
         if changes:
             added, removed = counted(len(changes.added), "job"), counted(len(changes.removed), "job")
             click.echo(
-                f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, {removed} dropped or replaced "
-                "(their stages stay in the store)"
+                f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, "
+                f"{removed} dropped or replaced (their stages stay in the store)"
             )
 
     def _summarise(self, outcome, undelivered: int) -> None:

@@ -8,6 +8,9 @@ tracking_uri = click.option(
     metavar="URI",
     help="MLflow tracking store. Default: MLFLOW_TRACKING_URI, else a sqlite file in the runs folder.",
 )
+log_models = click.option(
+    "--log-models", is_flag=True, help="Log the final network of each finished job as an MLflow model."
+)
 overrides = click.option(
     "--set", "overrides", metavar="PATH=VALUE", multiple=True, help="Change a setting of the spec: training.lr=0.05."
 )

@@ -10,9 +10,20 @@ from orchestrator.cli import options
 @options.runs
 @options.device
 @click.option(
-    "--format", "form", type=click.Choice(["terminal", "markdown", "csv"]), default="terminal", show_default=True
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "markdown", "csv"]),
+    default="terminal",
+    show_default=True,
+    help="How the table is written; csv is unrounded, a row a cell.",
 )
-@click.option("--metric", type=click.Choice(["final", "average", "forgetting"]), default="final", show_default=True)
+@click.option(
+    "--metric",
+    type=click.Choice(["final", "average", "forgetting"]),
+    default="final",
+    show_default=True,
+    help="final: accuracy after the last task; average: its mean over all tasks; forgetting: what was lost since.",
+)
 @click.option(
     "--ddof",
     type=click.IntRange(0, 1),

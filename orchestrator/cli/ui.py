@@ -1,8 +1,10 @@
 """`ui` and `sync`: the MLflow side."""
 
 import os
+import signal
 import subprocess
 import sys
+from functools import partial
 
 import click
 
@@ -40,13 +42,26 @@ def ui(sweep, runs, tracking_uri, port, opens) -> None:
     port = free_port(port)
     address = ui_address(uri, port, name)
     click.echo(f"{address}\nCtrl-C stops the server")
-    server = subprocess.Popen(ui_command(runs, uri, port), env=server_environment())
-    if opens:
-        click.launch(address)
+    _serve(ui_command(runs, uri, port), server_environment(), address if opens else None)
+
+
+def _serve(command: list[str], environment: dict[str, str], opened: str | None) -> None:
+    """Run the server until it ends, or Ctrl-C or SIGTERM ends it with us: no server is left behind."""
+
+    def stop(*_) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    server = subprocess.Popen(command, env=environment)
     try:
+        if opened:
+            click.launch(opened)
         sys.exit(server.wait())
     except KeyboardInterrupt:
+        server.terminate()
         server.wait(timeout=10)
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @click.command()
@@ -54,12 +69,15 @@ def ui(sweep, runs, tracking_uri, port, opens) -> None:
 @options.runs
 @options.device
 @options.tracking_uri
-def sync(sweep, runs, device, tracking_uri) -> None:
+@options.log_models
+def sync(sweep, runs, device, tracking_uri, log_models) -> None:
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
     from orchestrator import sweep_folder
+    from orchestrator.cli.tables import result_tables
     from orchestrator.device import device_kind
     from orchestrator.tracking import sync as deliver
 
     runs = sweep_folder.runs_folder(runs)
-    count = deliver(sweep_folder.find(runs, sweep, device_kind(device)), runs, tracking_uri)
+    plan = sweep_folder.find(runs, sweep, device_kind(device))
+    count = deliver(plan, runs, tracking_uri, texts=partial(result_tables, plan.spec), log_models=log_models)
     click.echo(f"{count} jobs are in the tracking store")

@@ -1,5 +1,7 @@
 """What MLflow is told of a sweep and of its jobs beside their numbers. Pure."""
 
+import getpass
+import os
 import platform
 from typing import Any
 
@@ -9,6 +11,7 @@ from orchestrator.results import JobResult
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
 DELIVERED, ERROR = "dfcil.delivered", "dfcil.error"
+IN_SPEC = "dfcil.in_spec"
 PARENT = "mlflow.parentRunId"
 
 # MLflow's limit is 8,000 characters since 2.14 and was 5,000 before; a server may be older than the client.
@@ -44,6 +47,7 @@ def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:
         RUNS: runs_id,
         KIND: "job",
         JOB: job_id(job),
+        IN_SPEC: "yes",
         PARENT: parent,
         "method": job.entry.method.name,
         "label": job.entry.label,
@@ -97,5 +101,31 @@ def _stage_tags(plan: Plan, job: Job) -> dict[str, str]:
     return tags
 
 
+def plan_artifact(plan: Plan) -> dict[str, Any]:
+    """The plan as JSON: its jobs with their stages, and its stages with their parents."""
+    jobs = [
+        {"name": job.name, "slug": job.slug, "id": job_id(job), "stages": [plan.stages[k].folder for k in job.stages]}
+        for job in plan.jobs
+    ]
+    stages = {
+        stage.folder: {
+            "kind": stage.recipe.kind,
+            "task": stage.recipe.task,
+            "key": key,
+            "parents": {role: plan.stages[parent].folder for role, parent in stage.recipe.parents.items()},
+            "jobs": len(plan.users[key]),
+        }
+        for key, stage in plan.stages.items()
+    }
+    return {"sweep": plan.spec.name, "device": plan.device, "excluded": plan.excluded, "jobs": jobs, "stages": stages}
+
+
 def _source_tags() -> dict[str, str]:
-    return {"mlflow.source.name": "dfcil-sweep", "mlflow.source.type": "LOCAL"}
+    return {"mlflow.user": _user(), "mlflow.source.name": "dfcil-sweep", "mlflow.source.type": "LOCAL"}
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run under a number that has no name
+        return f"user {os.getuid()}"

@@ -30,6 +30,10 @@ class Child:
     state: str
     fresh: bool = False
     """Made just now: nothing of it can be there already."""
+    in_spec: bool = True
+    """What the run's tag says of whether the sweep's spec still has the job."""
+    model: bool = False
+    """The run has its model."""
     failure: float | None = None
     """The time of the failure that we sent last, in unix seconds."""
 
@@ -74,7 +78,9 @@ def search(client: MlflowClient, experiment: str, tags: dict[str, str]) -> list[
 
 def child_of(run: Run) -> Child:
     """What a run's own tags say of it."""
-    return Child(run.info.run_id, int(run.data.tags.get(describe.DELIVERED, "0").split()[0]), run.info.status)
+    tags = run.data.tags
+    stages = int(tags.get(describe.DELIVERED, "0").split()[0])
+    return Child(run.info.run_id, stages, run.info.status, in_spec=tags.get(describe.IN_SPEC) == "yes")
 
 
 def by_job(client: MlflowClient, runs: Iterable[Run]) -> dict[str, Child]:

@@ -49,20 +49,24 @@ class Tracker:
         experiment: str | None = None,
         warn: Callable[[str], None] = _warn,
         retry_every: float = 30.0,
+        log_models: bool = False,
     ) -> None:
         """`uri` by default as `tracking_uri` says, `experiment` the sweep's name. Raises Mistake for a wrong uri.
 
         `warn` is given one text when something cannot be delivered; it is called from the tracker's thread.
+        `log_models`: log the final network of each finished job, when nothing else is to be delivered.
         """
         self.plan, self.runs = plan, runs
         self.uri = tracking_uri(runs, uri)
         self.experiment = experiment or plan.spec.name
         self.failures = Failures(runs, plan.spec.name)
-        self._warn, self._retry_every = warn, retry_every
+        self._warn, self._retry_every, self._log_models = warn, retry_every, log_models
         self._changed = threading.Condition()
         self._pending: dict[str, JobResult] = {}
         self._latest: dict[str, JobResult] = {}
         self._refused: dict[str, JobResult] = {}
+        self._models: dict[str, JobResult] = {}
+        """Finished jobs whose model is still to be logged."""
         self._failed: set[str] = set()
         self._ending: tuple[str, Sequence[JobResult], Mapping[str, str]] | None = None
         self._warned = False
@@ -90,6 +94,8 @@ class Tracker:
             self.failures.mended(identity)
         with self._changed:
             self._latest[identity] = self._pending[identity] = result
+            if result.finished and self._log_models:
+                self._models[identity] = result
             self._refused.pop(identity, None)
             self._changed.notify()
 
@@ -112,6 +118,8 @@ class Tracker:
         with self._changed:
             self._ending = (state, results, texts or {})
             self._pending |= {job_id(result.job): result for result in results}
+            if self._log_models:
+                self._models |= {job_id(result.job): result for result in results if result.finished}
             self._refused.clear()
             self._changed.notify()
         self._thread.join()
@@ -150,24 +158,38 @@ class Tracker:
                     self._refused.clear()
                     failed_in_a_row = 0
                     retry_at = time.monotonic() + self._retry_every
-                elif down or not self._pending:
+                elif down or not (self._pending or self._models):
                     self._changed.wait(wait)
                     continue
-                identity = next(iter(self._pending), None)
-                if identity is None:
-                    # Nothing to send after an outage: the parent run is still to be found or made.
-                    result, send = None, _nothing
-                else:
-                    result, ended = self._pending.pop(identity), "FAILED" if identity in self._failed else None
-                    send = partial(writer.deliver, result, ended)
+                send, give_back = self._next(writer)
             if self._attempt(writer, send):
                 failed_in_a_row = 0
                 continue
             failed_in_a_row += 1
             retry_at = time.monotonic() + self._retry_every
             with self._changed:
-                if result is not None and identity not in self._pending:
-                    self._refused[identity] = result
+                give_back()
+
+    def _next(self, writer: "Writer") -> tuple[Callable[[], None], Callable[[], None]]:
+        """What to send now, and what to do where it was not taken. Numbers come before models, which take seconds."""
+        if self._pending:
+            identity = next(iter(self._pending))
+            result, ended = self._pending.pop(identity), "FAILED" if identity in self._failed else None
+            return partial(writer.deliver, result, ended), partial(self._refuse, identity, result)
+        if self._models:
+            identity = next(iter(self._models))
+            result = self._models.pop(identity)
+            return partial(self._send_model, writer, result), partial(self._models.setdefault, identity, result)
+        # Nothing to send after an outage: the parent run is still to be found or made.
+        return _nothing, _nothing
+
+    def _refuse(self, identity: str, result: JobResult) -> None:
+        # By then a later result may wait, which says all that this one does.
+        if identity not in self._pending:
+            self._refused[identity] = result
+
+    def _send_model(self, writer: "Writer", result: JobResult) -> None:
+        send_model(writer, result, self._warn)
 
     def _end(self, writer: "Writer") -> None:
         """Deliver the rest and the ends; stop asking a tracking store that is down."""
@@ -180,7 +202,12 @@ class Tracker:
             failed_in_a_row = 0 if delivered else failed_in_a_row + 1
             self._undelivered += not delivered
         self._undelivered += len(left)
-        complete = self._attempt(writer, partial(writer.close, state, results, texts))
+        complete = True
+        # Whoever stops a launch does not want to wait for models: the next one, or `sync`, logs them.
+        models = list(self._models.values()) if state != "KILLED" and not self._undelivered else []
+        for result in models:
+            complete = complete and self._attempt(writer, partial(self._send_model, writer, result))
+        complete = self._attempt(writer, partial(writer.close, state, results, texts)) and complete
         if self._undelivered or not complete:
             self._warn(
                 f"MLflow at {without_password(self.uri)} lacks results of {self._undelivered} jobs; they are safe in "
@@ -204,26 +231,40 @@ class Tracker:
         return True
 
 
+def send_model(writer: "Writer", result: JobResult, warn: Callable[[str], None]) -> None:
+    """Log the model of a finished job; a warning where the store no longer has the network as it was written."""
+    from orchestrator.store import DamagedStage
+
+    try:
+        writer.send_model(result)
+    except DamagedStage as damage:
+        warn(f"no model of {result.job.name} is logged: {damage}")
+
+
 def sync(
     plan: Plan,
     runs: Path,
     uri: str | None = None,
     experiment: str | None = None,
-    texts: Mapping[str, str] | None = None,
+    texts: Callable[[Sequence[JobResult]], Mapping[str, str]] | None = None,
     warn: Callable[[str], None] = _warn,
+    log_models: bool = False,
 ) -> int:
     """Make the tracking store tell what the store knows of a sweep: rebuild what is lost, complete what is partial.
 
     What is there is asked of the tracking store itself, not of what this machine remembers. A job that is not finished
-    and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` as for
-    `Tracker.finish`. The number of jobs delivered. Raises Mistake where the tracking store cannot be reached.
+    and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` makes of the
+    results of all jobs what `Tracker.finish` is given; `log_models` is as for `Tracker`. The number of jobs delivered.
+    Raises Mistake where the tracking store cannot be reached.
     """
     prepare_client()
+    from orchestrator.derive import complete
     from orchestrator.store import Store
     from orchestrator.tracking.writer import Unavailable, Writer
 
     address = tracking_uri(runs, uri)
     records = Store(runs).records(plan.stages.values(), lambda stage, why: warn(f"{stage.folder} is left out: {why}"))
+    complete(plan, plan.jobs, Store(runs), records)
     results = job_results(plan, records)
     known = [result for result in results if result.records]
     failures = Failures(runs, plan.spec.name)
@@ -234,10 +275,12 @@ def sync(
             if result.finished:
                 failures.mended(job_id(result.job))
             writer.deliver(result, "FAILED" if job_id(result.job) in failures.jobs else "KILLED")
+            if log_models and result.finished:
+                send_model(writer, result, warn)
         ends = [record["ended"] for result in known for record in result.records.values()]
         failed = any(job_id(job) in failures.jobs for job in plan.jobs)
         state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
-        writer.close(state, results, texts or {}, max(ends, default=None))
+        writer.close(state, results, texts(results) if texts else {}, max(ends, default=None))
     except Unavailable as error:
         text = without_password(f"MLflow at {address} cannot be written to: {error}")
         raise Mistake(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error

@@ -5,18 +5,18 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-from orchestrator.tracking.describe import KIND
+from orchestrator.tracking.describe import IN_SPEC, KIND
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import artifact_root, without_password
 
 LOOPBACK = "127.0.0.1"
 
-# The page that answers most: the jobs alone, the best first. Sorted by a metric, MLflow lists them side by side; by
-# default it folds them away under their sweep, where its charts do not see them. `workflowType` is its mode for
-# training, which it does not choose by itself.
+# The page that answers most: the jobs that the spec has, and them alone, the best first. Sorted by a metric, MLflow
+# lists them side by side; by default it folds them away under their sweep, where its charts do not see them.
+# `workflowType` is its mode for training, which it does not choose by itself.
 _VIEW = {
     "workflowType": "machine_learning",
-    "searchFilter": f'tags.`{KIND}` = "job"',
+    "searchFilter": f'tags.`{KIND}` = "job" and tags.`{IN_SPEC}` = "yes"',
     "orderByKey": "metrics.`final_accuracy`",
     "orderByAsc": "false",
 }

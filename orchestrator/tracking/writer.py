@@ -5,6 +5,7 @@ last of it. So a writer that is killed anywhere leaves a run that the next one c
 sent again, and MLflow keeps equal points once.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator.fingerprint import fingerprint
 from orchestrator.plan import Job, Plan
 from orchestrator.results import JobResult
+from orchestrator.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
 from orchestrator.tracking.delivered import Delivered, Failures, runs_id
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
@@ -70,6 +72,7 @@ class Writer:
             self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
             self.runs_id = runs_id(self.folder)
             self._find_children(self._find_parent(results))
+            self._mark_dropped()
             self.opened = True
             self.delivered.save(now=True)
 
@@ -88,8 +91,7 @@ class Writer:
             if len(texts.get("results.md", "")) in range(1, _TAG_LIMIT):
                 tags["mlflow.note.content"] = texts["results.md"]
             self.client.log_batch(self.parent, tags=_tags(tags))
-            for name, text in {"spec.yaml": self.plan.spec.text, **texts}.items():
-                self.client.log_text(self.parent, text, name)
+            self._log_texts(texts)
             pictures.send_comparison(self.client, self.parent, results)
             self.client.set_terminated(self.parent, state, milliseconds(end) if end else None)
         self.delivered.save(now=True)
@@ -120,8 +122,14 @@ class Writer:
                 self.launched = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
                 self.client.set_tag(self.parent, *describe.launch_tag(self.launched, "RUNNING"))
         if not remembered:
-            self.client.log_text(self.parent, self.plan.spec.text, "spec.yaml")
+            self._log_texts({})
         return remembered
+
+    def _log_texts(self, texts: Mapping[str, str]) -> None:
+        """What was asked for, and what came of it, beside the parent run."""
+        plan = json.dumps(describe.plan_artifact(self.plan), indent=1)
+        for name, text in {"spec.yaml": self.plan.spec.text, "plan.json": plan, **texts}.items():
+            self.client.log_text(self.parent, text, name)
 
     def _find_children(self, remembered: bool) -> None:
         if remembered and self.trusting:
@@ -139,6 +147,20 @@ class Writer:
         for job, child in self._children.items():
             self._remember(job, child)
         self._searched = True
+
+    def _mark_dropped(self) -> None:
+        """Tell the runs of jobs that the spec has no more from the others; mark those that it has again."""
+        current = {describe.job_id(job) for job in self.plan.jobs}
+        for job, child in self._children.items():
+            if child.in_spec == (job in current):
+                continue
+            child.in_spec = job in current
+            self.client.set_tag(child.run, describe.IN_SPEC, "yes" if child.in_spec else "no")
+            # Asked for: a launcher that was killed has not noted all it did.
+            if not child.in_spec and self.client.get_run(child.run).info.status == "RUNNING":
+                self.client.set_terminated(child.run, "KILLED")
+                child.state = "KILLED"
+            self._remember(job, child)
 
     # ---- a job -------------------------------------------------------------------------------------------------------
 
@@ -164,6 +186,26 @@ class Writer:
                 self._fail(result, child)
             elif state not in ("RUNNING", child.state):
                 self._end(result, child, state)
+        self.delivered.save()
+
+    def send_model(self, result: JobResult) -> None:
+        """Log the final network of a finished job that is delivered, unless it is there. Raises Unavailable.
+
+        Raises DamagedStage where the store no longer has it as it was written.
+        """
+        job = result.job
+        with self._reaching(describe.job_id(job)):
+            child = self._child(job)
+            if child is None or child.model:
+                return
+            from orchestrator.tracking import models
+
+            stage = self.plan.stages[job.learn[-1]]
+            folder = Store(self.folder).folder(stage)
+            record = check(folder, stage.key)
+            models.send(self.client, self.experiment, child.run, job, stage, record, folder)
+            child.model = True
+            self._remember(describe.job_id(job), child)
         self.delivered.save()
 
     def _child(self, job: Job) -> Child | None:
@@ -245,12 +287,15 @@ class Writer:
             self.client.set_terminated(child.run, state, end)
         child.state = state
         self._remember(describe.job_id(job), child)
+        # A launcher that is killed now must not leave a run that we believe to have ended.
+        self.delivered.save(now=state == "RUNNING")
 
     def _progress(self, job: Job, stages: int) -> str:
         return f"{stages} of {len(job.stages)} stages"
 
     def _remember(self, job: str, child: Child) -> None:
-        self.delivered.jobs[job] = {"run": child.run, "stages": child.stages, "state": child.state}
+        kept = ("run", "stages", "state", "in_spec", "model")
+        self.delivered.jobs[job] = {name: getattr(child, name) for name in kept}
 
     # ---- what can go wrong -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,15 @@
+"""The tables that a sweep's parent run in MLflow is given."""
+
+from collections.abc import Sequence
+
+from orchestrator.results import JobResult
+from orchestrator.sweep import SweepSpec
+
+
+def result_tables(spec: SweepSpec, results: Sequence[JobResult]) -> dict[str, str]:
+    """File name to text: the results of all jobs as Markdown and as CSV."""
+    from reports.results import frame
+    from reports.tables import render
+
+    table = frame(spec, results)
+    return {"results.md": render(table, "markdown"), "results.csv": render(table, "csv")}
