@@ -4,7 +4,7 @@ from pathlib import Path
 
 from filelock import FileLock
 from optuna.storages import JournalStorage
-from optuna.storages.journal import BaseJournalFileLock, JournalFileBackend
+from optuna.storages.journal import JournalFileBackend
 
 
 def open_journal(path: Path) -> JournalStorage:
@@ -20,8 +20,8 @@ def open_journal(path: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
-class _SystemLock(BaseJournalFileLock):
-    """A lock that the operating system lets go of when its holder dies.
+class _SystemLock:
+    """A lock, as Optuna takes one, that the operating system lets go of when its holder dies.
 
     Optuna's own is a file that a killed holder leaves behind: whoever comes next waits for half a minute.
     """
