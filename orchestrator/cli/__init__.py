@@ -1,6 +1,7 @@
 """The command line: parse, call, print. A command's modules are imported when it runs, so that `--help` is quick.
 
 launch.py  launch, plan
+tune.py    tune
 look.py    status, methods, datasets
 report.py  report
 ui.py      ui
@@ -15,6 +16,7 @@ import click
 _COMMANDS = {
     "launch": "launch",
     "plan": "launch",
+    "tune": "tune",
     "status": "look",
     "methods": "look",
     "datasets": "look",
