@@ -201,7 +201,8 @@ def check(folder: Path, key: str) -> dict[str, Any]:
 
 def _record(folder: Path, key: str) -> dict[str, Any]:
     try:
-        record = json.loads((folder / RECORD).read_bytes())
+        with open(f"{folder}/{RECORD}", "rb") as file:  # a path object a file is a tenth of a report's time
+            record = json.loads(file.read())
     except OSError as error:
         raise DamagedStage(folder, f"{RECORD} cannot be read: {error.strerror}") from error
     except ValueError as error:

@@ -29,9 +29,9 @@ def sweep(methods: Iterable[str] = ("base", "abd"), seeds=(0, 1), splits=((2, 2,
     return make_plan(SweepSpec(name, dataset, entries, named, tuple(seeds), text=f"name: {name}\n"))
 
 
-def record(plan: Plan, stage: Stage) -> dict:
+def record(plan: Plan, stage: Stage, place: int | None = None) -> dict:
     """The record of a stage as a worker would write it, at a time that the stage's place in the plan gives."""
-    place = list(plan.stages).index(stage.key)
+    place = list(plan.stages).index(stage.key) if place is None else place
     made = {
         "started": START + 2 * place,
         "ended": START + 2 * place + 1.5,

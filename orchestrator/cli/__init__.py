@@ -3,6 +3,7 @@
 launch.py  launch, plan
 look.py    status, methods, datasets
 report.py  report
+compare.py compare
 ui.py      ui
 """
 
@@ -19,6 +20,7 @@ _COMMANDS = {
     "methods": "look",
     "datasets": "look",
     "report": "report",
+    "compare": "compare",
     "ui": "ui",
     "sync": "ui",
 }
