@@ -2,7 +2,7 @@
 
 1,000 jobs of 20 tasks, fabricated (nothing is trained): ten methods on CIFAR-100's classes, 100 seeds, to one HTML
 page, each in a process of its own, from the command to the file. Making the store and the tracking store, minutes, is
-not counted. Of the tracking store's runs only the pictures are left out, which a report does not read but for the dreams.
+not counted. Of the tracking store's runs only the pictures are left out: but for the dreams, no report reads them.
 """
 
 import argparse

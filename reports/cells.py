@@ -1,5 +1,7 @@
 """The cells of a table: mean and spread over seeds, which of them is best, and what was published beside them."""
 
+import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -67,13 +69,26 @@ def cells(frame: pd.DataFrame, metric: str = "final", ddof: int = 1, ci: bool = 
     `ci`: half the width of the 95% t interval of the mean in its place.
     """
     table = {}
-    for (label, split), jobs in frame.groupby(["label", "split"], sort=False):
-        values = jobs[metric].astype(float).dropna()
-        std = float(values.std(ddof=ddof)) if len(values) > ddof else None
-        spread = half_width(list(values)) if ci else std
-        mean = float(values.mean()) if len(values) else None
-        table[label, split] = Cell(mean, spread, len(values), len(jobs), METRICS[metric].digits)
+    for place, of_seed in _values(frame, metric).items():
+        values = [value for value in of_seed if value is not None]
+        if ci:
+            spread = half_width(values)
+        elif len(values) <= ddof:
+            spread = None
+        else:
+            spread = statistics.stdev(values) if ddof else statistics.pstdev(values)
+        mean = statistics.fmean(values) if values else None
+        table[place] = Cell(mean, spread, len(values), len(of_seed), METRICS[metric].digits)
     return table
+
+
+def _values(frame: pd.DataFrame, metric: str) -> dict[tuple[str, str], list[float | None]]:
+    """(label, split) to the values of its jobs; None for a job without one."""
+    found: dict[tuple[str, str], list[float | None]] = {}
+    numbers = frame[metric].astype(float)
+    for label, split, value in zip(frame["label"], frame["split"], numbers, strict=True):
+        found.setdefault((label, split), []).append(None if math.isnan(value) else value)
+    return found
 
 
 @dataclass(frozen=True)
@@ -91,14 +106,15 @@ class Standing:
         return UNTESTED if self.p is None else NOT_WORSE if self.p >= LEVEL else ""
 
 
-def standings(frame: pd.DataFrame, metric: str) -> dict[tuple[str, str], Standing]:
+def standings(
+    frame: pd.DataFrame, metric: str, table: Mapping[tuple[str, str], Cell]
+) -> dict[tuple[str, str], Standing]:
     """(label, split) to its standing among the methods of the same group on the same split; bounds have none.
 
     The best is the best mean of a complete cell. The others are tested against it, paired over the seeds that both
     have, and corrected for their number within the group and the column (Holm).
     """
     found: dict[tuple[str, str], Standing] = {}
-    table = cells(frame, metric)
     sign = 1 if METRICS[metric].higher_is_better else -1
     for (group, split), jobs in frame.groupby(["group", "split"], sort=False):
         labels = [label for label in jobs["label"].unique() if table[label, split].mean is not None]
@@ -106,7 +122,8 @@ def standings(frame: pd.DataFrame, metric: str) -> dict[tuple[str, str], Standin
         if group == "bound" or not complete or len(labels) < 2:
             continue
         best = max(complete, key=lambda label: sign * table[label, split].mean)
-        values = {label: _by_seed(jobs[jobs["label"] == label], metric) for label in labels}
+        values = _by_seed(jobs, metric)
+        values = {label: values[label] for label in labels}
         found[best, split] = Standing(True)
         found |= {(label, split): Standing(False, p) for label, p in against_best(values, best).items()}
     return found
@@ -149,7 +166,7 @@ def layout(
 ) -> Layout:
     """Arrange a frame as a table; see Layout. A `published` that is empty gives no columns of its own."""
     table = cells(frame, metric, ddof, ci)
-    standing = standings(frame, metric) if best else {}
+    standing = standings(frame, metric, table) if best else {}
     marks = {entry.mark for entry in standing.values()}
     return Layout(
         metric,
@@ -160,18 +177,18 @@ def layout(
         table,
         standing,
         published or None,
-        caption(frame, metric, ddof, ci) + _legend(standing, marks, bool(published)),
+        caption(table, metric, ddof, ci) + _legend(standing, marks, bool(published)),
         tuple(notes),
     )
 
 
-def caption(frame: pd.DataFrame, metric: str, ddof: int, ci: bool = False) -> str:
+def caption(table: Mapping[tuple[str, str], Cell], metric: str, ddof: int, ci: bool = False) -> str:
     """What the cells are, and what a star means where there is one."""
     told = METRICS[metric]
     deviation = "sample standard deviation (n - 1)" if ddof == 1 else "population standard deviation (n)"
     spread = "half the width of its 95% t interval" if ci else deviation
     text = f"{told.title} {told.unit}: mean ± {spread} over seeds (n)"
-    if not all(cell.complete for cell in cells(frame, metric, ddof).values()):
+    if not all(cell.complete for cell in table.values()):
         text += "; * incomplete: some jobs of the cell are not finished"
         if metric == "omega":
             text += ", or the upper bound was not trained at every task on the same seed and split"
@@ -212,6 +229,10 @@ def _columns(frame: pd.DataFrame) -> dict[str, str]:
     return {split: split_title(split, tasks) for split, tasks in zip(splits["split"], splits["tasks"], strict=True)}
 
 
-def _by_seed(jobs: pd.DataFrame, metric: str) -> dict[int, float]:
-    values = jobs[["seed", metric]].astype({metric: float}).dropna()
-    return dict(zip(values["seed"], values[metric], strict=True))
+def _by_seed(jobs: pd.DataFrame, metric: str) -> dict[str, dict[int, float]]:
+    """Label to seed to value, of the jobs that have one."""
+    found: dict[str, dict[int, float]] = {}
+    for label, seed, value in zip(jobs["label"], jobs["seed"], jobs[metric].astype(float), strict=True):
+        if not math.isnan(value):
+            found.setdefault(label, {})[seed] = value
+    return found

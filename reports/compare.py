@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from orchestrator.wording import counted
 from reports.jobs import JobReport
 from reports.results import frame_of
 from reports.statistics import LEVEL, Paired, paired
@@ -41,21 +42,23 @@ def compare(a: Sequence[JobReport], b: Sequence[JobReport], metric: str = "final
     """Pair the jobs by data set, label, split and seed; those that are not finished in both are told in the notes."""
     first, second = _by_place(a, metric), _by_place(b, metric)
     notes, rows, cells = [], [], {}
+    without: dict[str, list[tuple]] = {}
     for name, own, other in (("A", first, second), ("B", second, first)):
         only = [place for place in own if place not in other]
         if only:
-            notes.append(f"{len(only)} jobs only in {name}: {_listed(only)}")
+            notes.append(f"{counted(len(only), 'job')} only in {name}: {_listed(only)}")
     for place, (job, value) in first.items():
         if place not in second:
             continue
         other, theirs = second[place]
         if value is None or theirs is None:
             where = " and ".join(name for name, number in (("A", value), ("B", theirs)) if number is None)
-            notes.append(f"{job.name}: no number in {where} ({job.state} in A, {other.state} in B)")
+            without.setdefault(f"no number in {where} ({job.state} in A, {other.state} in B)", []).append(place)
             continue
         same = (job.matrix, job.local) == (other.matrix, other.local)
         rows.append((job.label, job.split, job.seed, value, theirs, theirs - value, same))
         cells.setdefault((job.label, job.split), []).append(theirs - value)
+    notes += [f"{counted(len(places), 'job')} with {why}: {_listed(places)}" for why, places in without.items()]
     found = {place: paired(differences) for place, differences in cells.items()}
     return Comparison(metric, pd.DataFrame(rows, columns=list(COLUMNS)), found, tuple(notes))
 

@@ -101,7 +101,7 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
     """Average accuracy after each task, one panel a split, one line a method's label, over seeds.
 
     Lines are means; a band is one sample standard deviation to either side, drawn where at least two seeds reached the
-    task, and the legend gives the number of seeds. None where no job has any accuracy yet.
+    task, and the legend gives the number of seeds, which is not the same at every task while jobs are unfinished. None where no job has any accuracy yet.
     """
     panels = _panels(results)
     if not panels:
@@ -129,14 +129,16 @@ def save(figure: Figure, path: Path) -> None:
 
 def _seed_band(axes, label: str, jobs: Sequence[JobResult], line: str) -> None:
     colour, marker = style(jobs[0].method)
-    steps, means, spreads = [], [], []
+    steps, means, spreads, counts = [], [], [], set()
     for t in range(len(jobs[0].matrix)):
         values = [average_accuracy(job.matrix[t]) for job in jobs if job.matrix[t]]
         if values:
             steps.append(t + 1)
+            counts.add(len(values))
             means.append(statistics.fmean(values))
             spreads.append(statistics.stdev(values) if len(values) > 1 else 0.0)
-    name = f"{label} ({len(jobs)} seed{'s' if len(jobs) > 1 else ''})"
+    seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    name = f"{label} ({seeds} seed{'s' if max(counts) > 1 else ''})"
     axes.plot(steps, means, color=colour, marker=marker, markersize=5, linestyle=line, label=name)
     low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]

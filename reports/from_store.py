@@ -126,7 +126,9 @@ def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, byte
     pictures = []
     for key in result.job.stages:
         stage = plan.stages[key]
+        if stage.recipe.kind != "dream" or key not in result.records:
+            continue
         path = stages / stage.folder / "dreams.png"
-        if stage.recipe.kind == "dream" and key in result.records and path.exists():
+        if path.exists():
             pictures.append((stage.recipe.task, path.read_bytes()))
     return pictures

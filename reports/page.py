@@ -4,6 +4,7 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 
@@ -38,6 +39,11 @@ def page(
     """
     frame = frame_of(jobs)
     first = layout(frame, metric, ddof, ci, best, published, tuple(notes))
+    with ThreadPoolExecutor() as pool:
+        # The encoder of pictures lets go of the interpreter: they are made while the figures are drawn.
+        sheets = [(job, [(task, pool.submit(_picture, told)) for task, told in made]) for job, made in dreams(jobs)]
+        shown = _figures(jobs)
+        dreamed = [(job, [(task, picture.result()) for task, picture in made]) for job, made in sheets]
     others = [name for name in _SHOWN if name != metric and frame[name].notna().any()]
     return (
         _environment()
@@ -52,9 +58,9 @@ def page(
             tables=[first, *(layout(frame, name, ddof, ci, best) for name in others)],
             metrics=METRICS,
             source=SOURCE,
-            figures=_figures(jobs),
+            figures=shown,
             matrices=sweep_figures.mean_matrices(jobs),
-            dreams=[(job, [(task, _picture(content)) for task, content in pictures]) for job, pictures in dreams(jobs)],
+            dreams=dreamed,
             rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
             sweeps=[(sweep, _provenance(sweep)) for sweep in sweeps],
         )
@@ -80,7 +86,8 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
         (
             "Accuracy over tasks",
             "Average accuracy in percent after each task, a line a method, bands of one standard deviation over seeds. "
-            "Its ends are the final accuracies of the table, its means the average incremental accuracies.",
+            "Of a method whose seeds are all finished, the line ends in the final accuracy of the table, and its mean is "
+            "the average incremental accuracy.",
             figures.comparison(jobs),
         ),
         (
@@ -101,6 +108,9 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
 
 def _svg(figure) -> str:
     file = io.BytesIO()
+    # Arranged here and not by `savefig`, which draws the whole figure once more to do it.
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
     figure.savefig(file, format="svg", metadata={"Date": None})
     # As an image, and not as elements of the page: the names inside two figures must not meet.
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"

@@ -12,6 +12,8 @@ from dfcil_core import metrics
 from reports.figures import style
 from reports.jobs import JobReport
 
+_UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
+
 
 def forgetting_per_task(jobs: Iterable[JobReport]) -> Figure | None:
     """What each old task has lost at the end since its best moment, in percent: a panel a split, a line a label.
@@ -36,6 +38,8 @@ def forgetting_per_task(jobs: Iterable[JobReport]) -> Figure | None:
             axes.errorbar(places, means, spreads, color=colour, marker=marker, markersize=4, linewidth=1, label=label)
         _dress(axes, title, "task", "forgetting at the end (%)")
         axes.set_xticks(range(1, tasks, max(1, tasks // 10)))
+        axes.set_xlim(0.6, tasks - 0.6)
+        axes.set_ylim(min(0, axes.get_ylim()[0]), max(10, axes.get_ylim()[1]))
         axes.legend(frameon=False, fontsize=8)
     return figure
 
@@ -47,7 +51,7 @@ def lost_by_task(job: JobReport) -> list[float]:
 
 
 def accuracy_against_cost(jobs: Iterable[JobReport]) -> Figure | None:
-    """Final accuracy (%) against the minutes that a job's stages took, a point a job, the mean of a label larger.
+    """Final accuracy (%) against the time that a job's stages took, a point a job, the mean of a label larger.
 
     None where no job is finished.
     """
@@ -55,20 +59,22 @@ def accuracy_against_cost(jobs: Iterable[JobReport]) -> Figure | None:
     if not panels:
         return None
     figure, columns = _panels(len(panels))
+    longest = max(job.seconds for labels in panels.values() for of_label in labels.values() for job in of_label)
+    unit, length = next(unit for unit in _UNITS if longest >= 2 * unit[1] or unit[1] == 1)
     for axes, (title, labels) in zip(columns, panels.items(), strict=True):
         for label, of_label in labels.items():
             colour, marker = style(of_label[0].method)
-            minutes = [job.seconds / 60 for job in of_label]
+            times = [job.seconds / length for job in of_label]
             finals = [metrics.average_accuracy(job.matrix[-1]) for job in of_label]
-            axes.scatter(minutes, finals, color=colour, marker=marker, s=14, alpha=0.4, linewidths=0)
-            mean = statistics.fmean(minutes), statistics.fmean(finals)
-            axes.plot(*mean, color=colour, marker=marker, markersize=9, linestyle="", markeredgecolor="white")
-            axes.annotate(label, mean, xytext=(6, 4), textcoords="offset points", fontsize=8)
-        _dress(axes, title, "minutes of a job's stages, shared ones included", "final accuracy (%)")
+            axes.scatter(times, finals, color=colour, marker=marker, s=14, alpha=0.4, linewidths=0)
+            mean = statistics.fmean(times), statistics.fmean(finals)
+            look = {"color": colour, "marker": marker, "markersize": 9, "markeredgecolor": "white"}
+            axes.plot(*mean, linestyle="", label=label, **look)
+        _dress(axes, title, f"{unit} of a job's stages, shared ones included", "final accuracy (%)")
         axes.set_ylim(-2, 102)
-        if max(job.seconds for of_label in labels.values() for job in of_label) > 0:
-            axes.set_xscale("log")
-        axes.margins(x=0.15)
+        axes.set_xlim(0, None)
+        axes.margins(x=0.1)
+        axes.legend(frameon=False, fontsize=8)
     return figure
 
 
