@@ -4,7 +4,6 @@ import base64
 import html
 import io
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import cache
 
@@ -39,11 +38,6 @@ def page(
     """
     frame = frame_of(jobs)
     first = layout(frame, metric, ddof, ci, best, published, tuple(notes))
-    with ThreadPoolExecutor() as pool:
-        # The encoder of pictures lets go of the interpreter: they are made while the figures are drawn.
-        sheets = [(job, [(task, pool.submit(_picture, told)) for task, told in made]) for job, made in dreams(jobs)]
-        shown = _figures(jobs)
-        dreamed = [(job, [(task, picture.result()) for task, picture in made]) for job, made in sheets]
     others = [name for name in _SHOWN if name != metric and frame[name].notna().any()]
     return (
         _environment()
@@ -58,9 +52,9 @@ def page(
             tables=[first, *(layout(frame, name, ddof, ci, best) for name in others)],
             metrics=METRICS,
             source=SOURCE,
-            figures=shown,
+            figures=_figures(jobs),
             matrices=sweep_figures.mean_matrices(jobs),
-            dreams=dreamed,
+            dreams=[(job, [(task, _picture(content)) for task, content in pictures]) for job, pictures in dreams(jobs)],
             rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
             sweeps=[(sweep, _provenance(sweep)) for sweep in sweeps],
         )
@@ -86,8 +80,8 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
         (
             "Accuracy over tasks",
             "Average accuracy in percent after each task, a line a method, bands of one standard deviation over seeds. "
-            "Of a method whose seeds are all finished, the line ends in the final accuracy of the table, and its mean is "
-            "the average incremental accuracy.",
+            "Of a method whose seeds are all finished, the line ends in the final accuracy of the table, and its mean "
+            "is the average incremental accuracy.",
             figures.comparison(jobs),
         ),
         (
@@ -98,8 +92,8 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
         ),
         (
             "Accuracy against cost",
-            "Final accuracy in percent against the minutes that a job took, a point a job. Both are in the table of "
-            "jobs.",
+            "Final accuracy in percent against the time that a job's stages took, a point a job. Both are in the table "
+            "of jobs.",
             sweep_figures.accuracy_against_cost(jobs),
         ),
     )
@@ -117,14 +111,14 @@ def _svg(figure) -> str:
 
 
 def _picture(content: bytes) -> str:
-    """A picture as WebP in a data address."""
+    """A picture as JPEG in a data address, its colours as sharp as its brightness: dreams are small."""
     file = io.BytesIO()
     with Image.open(io.BytesIO(content)) as image:
         shown = image.convert("RGB")
         if shown.width > _DREAMS_WIDTH:
             shown.thumbnail((_DREAMS_WIDTH, _DREAMS_WIDTH))
-        shown.save(file, "WEBP", quality=85)
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
+        shown.save(file, "JPEG", quality=88, subsampling=0)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _entry(table: Layout, label: str, split: str) -> dict[str, object]:
@@ -166,7 +160,7 @@ def _number(value: object, digits: int = 1) -> str:
 
 def _moment(seconds: float | None) -> str:
     """A time since 1970 as date and time of day in UTC."""
-    return "—" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return "—" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def _duration(seconds: float) -> str:

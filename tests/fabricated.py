@@ -50,8 +50,8 @@ def record(plan: Plan, stage: Stage, place: int | None = None) -> dict:
     return made
 
 
-def finish(plan: Plan, runs: Path, stages: Iterable[str] | None = None) -> Store:
-    """Put stages (by key; by default all) into the store, as if they had been trained."""
+def finish(plan: Plan, runs: Path, stages: Iterable[str] | None = None, made=record) -> Store:
+    """Put stages (by key; by default all) into the store, as if they had been trained; `made` gives their records."""
     store = Store(runs)
     store.prepare()
     for key in plan.stages if stages is None else stages:
@@ -63,7 +63,7 @@ def finish(plan: Plan, runs: Path, stages: Iterable[str] | None = None) -> Store
         if stage.recipe.kind == "dream":
             noise = np.random.default_rng(stage.recipe.task).integers(0, 255, (66, 66, 3), dtype=np.uint8)
             Image.fromarray(noise).save(work / "dreams.png")
-        store.commit(stage, work, record(plan, stage))
+        store.commit(stage, work, made(plan, stage))
     return store
 
 
