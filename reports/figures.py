@@ -101,7 +101,8 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
     """Average accuracy after each task, one panel a split, one line a method's label, over seeds.
 
     Lines are means; a band is one sample standard deviation to either side, drawn where at least two seeds reached the
-    task, and the legend gives the number of seeds, which is not the same at every task while jobs are unfinished. None where no job has any accuracy yet.
+    task, and the legend gives the number of seeds: while jobs are unfinished, from the least to the most. None where
+    no job has any accuracy yet.
     """
     panels = _panels(results)
     if not panels:

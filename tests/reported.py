@@ -46,13 +46,16 @@ def noisy(salt: str = "", only: str = "", commit: str = "c0ffee") -> Callable:
     return made
 
 
+AS_EVER = noisy()
+
+
 def launched(
     runs: Path,
     name: str = "demo",
     text: str = SPEC,
     left_out: Callable[[Job], int] = lambda job: 0,
     failed: Callable[[Job], bool] = lambda job: False,
-    made: Callable = noisy(),
+    made: Callable = AS_EVER,
     tracked: bool = False,
 ) -> Plan:
     """A launch: of each job all stages but the last `left_out`; `failed` jobs with ERROR. `tracked`: in MLflow too."""

@@ -130,7 +130,8 @@ return [seen, low];
 """
 COLUMN = """
 const [table, column] = arguments; const rows = [...document.querySelectorAll(table)[0].tBodies];
-return rows.map(body => [...body.rows].filter(r => !r.classList.contains('group')).map(r => r.cells[column].dataset.sort));
+const own = (body) => [...body.rows].filter(row => !row.classList.contains('group'));
+return rows.map(body => own(body).map(row => row.cells[column].dataset.sort));
 """
 AXE = (
     "const end = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', "
@@ -221,8 +222,8 @@ def test_jobs_without_a_number_go_last_either_way(shown):
 @pytest.mark.server
 def test_every_scrolling_region_can_be_reached_and_has_a_name(shown):
     script = (
-        "return [...document.querySelectorAll('*')].filter(e => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX)"
-        " && e.scrollWidth > e.clientWidth + 1).map(e => [e.tagName, e.tabIndex, e.className])"
+        "const scrolls = (e) => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);"
+        "return [...document.querySelectorAll('*')].filter(e => scrolls(e) && e.scrollWidth > e.clientWidth + 1).map(e => [e.tagName, e.tabIndex, e.className])"
     )
     phone(shown, True)
     try:

@@ -28,12 +28,12 @@ def broken(job):
 
 
 def left_out(job):
-    """abd fails at seed 1, base is half-finished at seed 2, rehearsal has nothing of seed 1 but what it shares."""
+    """abd fails at seed 1, base is half-finished at seed 2, r-dfcil, which shares no stage, has nothing of seed 0."""
     if broken(job):
         return 1
     if job.entry.label == "base" and job.seed == 2:
         return 1
-    return len(job.stages) if job.entry.label == "rehearsal" and job.seed == 0 else 0
+    return len(job.stages) if job.entry.label == "r-dfcil" and job.seed == 0 else 0
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def whole(tmp_path_factory):
     runs = tmp_path_factory.mktemp("whole")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        launched(runs, left_out=left_out, failed=broken, tracked=True)
+        launched(runs, text=SPEC.replace("rehearsal", "r-dfcil"), left_out=left_out, failed=broken, tracked=True)
     return runs
 
 
@@ -89,11 +89,8 @@ def test_mlflow_without_its_artifacts_gives_the_same_table(whole, tmp_path):
     )
     finished = ours[ours["n"] > 0].reset_index(drop=True)
     theirs = theirs[theirs["n"] > 0].reset_index(drop=True)
-    pd.testing.assert_frame_equal(
-        finished[["method", "split", "mean", "std", "n"]],
-        theirs[["method", "split", "mean", "std", "n"]],
-        check_exact=True,
-    )
+    shown = ["method", "split", "mean", "std", "n"]
+    pd.testing.assert_frame_equal(finished[shown], theirs[shown], check_exact=True)
 
 
 def test_an_unknown_sweep_of_a_tracking_store(whole):
@@ -123,7 +120,7 @@ def test_the_states_of_jobs(whole):
     frame = frame_of(read(whole, "demo")[0].jobs).set_index(["label", "split", "seed"])
     assert frame.loc[("abd", "5", 1), "state"] == "failed" and frame.loc[("abd", "5", 1), "error"] == ERROR
     assert frame.loc[("base", "5", 2), "state"] == "half-finished"
-    assert frame.loc[("rehearsal", "2", 0), "state"] == "missing"
+    assert frame.loc[("r-dfcil", "2", 0), "state"] == "missing"
     assert frame.loc[("upper-bound", "2", 0), "state"] == "finished"
     assert frame.loc[frame["state"] != "finished", "final"].isna().all()
 
@@ -155,9 +152,8 @@ def test_conflicting_duplicates_are_told_and_kept_apart(tmp_path):
     launched(tmp_path / "b", "two", SMALL, made=noisy("other", "abd"))
     sweeps = read(tmp_path / "a", "one") + read(tmp_path / "b", "two")
     jobs, notes = merge(sweeps)
-    assert any(
-        note.startswith("3 conflicting duplicates, kept apart by sweep: abd · 2 tasks · seed 0") for note in notes
-    )
+    told = "3 conflicting duplicates, kept apart by sweep: abd · 2 tasks · seed 0"
+    assert any(note.startswith(told) for note in notes)
     frame = frame_of(jobs)
     assert set(frame["label"]) == {"upper-bound", "base", "abd [one]", "abd [two]"}
     table = cells(frame)
