@@ -133,6 +133,10 @@ const [table, column] = arguments; const rows = [...document.querySelectorAll(ta
 const own = (body) => [...body.rows].filter(row => !row.classList.contains('group'));
 return rows.map(body => own(body).map(row => row.cells[column].dataset.sort));
 """
+SCROLLING = """
+const scrolls = (e) => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX) && e.scrollWidth > e.clientWidth + 1;
+return [...document.querySelectorAll('*')].filter(scrolls).map(e => [e.tagName, e.tabIndex, e.className]);
+"""
 AXE = (
     "const end = arguments[0]; axe.run(document, {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', "
     "'best-practice']}).then(r => end(r.violations.map(v => [v.id, v.help, v.nodes[0].html])), e => end(String(e)))"
@@ -221,13 +225,9 @@ def test_jobs_without_a_number_go_last_either_way(shown):
 
 @pytest.mark.server
 def test_every_scrolling_region_can_be_reached_and_has_a_name(shown):
-    script = (
-        "const scrolls = (e) => ['auto', 'scroll'].includes(getComputedStyle(e).overflowX);"
-        "return [...document.querySelectorAll('*')].filter(e => scrolls(e) && e.scrollWidth > e.clientWidth + 1).map(e => [e.tagName, e.tabIndex, e.className])"
-    )
     phone(shown, True)
     try:
-        regions = shown.driver.execute_script(script)
+        regions = shown.driver.execute_script(SCROLLING)
         assert regions and all(index == 0 for _, index, _ in regions)
     finally:
         phone(shown, False)
