@@ -4,6 +4,7 @@ launch.py  launch, plan
 tune.py    tune
 look.py    status, methods, datasets
 report.py  report
+compare.py compare
 ui.py      ui
 """
 
@@ -21,6 +22,7 @@ _COMMANDS = {
     "methods": "look",
     "datasets": "look",
     "report": "report",
+    "compare": "compare",
     "ui": "ui",
     "sync": "ui",
 }
