@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +63,16 @@ class Options:
     """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
 
 
-def run(plan: Plan, store: Store, options: Options, on_event: Callable[[Event], None]) -> Outcome:
+def run(
+    plan: Plan,
+    store: Store,
+    options: Options,
+    on_event: Callable[[Event], None],
+    given_up: Mapping[str, StageFailed] | None = None,
+) -> Outcome:
     """Do what the store lacks of a plan. `on_event` is called in this thread.
+
+    `given_up`, by key: stages that failed before and are not to be started again; they count as failed.
 
     Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
     the cluster fails. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
@@ -79,6 +87,9 @@ def run(plan: Plan, store: Store, options: Options, on_event: Callable[[Event], 
 
     work = Schedule(plan.stages, set(store.records(plan.stages.values(), on_damaged=set_aside)))
     outcome.reused = len(plan.stages) - work.unfinished
+    for key, failure in (given_up or {}).items():
+        if work.give_up(key):
+            outcome.failed[key] = failure
     if work.unfinished:
         # Dask takes half a second to import and one to start: only where there is something to do.
         from orchestrator import cluster

@@ -1,7 +1,9 @@
 """The command line: parse, call, print. A command's modules are imported when it runs, so that `--help` is quick.
 
 launch.py  launch, plan
-look.py    status, methods, datasets
+look.py    methods, datasets
+jobs.py    status, logs, cancel
+store.py   store
 report.py  report
 ui.py      ui
 """
@@ -15,7 +17,10 @@ import click
 _COMMANDS = {
     "launch": "launch",
     "plan": "launch",
-    "status": "look",
+    "status": "jobs",
+    "logs": "jobs",
+    "cancel": "jobs",
+    "store": "store",
     "methods": "look",
     "datasets": "look",
     "report": "report",

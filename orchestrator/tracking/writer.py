@@ -267,6 +267,8 @@ class Writer:
         if child.state == "FAILED" and child.failure == failure["time"]:
             return
         self.client.set_tag(child.run, describe.ERROR, failure["error"][:_TAG_LIMIT])
+        if failure.get("log"):
+            self.client.set_tag(child.run, describe.LOG, failure["log"][:_TAG_LIMIT])
         self.client.log_text(child.run, failure["traceback"], "error/traceback.txt")
         self._end(result, child, "FAILED", failure["time"])
         child.failure = failure["time"]
@@ -275,8 +277,9 @@ class Writer:
         """The job's pictures, and its run's state; it ended with its last record, or later at one of `ends`."""
         pictures.send_job(self.client, child.run, result)
         if state == "FINISHED" and not child.fresh:
-            with suppress(MlflowException):  # there is no such tag unless it failed before
-                self.client.delete_tag(child.run, describe.ERROR)
+            for tag in (describe.ERROR, describe.LOG):
+                with suppress(MlflowException):  # there is no such tag unless it failed before
+                    self.client.delete_tag(child.run, tag)
         end = max(*ends, *(record["ended"] for record in result.records.values()), 0)
         self._set_state(result.job, child, state, milliseconds(end))
 
