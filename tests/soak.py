@@ -219,7 +219,7 @@ def main() -> None:
         kills = soak(folder, told.kills, told.seed)
     minutes = (time.monotonic() - start) / 60
     print(
-        f"{kills.all} kills ({kills.workers} of workers, {kills.launchers} of launchers) over {kills.launches} launches, "
+        f"{kills.all} kills ({kills.workers} of workers, {kills.launchers} of launchers), {kills.launches} launches, "
         f"{kills.failed_launches} of which gave a stage up; tables equal to the last digit; {minutes:.1f} minutes"
     )
 
