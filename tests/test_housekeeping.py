@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+from pathlib import Path
 
 import pytest
 from launched import SPEC, command, dfcil, environment
@@ -32,15 +33,15 @@ def test_a_failed_job_is_failed_everywhere_and_is_begun_again_only_when_asked(ru
     assert "jobs: 2 done, 1 failed" in told.splitlines()
     assert "failed: learn 1 · cross-entropy · seed 0: " in told and "needed by: wild · 2 tasks · seed 0" in told
     (log,) = [line.split(": ")[1] for line in told.splitlines() if line.startswith("  log: ")]
-    assert "Diverged" in open(log).read()
+    assert "Diverged" in Path(log).read_text()
     assert [line for line in told.splitlines() if "wild · 2 tasks" in line and "│ failed" in line]
-    begun = open(log).read().count("attempt 1")
+    begun = Path(log).read_text().count("attempt 1")
 
     again = dfcil(*arguments, folder=tmp_path)
     assert again.returncode == 1 and "--retry-failed" in again.stderr
-    assert open(log).read().count("attempt 1") == begun == 1
+    assert Path(log).read_text().count("attempt 1") == begun == 1
     third = dfcil(*arguments, "--retry-failed", folder=tmp_path)
-    assert third.returncode == 1 and open(log).read().count("attempt 1") == 2
+    assert third.returncode == 1 and Path(log).read_text().count("attempt 1") == 2
 
     printed = dfcil("logs", "wild-2-s0", "--runs", runs, "--tail", 2, folder=tmp_path).stdout
     assert "Diverged" in printed and "nothing was printed here" in printed
@@ -139,7 +140,11 @@ def test_results_are_carried_to_another_machine(tiny, tmp_path):
     ]
     assert tables[0] == tables[1] != ""
     refused = dfcil("store", "--runs", there, "import", tiny.spec, folder=tmp_path)
-    assert refused.returncode == 2 and "Traceback" not in refused.stderr and "no tar header" in refused.stderr
+    assert (
+        refused.returncode == 2
+        and "Traceback" not in refused.stderr
+        and "no archive of `dfcil-sweep store export`" in refused.stderr
+    )
 
 
 def test_a_report_without_the_logits_it_needs_says_which_and_what_to_do(runs, tmp_path):

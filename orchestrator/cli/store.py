@@ -1,5 +1,6 @@
 """`store`: what lies in the runs folder, keeping it clean and sound, and carrying results elsewhere."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -77,7 +78,7 @@ def verify(runs, set_aside) -> None:
             click.echo(f"  put aside as {put_aside(store, name)}")
     click.echo(f"{counted(read, 'stage')} read, {damaged} damaged")
     if damaged:
-        raise click.exceptions.Exit(1)
+        sys.exit(1)
 
 
 @store.command()
