@@ -1,8 +1,8 @@
 """A stage that learns nothing: for the tests of the engine, and for measuring its overhead.
 
 What a stage does is asked for in its recipe's settings: `sleep` (seconds), `raise` (a message), `die` (kills its own
-process so many times, counted in a file in `notes`), `print`, `fill` (so many bytes of its
-folder), `hog` (takes so many bytes of memory where it may have no more than 64 MiB). Every run is noted in the folder `notes`.
+process so many times, counted in a file in `notes`), `print`, `fill` (so many bytes of its folder), `hog` (takes so
+many bytes of memory where it may have no more than 64 MiB). Every run is noted in the folder `notes`.
 """
 
 import os

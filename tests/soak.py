@@ -74,7 +74,8 @@ def disturbed(folder: Path, spec: Path, runs: Path, kills: Kills, most: int) -> 
     while True:
         kills.launches += 1
         arguments = command(*launch_arguments(spec, runs), "--retry-failed")
-        with open(folder / "output.txt", "a") as output:
+        said = folder / f"launch-{kills.launches}.txt"
+        with said.open("w") as output:
             launcher = subprocess.Popen(
                 arguments, cwd=folder, env=environment(), start_new_session=True, stdout=output, stderr=output
             )
@@ -88,7 +89,8 @@ def disturbed(folder: Path, spec: Path, runs: Path, kills: Kills, most: int) -> 
         if launcher.returncode == 0:
             return
         # A worker killed twice over one stage costs the stage its attempts: that launch fails, and says so.
-        assert launcher.returncode in (1, -signal.SIGKILL), (folder / "output.txt").read_text()
+        assert launcher.returncode in (1, -signal.SIGKILL), said.read_text()
+        assert "Traceback" not in said.read_text(), said.read_text()
         kills.failed_launches += launcher.returncode == 1
 
 

@@ -310,8 +310,8 @@ def test_a_failing_job_leaves_the_others_alone(call, spec, runs, tmp_path):
     assert "Traceback" not in told.stdout + told.stderr
     table = call("report", "tiny", "--runs", runs)[1]
     assert re.search(r"wild\s+│ +— \(0 of 1\)\*", table) and "incomplete" in table
-    row = next(line for line in call("status", "tiny", "--runs", runs)[1].splitlines() if "wild" in line)
-    assert "0/2" in row
+    row = next(line for line in call("status", "tiny", "--runs", runs)[1].splitlines() if "│ wild" in line)
+    assert "failed" in row and "0/2" in row
 
 
 # Two launches, each of which loads torch anew: with both processors busy that can take more than 20 seconds.

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from fake_stages import make_options, make_plan, make_stage
+from processes import wait_until
 
 from orchestrator.engine import run
 from orchestrator.lease import Held, Watch
@@ -108,3 +109,20 @@ def test_what_failed_before_is_left_alone_and_what_needs_it_is_blocked(store, tm
     # With nothing else to do no cluster comes up at all.
     third = run(plan, store, make_options(), lambda event: None, first.failed)
     assert (third.done, third.reused, third.blocked) == (0, 1, {below.key})
+
+
+def test_a_launcher_killed_while_mlflow_makes_its_tables_leaves_none_behind(tmp_path):
+    from launched import SPEC, command, dfcil, environment
+
+    spec, runs = tmp_path / "s.yaml", tmp_path / "runs"
+    spec.write_text(SPEC.replace("base, abd, rehearsal", "base"))
+    arguments = ("launch", spec, "--runs", runs, "--device", "cpu", "--jobs", 1)
+    launcher = subprocess.Popen(command(*arguments), cwd=tmp_path, env=environment(), stdout=subprocess.DEVNULL)
+    draft = runs / ".mlflow.db.new"
+    wait_until(lambda: draft.exists() and draft.stat().st_size > 0, 60, "MLflow at its tables")
+    launcher.kill()
+    launcher.wait()
+    assert not (runs / "mlflow.db").exists()
+    again = dfcil(*arguments, folder=tmp_path)
+    assert again.returncode == 0 and again.stderr == ""
+    assert (runs / "mlflow.db").exists() and not draft.exists()

@@ -21,6 +21,7 @@ from orchestrator.plan import Job, Plan
 from orchestrator.results import JobResult
 from orchestrator.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
+from orchestrator.tracking.database import make_sqlite
 from orchestrator.tracking.delivered import Delivered, Failures, runs_id
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child
@@ -67,6 +68,7 @@ class Writer:
             self.delivered.lock.parent.mkdir(parents=True, exist_ok=True)
             if not self._lock.is_locked:
                 self._lock.acquire(timeout=0)
+            make_sqlite(self.uri)
             self.client = MlflowClient(tracking_uri=self.uri)
             artifacts = artifact_root(self.folder, self.uri)
             self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
