@@ -19,7 +19,7 @@ rehearse: $(VENV)/.ready
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -m 'not server'
 
-# Thirty random kills of workers and launchers over a small sweep: about a quarter of an hour on two CPU cores.
+# Thirty random kills of workers and launchers over a small sweep: about five minutes on two CPU cores.
 soak: $(VENV)/.ready
 	PYTHONPATH=tests $(BIN)/python -m soak --kills 30
 
