@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test lint clean
+.PHONY: demo rehearse test soak lint clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -18,6 +18,10 @@ rehearse: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -m 'not server'
+
+# Thirty random kills of workers and launchers over a small sweep: about five minutes on two CPU cores.
+soak: $(VENV)/.ready
+	PYTHONPATH=tests $(BIN)/python -m soak --kills 30
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

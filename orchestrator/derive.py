@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dfcil_core.counts import count_right_locally, group_name
+from orchestrator.errors import Mistake
 from orchestrator.plan import Job, Plan
 from orchestrator.store import Store
 
@@ -37,12 +38,23 @@ def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]
     kept = json.loads(file.read_text())["correct_local"] if file.exists() else {}
     if all(group_name(classes) in kept for classes in tasks):
         return kept
-    from safetensors.numpy import load_file
-
-    tensors = load_file(folder / LOGITS)
+    tensors = _logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
     # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
     beside = file.with_name(f".{FILE}-{os.getpid()}")
     beside.write_text(json.dumps({"correct_local": kept}))
     beside.replace(file)
     return kept
+
+
+def _logits(path: Path) -> dict[str, Any]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise Mistake(
+            f"{path}: the test logits of a finished stage cannot be read ({error}). Put the damaged stage aside with "
+            "`dfcil-sweep store verify --set-aside`; the next launch does it again"
+        ) from error

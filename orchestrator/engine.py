@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -65,9 +65,16 @@ class Options:
 
 
 def run(
-    plan: Plan, store: Store, options: Options, on_event: Callable[[Event], None], source: Source = dict
+    plan: Plan,
+    store: Store,
+    options: Options,
+    on_event: Callable[[Event], None],
+    source: Source = dict,
+    given_up: Mapping[str, StageFailed] | None = None,
 ) -> Outcome:
     """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
+
+    `given_up`, by key: stages that failed before and are not to be started again; they count as failed.
 
     Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
     the cluster fails. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
@@ -76,6 +83,9 @@ def run(
     outcome = Outcome()
     growth = Growth(store, source, on_event, outcome)
     growth.begin(plan.stages)
+    for key, failure in (given_up or {}).items():
+        if growth.work.give_up(key):
+            outcome.failed[key] = failure
     growth.grow()
     work = growth.work
     if work.unfinished:

@@ -54,6 +54,8 @@ class Holder:
     """When the process started, in the kernel's ticks: a process id alone may have been given to another one since."""
     beat: int
     """Number of heartbeats so far."""
+    since: float = 0.0
+    """When it was acquired, in unix seconds of the holder's clock: for people, never for a decision."""
 
     def dead(self) -> bool:
         """Whether the holder's process is known to be gone. False says nothing: it may be on another machine."""
@@ -69,6 +71,13 @@ class Leases:
     def path(self, key: str) -> Path:
         """The file of the lease on a stage."""
         return self.folder / f".lease-{key[:16]}.json"
+
+    def holders(self) -> dict[str, Holder]:
+        """The first 16 digits of each stage with a lease to its holder, dead ones included. One listing."""
+        names = os.listdir(self.folder) if self.folder.is_dir() else []
+        keys = [name[7:-5] for name in names if name.startswith(".lease-") and name.endswith(".json")]
+        found = {key: self.read(key) for key in keys}
+        return {key: holder for key, holder in found.items() if holder is not None}
 
     def lock(self) -> FileLock:
         """The lock of the store, for the instants in which a lease is changed or relied upon.
@@ -99,7 +108,9 @@ class Leases:
             before = self.read(key)
             if before is not None and before != stale and not before.dead():
                 raise Held(before)
-            mine = Holder(uuid.uuid4().hex, socket.gethostname(), _place(), os.getpid(), _born(os.getpid()), 0)
+            mine = Holder(
+                uuid.uuid4().hex, socket.gethostname(), _place(), os.getpid(), _born(os.getpid()), 0, time.time()
+            )
             self.write(key, mine)
         return Lease(self, key, mine, None if before is None else before.token)
 

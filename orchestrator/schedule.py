@@ -77,6 +77,13 @@ class Schedule:
         self._leave(key, FAILED)
         self._block(self._children[key])
 
+    def give_up(self, key: str) -> bool:
+        """Count a stage that has not been started as failed. False: it is done, or blocked by another one."""
+        if self._state[key] not in (WAITING, READY):
+            return False
+        self.failed(key)
+        return True
+
     def put_back(self, key: str) -> None:
         """A stage that was out has not been done: it is to be started again."""
         if self._state[key] == OUT:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfcil_core.config import Recipe
 from orchestrator.lease import PATIENCE, Lease, LeaseLost, Leases
 from orchestrator.stage import Stage
 
@@ -197,6 +198,20 @@ def check(folder: Path, key: str) -> dict[str, Any]:
         if found != written:
             raise DamagedStage(folder, f"{name} is not as it was written ({_difference(written, found)})")
     return record
+
+
+def read_stage(folder: Path) -> Stage:
+    """The stage that a folder holds, by its recipe. Raises DamagedStage where that is not the folder's name."""
+    try:
+        stage = Stage(Recipe.from_json(json.loads((folder / STAGE).read_bytes())))
+        name = stage.folder
+    except OSError as error:
+        raise DamagedStage(folder, f"{STAGE} cannot be read: {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise DamagedStage(folder, f"{STAGE} is no recipe: {error}") from error
+    if name != folder.name:
+        raise DamagedStage(folder, f"{STAGE} is the recipe of another stage, {name}")
+    return stage
 
 
 def _record(folder: Path | str, key: str) -> dict[str, Any]:

@@ -1,10 +1,12 @@
 """A stage that learns nothing: for the tests of the engine, and for measuring its overhead.
 
 What a stage does is asked for in its recipe's settings: `sleep` (seconds), `raise` (a message), `die` (kills its own
-process so many times, counted in a file in `notes`), `print`. Every run is noted in the folder `notes`.
+process so many times, counted in a file in `notes`), `print`, `fill` (so many bytes of its folder), `hog` (takes so
+many bytes of memory where it may have no more than 64 MiB). Every run is noted in the folder `notes`.
 """
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +33,10 @@ def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executi
         with (Path(settings["notes"]) / settings["name"]).open("a") as notes:
             notes.write(f"{os.getpid()} {time.monotonic()}\n")
     _misbehave(settings)
+    if "fill" in settings:
+        (folder / "fill").write_bytes(bytes(settings["fill"]))
+    if "hog" in settings:
+        _hog(settings["hog"])
     execution.report({"phase": "learn", "epoch": 1, "epochs": 1, "loss": 0.5})
     (folder / "value.txt").write_text(content)
     return {"value": content, "threads": os.environ.get("OMP_NUM_THREADS")}
@@ -49,3 +55,14 @@ def _misbehave(settings: Mapping[str, Any]) -> None:
         runs = (Path(settings["notes"]) / settings["name"]).read_text().splitlines()
         if len(runs) <= settings["die"]:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _hog(count: int) -> None:
+    """Take memory with a limit just above what the process has, as a batch system sets it."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (64 << 20), before[1]))
+    try:
+        bytearray(count)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)

@@ -114,6 +114,8 @@ def test_plan_as_json(call, spec):
         "without_sharing": 8,
         "shared": 1,
         "in_store": 0,
+        "estimated_hours": None,
+        "estimated_hours_without_sharing": None,
     }
     assert [job["slug"] for job in listed] == ["base-2-s0", "abd-2-s0", "rehearsal-2-s0"]
     assert len({key for job in listed for key in job["stages"]}) == STAGES
@@ -125,6 +127,10 @@ def test_plan_counts_what_is_in_the_store(call, tiny):
     assert json.loads(other)["in_store"] == STAGES
     status, out, _ = call("plan", tiny.spec, "--runs", tiny.runs)
     assert out.splitlines()[-1] == f"6 in the store ({tiny.runs}), 0 to run"
+    assert re.fullmatch(
+        r"about \d+ s of work for one worker, by what stages like these took; without sharing about \d+ s",
+        out.splitlines()[-2],
+    )
 
 
 def test_plan_of_many_seeds_does_not_list_them_all(call, spec):
@@ -304,8 +310,8 @@ def test_a_failing_job_leaves_the_others_alone(call, spec, runs, tmp_path):
     assert "Traceback" not in told.stdout + told.stderr
     table = call("report", "tiny", "--runs", runs)[1]
     assert re.search(r"wild\s+│ +— \(0 of 1\)\*", table) and "incomplete" in table
-    row = next(line for line in call("status", "tiny", "--runs", runs)[1].splitlines() if "wild" in line)
-    assert "0/2" in row
+    row = next(line for line in call("status", "tiny", "--runs", runs)[1].splitlines() if "│ wild" in line)
+    assert "failed" in row and "0/2" in row
 
 
 # Two launches, each of which loads torch anew: with both processors busy that can take more than 20 seconds.

@@ -2,7 +2,9 @@
 
 launch.py  launch, plan
 tune.py    tune
-look.py    status, methods, datasets
+look.py    methods, datasets
+jobs.py    status, logs, cancel
+store.py   store
 report.py  report
 compare.py compare
 ui.py      ui
@@ -18,7 +20,10 @@ _COMMANDS = {
     "launch": "launch",
     "plan": "launch",
     "tune": "tune",
-    "status": "look",
+    "status": "jobs",
+    "logs": "jobs",
+    "cancel": "jobs",
+    "store": "store",
     "methods": "look",
     "datasets": "look",
     "report": "report",

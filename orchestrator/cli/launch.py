@@ -20,11 +20,23 @@ _MOST_SEEDS = 10  # that `plan` lists one by one
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
 @options.log_models
+@click.option("--retry-failed", is_flag=True, help="Start again what failed when the sweep was launched before.")
+@click.option(
+    "--save-every",
+    type=click.FloatRange(min=0.1),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Between the saves within a stage, from which it goes on after an interruption.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
-def launch(spec, runs, device, tracking_uri, jobs, per_gpu, log_models, dry_run, **told) -> None:
+def launch(
+    spec, runs, device, tracking_uri, jobs, per_gpu, log_models, retry_failed, save_every, dry_run, **told
+) -> None:
     """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
 
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
+    A stage that raised an error is not started again by that alone: --retry-failed does.
     """
     from orchestrator.spec_dataset import require_files
     from orchestrator.sweep_folder import runs_folder
@@ -36,7 +48,7 @@ def launch(spec, runs, device, tracking_uri, jobs, per_gpu, log_models, dry_run,
         return
     require_files(plan.spec.dataset)
     workers = jobs or _slots(plan.device, per_gpu)
-    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu, log_models).run())
+    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu, log_models, retry_failed, save_every).run())
 
 
 @click.command()
@@ -66,8 +78,14 @@ def _slots(device: str, per_gpu: int) -> int:
 
 
 def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
+    from orchestrator.cli.jobs import duration
+    from orchestrator.estimate import Rates
     from orchestrator.store import Store
 
+    store = Store(runs)
+    rates = Rates.of(plan, store.records(plan.stages.values(), on_damaged=lambda stage, why: None), store)
+    seconds = rates.total(plan.stages.values())
+    without = rates.total(plan.stages[key] for job in plan.jobs for key in job.stages)
     facts = {
         "sweep": plan.spec.name,
         "device": plan.device,
@@ -76,7 +94,10 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
         "stages": {kind: plan.count(kind) for kind in ("learn", "remember", "dream")},
         "without_sharing": plan.unshared,
         "shared": sum(len(users) > 1 for users in plan.users.values()),
-        "in_store": len(Store(runs).finished(plan.stages.values())),
+        "in_store": len(store.finished(plan.stages.values())),
+        # Of one worker, by what stages like these took; null where one has none like it in the store.
+        "estimated_hours": None if seconds is None else seconds / 3600,
+        "estimated_hours_without_sharing": None if without is None else without / 3600,
     }
     if as_json:
         listed = [{"name": job.name, "slug": job.slug, "stages": list(job.stages)} for job in plan.jobs]
@@ -91,6 +112,9 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
         click.echo(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
     shared = f"sharing {facts['shared']} of them between jobs saves {plan.unshared - len(plan.stages)}"
     click.echo(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if facts['shared'] else 'none is shared'}")
+    if seconds is not None and without is not None:
+        saved = f"; without sharing about {duration(without)}" if facts["shared"] else ""
+        click.echo(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
     click.echo(f"{facts['in_store']} in the store ({runs}), {len(plan.stages) - facts['in_store']} to run")
 
 
@@ -104,7 +128,7 @@ def _listed(seeds: tuple[int, ...]) -> str:
 class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
-    def __init__(self, plan, runs, tracking_uri, workers, per_gpu, log_models) -> None:
+    def __init__(self, plan, runs, tracking_uri, workers, per_gpu, log_models, retry_failed, save_every) -> None:
         from orchestrator.engine import Options
         from orchestrator.progress import Progress
         from orchestrator.store import Store
@@ -115,25 +139,30 @@ class _Launch:
         # A worker runs in a folder of its own: what it is told must not depend on where it stands.
         root = str(Path(plan.spec.dataset.root or "data").expanduser().absolute())
         plugin = plan.spec.plugin
-        self.options = Options(workers, plan.device, data_root=root, per_gpu=per_gpu, plugin=plugin)
+        self.options = Options(
+            workers, plan.device, data_root=root, per_gpu=per_gpu, plugin=plugin, save_every=save_every
+        )
         self.progress = Progress(plan, workers)
         self.tracker = Tracker(plan, runs, tracking_uri, warn=self.progress.warn, log_models=log_models)
         self.records: dict[str, dict] = {}
+        self.retry_failed = retry_failed
 
     def run(self) -> int:
         """Launch, and give the exit status."""
         from orchestrator import engine, sweep_folder
         from orchestrator.cli.tables import result_tables
+        from orchestrator.launches import announced
 
         self._say_changes(sweep_folder.save(self.runs, self.plan))
-        self.records = self._read_records()
+        folder = sweep_folder.sweep_folder(self.runs, self.plan.spec.name)
         try:
-            with self.progress, self.tracker:
+            with announced(folder, self.options.workers), self.progress, self.tracker:
+                self.records = self._read_records()
                 self.progress.reuse(self.records)
                 for result in self._results():
                     if result.records:
                         self.tracker.deliver(result)
-                outcome = engine.run(self.plan, self.store, self.options, self._on_event)
+                outcome = engine.run(self.plan, self.store, self.options, self._on_event, self._given_up())
                 results = self._results()
                 state = "FAILED" if outcome.failed else "FINISHED"
                 undelivered = self.tracker.finish(state, results, result_tables(self.plan.spec, results))
@@ -153,8 +182,17 @@ class _Launch:
                 self.progress.result(result)
         elif isinstance(event, StageFailed):
             for job in self._jobs_of(event.stage.key):
-                self.tracker.job_failed(job, event.error, event.traceback)
+                self.tracker.job_failed(job, event.error, event.traceback, event.stage.key, str(event.log))
         self.progress.on_event(event)
+
+    def _given_up(self):
+        """The stages that raised when the sweep was launched before. Those whose process died are worth another try."""
+        from orchestrator.state import stages_failed
+
+        if self.retry_failed:
+            return {}
+        failed = stages_failed(self.runs, self.plan)
+        return {key: failure for key, failure in failed.items() if failure.traceback}
 
     def _read_records(self) -> dict[str, dict]:
         """The records in the store. The engine tells of those that cannot be read, and does them again."""
@@ -190,6 +228,8 @@ class _Launch:
             click.echo(
                 f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True
             )
+        if outcome.failed.keys() & self._given_up().keys():
+            click.echo("what raised an error is started again with --retry-failed", err=True)
         if undelivered:
             lacking = counted(undelivered, "job")
             click.echo(f"MLflow lacks {lacking} still: `dfcil-sweep sync {name}` delivers what is missing", err=True)

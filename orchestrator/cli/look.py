@@ -1,64 +1,8 @@
-"""`status`, `methods` and `datasets`: looking without changing anything."""
+"""`methods` and `datasets`: looking without changing anything."""
 
 import click
 
 from orchestrator.cli import options
-from orchestrator.wording import counted
-
-
-@click.command()
-@click.argument("sweep", required=False)
-@options.runs
-@options.device
-def status(sweep, runs, device) -> None:
-    """Tell how far SWEEP (a name, or a spec file) is; without one, all sweeps of the runs folder."""
-    from orchestrator import sweep_folder
-    from orchestrator.device import device_kind
-
-    runs = sweep_folder.runs_folder(runs)
-    if sweep:
-        _one(runs, sweep_folder.find(runs, sweep, device_kind(device)))
-        return
-    names = sweep_folder.names(runs)
-    if not names:
-        click.echo(f"no sweep was launched in {runs} yet")
-    for name in names:
-        plan = sweep_folder.load(runs, name)
-        done, stages = _counts(runs, plan)
-        click.echo(_how_far(plan, done, stages))
-
-
-def _how_far(plan, done: int, stages: int) -> str:
-    jobs, all_stages = counted(len(plan.jobs), "job"), counted(len(plan.stages), "stage")
-    return f"{plan.spec.name}: {done} of {jobs} done, {stages} of {all_stages}"
-
-
-def _counts(runs, plan) -> tuple[int, int]:
-    from orchestrator.store import Store
-
-    present = Store(runs).finished(plan.stages.values())
-    return sum(present.issuperset(job.stages) for job in plan.jobs), len(present)
-
-
-def _one(runs, plan) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    from orchestrator.results import job_results
-    from orchestrator.store import Store
-
-    store = Store(runs)
-    records = store.records(plan.stages.values(), lambda stage, why: click.echo(f"damaged: {stage}: {why}", err=True))
-    done, stages = _counts(runs, plan)
-    click.echo(_how_far(plan, done, stages))
-    table = Table("job", "state", "stages", "accuracy")
-    for result in job_results(plan, records):
-        have, all_of_it = len(result.records), len(set(result.job.stages))
-        state = "done" if result.finished else "under way" if have else "waiting"
-        rows = [row for row in result.matrix if row is not None]
-        accuracy = f"{sum(rows[-1]) / len(rows[-1]):.1f}% after task {len(rows[-1])}" if rows else ""
-        table.add_row(result.job.name, state, f"{have}/{all_of_it}", accuracy)
-    Console(highlight=False).print(table)
 
 
 @click.command()

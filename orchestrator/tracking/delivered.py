@@ -65,15 +65,18 @@ class Delivered:
 
 
 class Failures:
-    """The jobs of a sweep that failed last time: job id to {"error", "traceback", "time" (unix seconds)}."""
+    """The jobs of a sweep that failed last time.
+
+    Job id to {"error", "traceback", "time" (unix seconds), "stage" (the key of the one that failed), "log" (its path)}.
+    """
 
     def __init__(self, runs: Path, sweep: str) -> None:
         self.path = sweep_folder(runs, sweep) / "failed.json"
         self.jobs: dict[str, dict[str, Any]] = read_json(self.path)
 
-    def add(self, job: str, error: str, traceback: str) -> dict[str, Any]:
+    def add(self, job: str, error: str, traceback: str, stage: str = "", log: str = "") -> dict[str, Any]:
         """Note a failure."""
-        self.jobs[job] = {"error": error, "traceback": traceback, "time": time.time()}
+        self.jobs[job] = {"error": error, "traceback": traceback, "time": time.time(), "stage": stage, "log": log}
         write_json(self.path, self.jobs)
         return self.jobs[job]
 

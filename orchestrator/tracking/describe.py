@@ -10,7 +10,7 @@ from orchestrator.results import JobResult, job_settings
 from orchestrator.results import job_id as job_id
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
-DELIVERED, ERROR = "dfcil.delivered", "dfcil.error"
+DELIVERED, ERROR, LOG = "dfcil.delivered", "dfcil.error", "dfcil.log"
 IN_SPEC = "dfcil.in_spec"
 PARENT = "mlflow.parentRunId"
 

@@ -99,10 +99,13 @@ class Tracker:
             self._refused.pop(identity, None)
             self._changed.notify()
 
-    def job_failed(self, job: Job, error: str, traceback: str) -> None:
-        """Note that a job failed; its run becomes FAILED, with the error in its tags and the traceback beside."""
+    def job_failed(self, job: Job, error: str, traceback: str, stage: str = "", log: str = "") -> None:
+        """Note that a job failed; its run becomes FAILED, with the error in its tags and the traceback beside.
+
+        `stage` is the key of the stage that failed, `log` the file with what it printed.
+        """
         identity = job_id(job)
-        self.failures.add(identity, error, traceback)
+        self.failures.add(identity, error, traceback, stage, log)
         self._failed.add(identity)
         self.deliver(self._latest.get(identity) or job_result(job, {}))
 

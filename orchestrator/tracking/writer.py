@@ -21,6 +21,7 @@ from orchestrator.plan import Job, Plan
 from orchestrator.results import JobResult
 from orchestrator.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
+from orchestrator.tracking.database import make_sqlite
 from orchestrator.tracking.delivered import Delivered, Failures, runs_id
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child
@@ -67,6 +68,7 @@ class Writer:
             self.delivered.lock.parent.mkdir(parents=True, exist_ok=True)
             if not self._lock.is_locked:
                 self._lock.acquire(timeout=0)
+            make_sqlite(self.uri)
             self.client = MlflowClient(tracking_uri=self.uri)
             artifacts = artifact_root(self.folder, self.uri)
             self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
@@ -267,6 +269,8 @@ class Writer:
         if child.state == "FAILED" and child.failure == failure["time"]:
             return
         self.client.set_tag(child.run, describe.ERROR, failure["error"][:_TAG_LIMIT])
+        if failure.get("log"):
+            self.client.set_tag(child.run, describe.LOG, failure["log"][:_TAG_LIMIT])
         self.client.log_text(child.run, failure["traceback"], "error/traceback.txt")
         self._end(result, child, "FAILED", failure["time"])
         child.failure = failure["time"]
@@ -275,8 +279,9 @@ class Writer:
         """The job's pictures, and its run's state; it ended with its last record, or later at one of `ends`."""
         pictures.send_job(self.client, child.run, result)
         if state == "FINISHED" and not child.fresh:
-            with suppress(MlflowException):  # there is no such tag unless it failed before
-                self.client.delete_tag(child.run, describe.ERROR)
+            for tag in (describe.ERROR, describe.LOG):
+                with suppress(MlflowException):  # there is no such tag unless it failed before
+                    self.client.delete_tag(child.run, tag)
         end = max(*ends, *(record["ended"] for record in result.records.values()), 0)
         self._set_state(result.job, child, state, milliseconds(end))
 

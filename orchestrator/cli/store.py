@@ -1,0 +1,126 @@
+"""`store`: what lies in the runs folder, keeping it clean and sound, and carrying results elsewhere."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.wording import counted
+
+
+@click.group(invoke_without_command=True)
+@options.runs
+@click.pass_context
+def store(context, runs) -> None:
+    """Tell what lies in the runs folder, and how large each kind is."""
+    from orchestrator import sweep_folder
+
+    context.obj = runs = sweep_folder.runs_folder(runs)
+    if context.invoked_subcommand is None:
+        _sizes(runs)
+
+
+def _sizes(runs: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from orchestrator.housekeeping import sizes
+    from orchestrator.store import Store
+
+    found = sizes(Store(runs))
+    table = Table("kind", "number", "size")
+    for kind, size in sorted(found.items()):
+        table.add_row(kind, str(size.count), readable(size.bytes))
+    table.add_row("all", "", readable(sum(size.bytes for size in found.values())))
+    click.echo(str(runs))
+    Console(highlight=False).print(table)
+
+
+@store.command()
+@click.option("--unused", is_flag=True, help="Also finished stages that no sweep launched here has.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.pass_obj
+def prune(runs, unused, dry_run) -> None:
+    """Remove damaged stages that were put aside, and what is left of stages that no launched sweep has."""
+    from orchestrator.housekeeping import remove, waste
+    from orchestrator.store import Store
+
+    store, found = Store(runs), list(waste(runs, unused))
+    if not dry_run and store.stages.is_dir():
+        store.prepare()
+    for each in found:
+        click.echo(f"{'would remove' if dry_run else 'removed'} {each.path} ({readable(each.bytes)}): {each.why}")
+        if not dry_run:
+            remove(store, each)
+    click.echo(f"{counted(len(found), 'thing')}, {readable(sum(each.bytes for each in found))}")
+
+
+@store.command()
+@click.option(
+    "--set-aside", is_flag=True, help="Take damaged stages out of the store: the next launch does them again."
+)
+@click.pass_obj
+def verify(runs, set_aside) -> None:
+    """Read every finished stage through and compare it with its checksums. Exit status 1 where one is damaged."""
+    from orchestrator.housekeeping import put_aside
+    from orchestrator.housekeeping import verify as read_through
+    from orchestrator.store import Store
+
+    store, read, damaged = Store(runs), 0, 0
+    for name, reason in read_through(store):
+        read += 1
+        if reason is None:
+            continue
+        damaged += 1
+        click.echo(f"damaged: {name}: {reason}")
+        if set_aside:
+            click.echo(f"  put aside as {put_aside(store, name)}")
+    click.echo(f"{counted(read, 'stage')} read, {damaged} damaged")
+    if damaged:
+        sys.exit(1)
+
+
+@store.command()
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@click.argument("sweeps", nargs=-1)
+@click.pass_obj
+def export(runs, file, sweeps) -> None:
+    """Write the finished stages of SWEEPS (or all) to FILE, a tar file for another machine's `store import`."""
+    from orchestrator import archive, sweep_folder
+    from orchestrator.store import Store
+
+    store = Store(runs)
+    if sweeps:
+        plans = [sweep_folder.load(runs, name) for name in sweeps]
+        stages = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}.values()
+    else:
+        stages = archive.everything(store)
+    count = archive.export(store, stages, file)
+    click.echo(f"{counted(count, 'stage')} in {file} ({readable(file.stat().st_size)})")
+
+
+@store.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--most-gib", type=click.FloatRange(min=0), default=100, show_default=True, help="Refuse to bring in more."
+)
+@click.pass_obj
+def bring(runs, file, most_gib) -> None:
+    """Bring the stages of FILE, which `store export` wrote, into the store. Every checksum is compared."""
+    from orchestrator import archive
+    from orchestrator.store import Store
+
+    done = archive.load(Store(runs), file, int(most_gib * 2**30))
+    click.echo(f"{counted(len(done.added), 'stage')} imported, {len(done.present)} were here already")
+    if done.held:
+        click.echo(f"{counted(len(done.held), 'stage')} left alone, being computed here now")
+
+
+def readable(size: float) -> str:
+    """Bytes for people: `512 B`, `1.5 MiB`."""
+    for unit in ("B", "KiB", "MiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} GiB"

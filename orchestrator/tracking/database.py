@@ -1,0 +1,33 @@
+"""Making MLflow's sqlite file, whole or not at all.
+
+MLflow makes its tables and then migrates them step by step, which takes seconds. Killed in the
+middle, it leaves a file that it can neither use nor mend ("table already exists"), and that every later launch would
+meet. So the file is made under another name and renamed when it is complete.
+"""
+
+from pathlib import Path
+
+from filelock import FileLock
+from mlflow.tracking import MlflowClient
+
+from orchestrator.tracking.uri import sqlite_uri
+
+_PREFIX = "sqlite:///"
+
+
+def make_sqlite(uri: str) -> None:
+    """Make the file of a sqlite address that has none yet; nothing for any other address."""
+    if not uri.startswith(_PREFIX + "/"):
+        return
+    path = Path(uri.removeprefix(_PREFIX))
+    if path.exists():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.new")
+    with FileLock(path.with_name(f".{path.name}.lock")):
+        if path.exists():  # another process was first
+            return
+        for left in path.parent.glob(f"{draft.name}*"):  # by a process that was killed, with its journal
+            left.unlink()
+        MlflowClient(tracking_uri=sqlite_uri(draft)).search_experiments(max_results=1)
+        draft.rename(path)
