@@ -40,6 +40,8 @@ class Method:
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     """Settings of `training` and `dreaming` that this method's authors use in the place of the defaults."""
 
+    fewest_epochs: ClassVar[int] = 1
+    """The smallest `epochs` with which every phase runs: what a rehearsal asks for."""
     chained: ClassVar[bool] = True
     """Each task starts from the network of the task before. False: a fresh network on all classes so far."""
     selection: ClassVar[Literal["random", "nearest-mean", "herding"] | None] = None
