@@ -21,12 +21,14 @@ LOGITS = "logits.safetensors"
 def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
     """Add to `records`, in place, the local answers that these jobs ask for and their stages have not counted."""
     for job in jobs:
+        tasks = job.tasks
+        names = [group_name(classes) for classes in tasks]
         for task, key in enumerate(job.learn, start=1):
             if key not in records:
                 continue
             local = records[key]["evaluation"]["correct_local"]
-            if any(group_name(classes) not in local for classes in job.tasks[:task]):
-                local |= _derived(store.folder(plan.stages[key]), job.tasks[:task])
+            if not local.keys() >= set(names[:task]):
+                local |= _derived(store.folder(plan.stages[key]), tasks[:task])
 
 
 def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]:

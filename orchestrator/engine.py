@@ -28,6 +28,7 @@ from orchestrator.events import (
     StageStarted,
 )
 from orchestrator.execute import Task, execute
+from orchestrator.growth import Growth, Source
 from orchestrator.lease import PATIENCE, Holder, Watch
 from orchestrator.plan import Plan
 from orchestrator.schedule import Schedule
@@ -63,29 +64,29 @@ class Options:
     """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
 
 
-def run(plan: Plan, store: Store, options: Options, on_event: Callable[[Event], None]) -> Outcome:
-    """Do what the store lacks of a plan. `on_event` is called in this thread.
+def run(
+    plan: Plan, store: Store, options: Options, on_event: Callable[[Event], None], source: Source = dict
+) -> Outcome:
+    """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
 
     Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
     the cluster fails. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
     """
     store.prepare()
     outcome = Outcome()
-
-    def set_aside(stage: Stage, reason: str) -> None:
-        aside = store.set_aside(stage)
-        if aside is not None:
-            on_event(StageDamaged(stage, reason, aside))
-
-    work = Schedule(plan.stages, set(store.records(plan.stages.values(), on_damaged=set_aside)))
-    outcome.reused = len(plan.stages) - work.unfinished
+    growth = Growth(store, source, on_event, outcome)
+    growth.begin(plan.stages)
+    growth.grow()
+    work = growth.work
     if work.unfinished:
         # Dask takes half a second to import and one to start: only where there is something to do.
         from orchestrator import cluster
 
-        slots = cluster.environments(options.device, min(options.workers, work.unfinished), options.per_gpu)
+        # A launch that grows will want all its workers.
+        workers = options.workers if source is not dict else min(options.workers, work.unfinished)
+        slots = cluster.environments(options.device, workers, options.per_gpu)
         with _stoppable(), cluster.local_client(slots) as client:
-            _Run(plan, store, options, on_event, work, outcome, client).to_the_end()
+            _Run(growth, store, options, on_event, outcome, client).to_the_end()
     outcome.blocked = work.keys(schedule.BLOCKED)
     return outcome
 
@@ -107,9 +108,9 @@ class _Attempt:
 class _Run:
     """One launch, from the first message to the last."""
 
-    def __init__(self, plan, store, options, on_event, work, outcome, client) -> None:
-        self._plan, self._store, self._options, self._emit = plan, store, options, on_event
-        self._work: Schedule = work
+    def __init__(self, growth, store, options, on_event, outcome, client) -> None:
+        self._growth, self._store, self._options, self._emit = growth, store, options, on_event
+        self._work: Schedule = growth.work
         self._outcome: Outcome = outcome
         self._client = client
         self._launch = uuid.uuid4().hex[:12]
@@ -128,9 +129,13 @@ class _Run:
     def to_the_end(self) -> None:
         self._listen()
         while True:
+            self._growth.grow()
             self._hand_out()
-            if not self._work.unfinished:  # handing out finishes stages too: those that others have done
-                return
+            if not self._work.unfinished:
+                self._growth.grow()  # handing out finishes stages too: those that others have done
+                if not self._work.unfinished:
+                    return
+                continue
             try:
                 # Held stages and the health of the cluster are looked after in the pauses.
                 message = self._inbox.get(timeout=_HELD_SECONDS if self._held else _CENSUS_SECONDS)
@@ -163,7 +168,7 @@ class _Run:
         task = Task(
             recipe=stage.recipe.to_json(),
             key=stage.key,
-            folders={role: self._plan.stages[key].folder for role, key in stage.recipe.parents.items()},
+            folders={role: self._growth.stages[key].folder for role, key in stage.recipe.parents.items()},
             runs=str(self._store.runs),
             attempt=self._deaths[stage.key] + 1,
             device="cpu" if options.device == "cpu" else "cuda:0",
@@ -255,7 +260,7 @@ class _Run:
 
     def _on_damaged(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         self._over(attempt)
-        self._redo(self._plan.stages[message["parent"]], message["reason"])
+        self._redo(self._growth.stages[message["parent"]], message["reason"])
         self._work.put_back(attempt.stage.key)
 
     # ---- what follows ------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import gc
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
@@ -38,7 +38,7 @@ class Job:
     @property
     def name(self) -> str:
         """For people: `abd · 5 tasks · seed 0`. Unique within a sweep."""
-        return f"{self.entry.label} · {self.split.title} · seed {self.seed}"
+        return job_name(self.entry, self.split, self.seed)
 
     @property
     def slug(self) -> str:
@@ -71,6 +71,11 @@ class Plan:
         return sum(stage.recipe.kind == kind for stage in self.stages.values())
 
 
+def job_name(entry: MethodEntry, split: Split, seed: int) -> str:
+    """A job's name for people: `abd · 5 tasks · seed 0`."""
+    return f"{entry.label} · {split.title} · seed {seed}"
+
+
 @cache
 def class_order(classes: int, seed: int) -> tuple[int, ...]:
     """The labels 0..classes-1 shuffled: the order of the public code's `random.seed(seed); random.shuffle(...)`."""
@@ -88,8 +93,12 @@ def deal(order: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[tuple[int, ...
     return tuple(tasks)
 
 
-def make_plan(spec: SweepSpec, device: str = "cpu") -> Plan:
-    """Expand a sweep to jobs and to the de-duplicated graph of the stages they need."""
+def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Sequence[str]] | None = None) -> Plan:
+    """Expand a sweep to jobs and to the de-duplicated graph of the stages they need.
+
+    `launched`: job's name to the keys its stages had when it was launched. They are taken as they are: it is what was
+    computed, also where a later version of the program would give the stages other identities.
+    """
     jobs: list[Job] = []
     stages: dict[str, Stage] = {}
     users: dict[str, list[int]] = {}
@@ -99,7 +108,8 @@ def make_plan(spec: SweepSpec, device: str = "cpu") -> Plan:
             if any(matches(exclusion, entry, split, seed) for exclusion in spec.exclude):
                 excluded += 1
                 continue
-            chain = _Chain(entry, split, seed, common)
+            known = launched.get(job_name(entry, split, seed), ()) if launched else ()
+            chain = _Chain(entry, split, seed, common, known)
             for stage in chain.stages:
                 stages.setdefault(stage.key, stage)
                 users.setdefault(stage.key, []).append(len(jobs))
@@ -164,8 +174,10 @@ def _no_garbage() -> Iterator[None]:
 class _Chain:
     """The stages of one job, in order."""
 
-    def __init__(self, entry: MethodEntry, split: Split, seed: int, common: _Common) -> None:
-        self.entry, self.split, self.seed, self.common = entry, split, seed, common
+    def __init__(
+        self, entry: MethodEntry, split: Split, seed: int, common: _Common, launched: Sequence[str] = ()
+    ) -> None:
+        self.entry, self.split, self.seed, self.common, self.launched = entry, split, seed, common, launched
         self.order = class_order(sum(split.sizes), seed)
         self.tasks = deal(self.order, split.sizes)
         self.stages: list[Stage] = []
@@ -254,5 +266,8 @@ class _Chain:
                 parents=dict(parents),
             )
         )
+        if len(self.stages) < len(self.launched):
+            # `key` is a cached property: what is put in its place is what everybody sees.
+            stage.__dict__["key"] = self.launched[len(self.stages)]
         self.stages.append(stage)
         return stage.key

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfcil_core.counts import group_name
+from orchestrator.fingerprint import fingerprint
 from orchestrator.plan import Job, Plan
+from orchestrator.sweep import SweepSpec, settings_of
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,26 @@ class JobResult:
     """Key of each of the job's finished stages to its record."""
 
     @property
+    def name(self) -> str:
+        """For people: `abd · 5 tasks · seed 0`."""
+        return self.job.name
+
+    @property
+    def label(self) -> str:
+        """The method's label in the spec."""
+        return self.job.entry.label
+
+    @property
+    def method(self) -> str:
+        """The method's name."""
+        return self.job.entry.method.name
+
+    @property
+    def title(self) -> str:
+        """The split, for people: `5 tasks`."""
+        return self.job.split.title
+
+    @property
     def finished(self) -> bool:
         """Whether every stage of the job is in the store."""
         return len(self.records) == len(set(self.job.stages))
@@ -35,16 +57,49 @@ class JobResult:
         return None if row is None else sum(row) / len(row)
 
 
+def job_id(job: Job) -> str:
+    """What a job is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""
+    identity = {"label": job.entry.label, "split": job.split.label, "seed": job.seed, "stages": list(job.stages)}
+    return fingerprint(identity)[:32]
+
+
+def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
+    """Every resolved setting of a job by its dotted path, as text; its method, data set, split and seed with them."""
+    milestones = job.entry.training.resolved_milestones()
+    settings = {
+        "method": job.entry.method.name,
+        "label": job.entry.label,
+        "dataset": spec.dataset.info.name,
+        "image_size": spec.dataset.image_size,
+        "tasks": job.split.label,
+        "seed": job.seed,
+        **settings_of(job.entry),
+        "training.milestones": list(milestones),
+    }
+    return {path: str(value) for path, value in settings.items()}
+
+
+def images_by_task(result: JobResult) -> tuple[int, ...] | None:
+    """Test images of each task; None until the last task is trained."""
+    record = result.records.get(result.job.learn[-1] or "")
+    if record is None:
+        return None
+    counts = record["evaluation"]["images"]
+    return tuple(sum(counts[str(label)] for label in classes) for classes in result.job.tasks)
+
+
 def job_result(job: Job, records: Mapping[str, Mapping[str, Any]]) -> JobResult:
     """The result of `job` from `records` (stage key to record), which may lack any of its stages."""
     rows: list[tuple[float, ...] | None] = []
     local: list[tuple[float, ...] | None] = []
+    tasks = [(tuple(map(str, classes)), group_name(classes)) for classes in job.tasks]
     for task, key in enumerate(job.learn, start=1):
         record = records.get(key) if key else None
-        rows.append(_row(record, job, task, "correct") if record else None)
-        local.append(_row(record, job, task, "correct_local") if record else None)
-    own = {key: records[key] for key in job.stages if key in records}
-    return JobResult(job, tuple(rows), tuple(local), own)
+        row, own = (None, None) if record is None else _rows(record["evaluation"], tasks[:task])
+        rows.append(row)
+        local.append(own)
+    own_records = {key: records[key] for key in job.stages if key in records}
+    return JobResult(job, tuple(rows), tuple(local), own_records)
 
 
 def job_results(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> list[JobResult]:
@@ -52,22 +107,19 @@ def job_results(plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> list[Jo
     return [job_result(job, records) for job in plan.jobs]
 
 
-def _row(record: Mapping[str, Any], job: Job, task: int, counts: str) -> tuple[float, ...] | None:
-    """Accuracies of tasks 1..task, in percent; None where the record has not counted these tasks' local answers.
+def _rows(
+    evaluation: Mapping[str, Any], tasks: list[tuple[tuple[str, ...], str]]
+) -> tuple[tuple[float, ...], tuple[float, ...] | None]:
+    """Accuracies of these tasks (labels and group name of each) in percent, over all seen classes and within the own.
 
     A record counts right answers class by class, so that a stage shared between splits (the upper bound) gives each
     its own row. "Local" answers depend on the split: the record has them for every group of classes that a plan asked
-    for (`run_stage`), under the group's labels.
+    for (`run_stage`), under the group's labels; the second is None where it lacks one.
     """
-    evaluation = record["evaluation"]
-    row = []
-    for classes in job.tasks[:task]:
-        images = sum(evaluation["images"][str(label)] for label in classes)
-        if counts == "correct":
-            right = sum(evaluation["correct"][str(label)] for label in classes)
-        else:
-            right = evaluation["correct_local"].get(group_name(classes))
-            if right is None:
-                return None
-        row.append(100 * right / images)
-    return tuple(row)
+    images_of, correct_of = evaluation["images"].__getitem__, evaluation["correct"].__getitem__
+    images = [sum(map(images_of, labels)) for labels, _ in tasks]
+    row = tuple(100 * sum(map(correct_of, labels)) / n for (labels, _), n in zip(tasks, images, strict=True))
+    right = [evaluation["correct_local"].get(name) for _, name in tasks]
+    if None in right:
+        return row, None
+    return row, tuple(100 * count / n for count, n in zip(right, images, strict=True))

@@ -17,18 +17,30 @@ class Schedule:
 
     def __init__(self, stages: Mapping[str, Stage], done: set[str]) -> None:
         """`stages` parents before children, every parent among them; `done` the keys of those already finished."""
-        self._stages = stages
-        self._order = {key: number for number, key in enumerate(stages)}
+        self._stages: dict[str, Stage] = {}
+        self._order: dict[str, int] = {}
         self._children: dict[str, list[str]] = defaultdict(list)
-        self._state = {key: DONE if key in done else WAITING for key in stages}
-        self._unfinished = 0
-        for key, stage in stages.items():
-            for parent in stage.parents:
-                self._children[parent].append(key)
-        self._depth = self._depths()
+        self._state: dict[str, str] = {}
+        self._depth: dict[str, int] = {}
         self._waits: dict[str, set[str]] = {}
         self._ready: list[tuple[int, int, str]] = []
-        for key in stages:
+        self._unfinished = 0
+        self.add(stages, done)
+
+    def add(self, stages: Mapping[str, Stage], done: set[str]) -> None:
+        """Further stages, as in `__init__`; a parent may have been given before. Those known already stay as they are.
+
+        They do not make the chains of earlier stages longer: what was to come first still does.
+        """
+        new = {key: stage for key, stage in stages.items() if key not in self._state}
+        for key, stage in new.items():
+            self._stages[key] = stage
+            self._order[key] = len(self._order)
+            self._state[key] = DONE if key in done else WAITING
+            for parent in stage.parents:
+                self._children[parent].append(key)
+        self._depth |= self._depths(new)
+        for key in new:
             if self._state[key] == WAITING:
                 self._unfinished += 1
                 self._open(key)
@@ -110,10 +122,10 @@ class Schedule:
         self._unfinished -= 1
         self._waits.pop(key, None)
 
-    def _depths(self) -> dict[str, int]:
-        """Stages still to be done on the longest chain from each stage downwards, itself included."""
+    def _depths(self, stages: Mapping[str, Stage]) -> dict[str, int]:
+        """Stages still to be done on the longest chain from each of `stages` downwards, itself included."""
         depth: dict[str, int] = {}
-        for key in reversed(self._stages):
+        for key in reversed(stages):
             below = max((depth[child] for child in self._children[key]), default=0)
             depth[key] = below + (self._state[key] != DONE)
         return depth

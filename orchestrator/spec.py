@@ -13,9 +13,9 @@ from annotated_types import Ge
 
 from dfcil_core.data import DatasetInfo
 from dfcil_core.methods import plugins
-from orchestrator import spec_dataset, spec_exclude, spec_methods, spec_settings, spec_yaml
+from orchestrator import spec_dataset, spec_exclude, spec_methods, spec_settings, spec_tune, spec_yaml
 from orchestrator.errors import Mistake, choices
-from orchestrator.spec_settings import folder, mapping, unknown
+from orchestrator.spec_settings import folder, unknown
 from orchestrator.spec_yaml import Document, show
 from orchestrator.sweep import Dataset, MethodEntry, Split, SweepSpec
 from sweeps import bundled
@@ -112,7 +112,7 @@ def parse(
     splits = _splits(document, dataset)
     seeds = _seeds(document)
     exclude = spec_exclude.read(document, spec_exclude.Cells(entries, splits, seeds))
-    tune = data.get("tune") if mapping(document, ("tune",), data.get("tune")) else None
+    tune = spec_tune.read(document, entries, splits, seeds)
     document.check()
     plugin = plugin and str(Path(plugin).expanduser().absolute())
     return SweepSpec(name, dataset, tuple(entries), splits, seeds, exclude, text, tune, tuple(overrides), plugin=plugin)

@@ -27,7 +27,7 @@ class Stage:
         """The identities of the stages whose files this one reads."""
         return tuple(self.recipe.parents.values())
 
-    @property
+    @cached_property
     def folder(self) -> str:
         """The name of its folder in the store: readable first, then enough of the key to be unique."""
         recipe = self.recipe

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from dfcil_core.config import Dreaming, Quirks, Training
 from dfcil_core.data import DatasetInfo
 from dfcil_core.methods.base import Method
+from orchestrator.tune import Tune
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,8 @@ class SweepSpec:
     exclude: tuple[Exclusion, ...] = ()
     text: str = ""
     """The YAML as given."""
-    tune: dict[str, object] | None = None
-    """The `tune:` section as read; `launch` ignores it."""
+    tune: Tune | None = None
+    """The `tune:` section; `launch` ignores it."""
     overrides: tuple[str, ...] = ()
     """What `--set` gave, as `training.lr=0.05`: `text` and these together are the whole of what the person said."""
     rehearsed: bool = False

@@ -60,8 +60,11 @@ def save(runs: Path, plan: Plan) -> Changes:
     )
 
 
-def load(runs: Path, name: str) -> Plan:
-    """The plan of the sweep launched last under that name. Raises Mistake where there is none."""
+def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
+    """The plan of the sweep launched last under that name. Raises Mistake where there is none.
+
+    `as_launched`: with the stages that the launch named, whatever the program would name them now.
+    """
     folder = sweep_folder(runs, name)
     if not (folder / SPEC).exists():
         known = names(runs)
@@ -76,7 +79,8 @@ def load(runs: Path, name: str) -> Plan:
         plugin=str(folder / PLUGIN) if settings["plugin"] else None,
         known=DatasetInfo(**settings["dataset"]) if settings["dataset"] else None,
     )
-    return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"])
+    launched = json.loads((folder / JOBS).read_text()) if as_launched else None
+    return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"], launched)
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
@@ -94,16 +98,16 @@ def _settings(plan: Plan) -> dict[str, Any]:
     }
 
 
-def find(runs: Path, name_or_spec: str, device: str) -> Plan:
+def find(runs: Path, name_or_spec: str, device: str, as_launched: bool = False) -> Plan:
     """The plan of a sweep by its name or by its spec file.
 
     A spec file stands for the sweep launched under its name, so that `--set` and the device of the launch are known;
     where none was, for the plan that it would make on `device`.
     """
     if not looks_like_a_file(name_or_spec):
-        return load(runs, name_or_spec)
+        return load(runs, name_or_spec, as_launched)
     read = spec.load(name_or_spec)
-    return load(runs, read.name) if _launched_from(runs, read) else make_plan(read, device)
+    return load(runs, read.name, as_launched) if _launched_from(runs, read) else make_plan(read, device)
 
 
 def looks_like_a_file(name_or_spec: str) -> bool:

@@ -87,7 +87,7 @@ def accuracy_over_tasks(result: JobResult) -> Figure:
             grey = str(0.8 - 0.55 * task / max(1, tasks - 1))
             axes.plot(*zip(*known, strict=True), color=grey, linewidth=1, marker=".", markersize=4)
             axes.annotate(f"{task + 1}", known[-1], xytext=(4, 0), textcoords="offset points", fontsize=7, color=grey)
-    colour, marker = style(result.job.entry.method.name)
+    colour, marker = style(result.method)
     average = [(t + 1, average_accuracy(row)) for t, row in enumerate(result.matrix) if row]
     if average:
         axes.plot(*zip(*average, strict=True), color=colour, marker=marker, linewidth=2.2, label="average")
@@ -101,7 +101,8 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
     """Average accuracy after each task, one panel a split, one line a method's label, over seeds.
 
     Lines are means; a band is one sample standard deviation to either side, drawn where at least two seeds reached the
-    task, and the legend gives the number of seeds. None where no job has any accuracy yet.
+    task, and the legend gives the number of seeds: while jobs are unfinished, from the least to the most. None where
+    no job has any accuracy yet.
     """
     panels = _panels(results)
     if not panels:
@@ -112,7 +113,7 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
     for axes, (title, labels) in zip(columns, panels.items(), strict=True):
         seen: dict[str, int] = {}
         for label, jobs in labels.items():
-            method = jobs[0].job.entry.method.name
+            method = jobs[0].method
             _seed_band(axes, label, jobs, _LINES[seen.setdefault(method, 0) % len(_LINES)])
             seen[method] += 1
         _accuracy_axes(axes, max(len(job.matrix) for jobs in labels.values() for job in jobs))
@@ -128,15 +129,17 @@ def save(figure: Figure, path: Path) -> None:
 
 
 def _seed_band(axes, label: str, jobs: Sequence[JobResult], line: str) -> None:
-    colour, marker = style(jobs[0].job.entry.method.name)
-    steps, means, spreads = [], [], []
+    colour, marker = style(jobs[0].method)
+    steps, means, spreads, counts = [], [], [], set()
     for t in range(len(jobs[0].matrix)):
         values = [average_accuracy(job.matrix[t]) for job in jobs if job.matrix[t]]
         if values:
             steps.append(t + 1)
+            counts.add(len(values))
             means.append(statistics.fmean(values))
             spreads.append(statistics.stdev(values) if len(values) > 1 else 0.0)
-    name = f"{label} ({len(jobs)} seed{'s' if len(jobs) > 1 else ''})"
+    seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
+    name = f"{label} ({seeds} seed{'s' if max(counts) > 1 else ''})"
     axes.plot(steps, means, color=colour, marker=marker, markersize=5, linestyle=line, label=name)
     low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]
@@ -151,8 +154,8 @@ def _panels(results: Iterable[JobResult]) -> dict[str, dict[str, list[JobResult]
     panels: dict[str, dict[str, list[JobResult]]] = {}
     for result in results:
         if any(result.matrix):
-            labels = panels.setdefault(result.job.split.title, {})
-            labels.setdefault(result.job.entry.label, []).append(result)
+            labels = panels.setdefault(result.title, {})
+            labels.setdefault(result.label, []).append(result)
     return panels
 
 
@@ -173,4 +176,4 @@ def _accuracy_axes(axes, tasks: int) -> None:
 
 
 def _title(result: JobResult, what: str) -> str:
-    return f"{result.job.name}\n{what}"
+    return f"{result.name}\n{what}"

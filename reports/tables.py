@@ -1,128 +1,148 @@
-"""Repeat-averaged tables: rows methods, columns splits, cells `mean ± std (n)` over seeds."""
+"""Repeat-averaged tables in their formats: rows methods, columns splits, cells `mean ± std (n)` over seeds."""
 
 import io
-from dataclasses import dataclass
+import json
+import math
+from collections.abc import Mapping
 
 import pandas as pd
 
-GROUPS = {"bound": "Bounds", "data-free": "Data-free", "memory": "With memory"}
-FORMATS = ("terminal", "markdown", "csv")
-DASH = "—"
+from reports.cells import DASH, Cell, Layout, caption, cells, layout
+from reports.latex import latex
+from reports.published import SOURCE, Published
+
+FORMATS = ("terminal", "markdown", "latex", "csv", "json")
+__all__ = ["FORMATS", "Cell", "caption", "cells", "render", "rows_of_cells", "rows_of_jobs"]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """The jobs of one method on one split. `mean` and `std` in percent, over the `n` finished of `asked` jobs."""
+def render(
+    frame: pd.DataFrame,
+    form: str,
+    metric: str = "final",
+    ddof: int = 1,
+    ci: bool = False,
+    best: bool = False,
+    published: Mapping[tuple[str, str], Published] | None = None,
+    notes: tuple[str, ...] = (),
+) -> str:
+    """The table as text in one of `FORMATS`.
 
-    mean: float | None
-    std: float | None
-    n: int
-    asked: int
-
-    @property
-    def complete(self) -> bool:
-        return self.n == self.asked
-
-    def __str__(self) -> str:
-        count = f"({self.n})" if self.complete else f"({self.n} of {self.asked})*"
-        if self.mean is None:
-            return f"{DASH} {count}"
-        spread = DASH if self.std is None else f"{self.std:.1f}"
-        return f"{self.mean:.1f} ± {spread} {count}"
-
-
-def cells(frame: pd.DataFrame, metric: str = "final", ddof: int = 1) -> dict[tuple[str, str], Cell]:
-    """(label, split) to its cell. The standard deviation is the sample's (`ddof` 1) or the population's (0)."""
-    table = {}
-    for (label, split), jobs in frame.groupby(["label", "split"], sort=False):
-        values = jobs[metric].astype(float).dropna()
-        std = float(values.std(ddof=ddof)) if len(values) > ddof else None
-        table[label, split] = Cell(float(values.mean()) if len(values) else None, std, len(values), len(jobs))
-    return table
+    `ci`: 95% intervals in the place of deviations; `best`: the best in bold and those that cannot be told from it
+    marked; `published`: figures to be shown beside the measured; `notes`: what the reader must know, below the table.
+    """
+    table = layout(frame, metric, ddof, ci, best, published, notes)
+    if form == "json":
+        return _json(frame, table)
+    return {"terminal": _terminal, "markdown": _markdown, "latex": latex, "csv": _csv}[form](table, frame)
 
 
-def render(frame: pd.DataFrame, form: str, metric: str = "final", ddof: int = 1) -> str:
-    """The table as text in one of `FORMATS`."""
-    return {"terminal": _terminal, "markdown": _markdown, "csv": _csv}[form](frame, metric, ddof)
+def rows_of_cells(frame: pd.DataFrame, table: Layout) -> list[dict[str, object]]:
+    """A row a cell, unrounded."""
+    groups = frame.drop_duplicates("label").set_index("label")["group"]
+    spread = "half_width_95" if table.ci else "std"
+    rows = []
+    for (label, split), cell in table.cells.items():
+        row = {"method": label, "group": groups[label], "split": split, "metric": table.metric, "mean": cell.mean}
+        row |= {spread: cell.std, "ddof": 1 if table.ci else table.ddof, "n": cell.n, "asked": cell.asked}
+        if table.standings:
+            standing = table.standings.get((label, split))
+            row |= {"best": bool(standing and standing.best), "p_holm": standing.p if standing else None}
+        if table.published is not None:
+            figure = table.published.get((label, split))
+            row |= {
+                "published_mean": figure.mean if figure else None,
+                "published_std": figure.std if figure else None,
+                "difference": table.difference((label, split)),
+            }
+        rows.append(row)
+    return rows
 
 
-def caption(frame: pd.DataFrame, metric: str, ddof: int) -> str:
-    """What the cells are, and what a star means where there is one."""
-    name = {"final": "final accuracy", "average": "average incremental accuracy", "forgetting": "forgetting"}[metric]
-    deviation = "sample standard deviation (n - 1)" if ddof == 1 else "population standard deviation (n)"
-    text = f"{name} in percent: mean ± {deviation} over seeds (n)"
-    if not all(cell.complete for cell in cells(frame, metric, ddof).values()):
-        text += "; * incomplete: some jobs of the cell are not finished"
-    return text
-
-
-def _rows(frame: pd.DataFrame) -> list[tuple[str, list[str]]]:
-    """Group title to the labels in it, both in the order in which they are shown."""
-    labels = frame.drop_duplicates("label")
+def rows_of_jobs(frame: pd.DataFrame) -> list[dict[str, object]]:
+    """A row a job, with None for what it does not have."""
     return [
-        (title, list(labels.loc[labels["group"] == group, "label"]))
-        for group, title in GROUPS.items()
-        if (labels["group"] == group).any()
+        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
     ]
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, str]:
-    """Split to column heading."""
-    splits = frame.drop_duplicates("split")
-    titles = {}
-    for split, tasks in zip(splits["split"], splits["tasks"], strict=True):
-        count = f"{tasks} task{'s' * (tasks != 1)}"
-        titles[split] = count if split == str(tasks) else f"{count} ({split})"
-    return titles
-
-
-def _terminal(frame: pd.DataFrame, metric: str, ddof: int) -> str:
+def _terminal(table: Layout, _: pd.DataFrame) -> str:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    columns, values = _columns(frame), cells(frame, metric, ddof)
-    table = Table()
-    table.add_column("method")
-    for title in columns.values():
-        table.add_column(title, justify="right")
-    for title, labels in _rows(frame):
-        table.add_row(f"[bold]{title}[/bold]")
+    shown = Table()
+    shown.add_column("method")
+    for title in _headings(table):
+        shown.add_column(title, justify="right")
+    for title, labels in table.rows:
+        shown.add_row(f"[bold]{title}[/bold]")
         for label in labels:
-            table.add_row(f"  {label}", *(str(values.get((label, split), DASH)) for split in columns))
-        table.add_section()
-    console = Console(file=io.StringIO(), width=max(100, 24 + 22 * len(columns)), highlight=False)
-    console.print(table)
+            marked = [f"[bold]{escape(text)}[/bold]" if bold else escape(text) for text, bold in _line(table, label)]
+            shown.add_row(f"  {escape(label)}", *marked)
+        shown.add_section()
+    width = max(100, 24 + 22 * len(_headings(table)))
+    console = Console(
+        file=io.StringIO(), width=width, highlight=False, force_terminal=bool(table.standings), no_color=True
+    )
+    console.print(shown)
     # Not as the table's caption, which would be folded to its width.
-    console.print(caption(frame, metric, ddof), soft_wrap=True)
+    for text in (table.caption, *table.notes):
+        console.print(escape(text), soft_wrap=True)
     return console.file.getvalue()
 
 
-def _markdown(frame: pd.DataFrame, metric: str, ddof: int) -> str:
-    columns, values = _columns(frame), cells(frame, metric, ddof)
-    lines = [f"| method | {' | '.join(columns.values())} |", f"| --- |{' ---: |' * len(columns)}"]
-    for title, labels in _rows(frame):
-        lines.append(f"| **{title}** |{'  |' * len(columns)}")
+def _markdown(table: Layout, _: pd.DataFrame) -> str:
+    headings = _headings(table)
+    lines = [f"| method | {' | '.join(headings)} |", f"| --- |{' ---: |' * len(headings)}"]
+    for title, labels in table.rows:
+        lines.append(f"| **{title}** |{'  |' * len(headings)}")
         for label in labels:
-            shown = " | ".join(str(values.get((label, split), DASH)).replace("*", r"\*") for split in columns)
-            lines.append(f"| {label} | {shown} |")
-    return "\n".join([*lines, "", caption(frame, metric, ddof).replace("*", r"\*"), ""])
+            texts = [(_plain(text), bold) for text, bold in _line(table, label)]
+            shown = " | ".join(f"**{text}**" if bold else text for text, bold in texts)
+            lines.append(f"| {_plain(label)} | {shown} |")
+    lines += ["", _plain(table.caption)]
+    if table.notes:
+        lines += ["", *(f"- {_plain(' '.join(note.splitlines()))}" for note in table.notes)]
+    return "\n".join([*lines, ""])
 
 
-def _csv(frame: pd.DataFrame, metric: str, ddof: int) -> str:
-    """Tidy: a row a cell, unrounded."""
-    groups = frame.drop_duplicates("label").set_index("label")["group"]
-    rows = [
-        {
-            "method": label,
-            "group": groups[label],
-            "split": split,
-            "metric": metric,
-            "mean": cell.mean,
-            "std": cell.std,
-            "ddof": ddof,
-            "n": cell.n,
-            "asked": cell.asked,
-        }
-        for (label, split), cell in cells(frame, metric, ddof).items()
-    ]
-    return pd.DataFrame(rows).to_csv(index=False)
+def _csv(table: Layout, frame: pd.DataFrame) -> str:
+    return pd.DataFrame(rows_of_cells(frame, table)).to_csv(index=False)
+
+
+def _json(frame: pd.DataFrame, table: Layout) -> str:
+    """The cells, a row a job, and the caption and notes: all that the other formats say."""
+    told = {
+        "caption": table.caption,
+        "notes": list(table.notes),
+        "published_source": SOURCE if table.published else None,
+        "cells": rows_of_cells(frame, table),
+        "jobs": rows_of_jobs(frame),
+    }
+    return json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _headings(table: Layout) -> list[str]:
+    headings = []
+    for title in table.columns.values():
+        headings += [title, f"{title}, published", "difference"] if table.published else [title]
+    return headings
+
+
+def _line(table: Layout, label: str) -> list[tuple[str, bool]]:
+    """The texts of a row, each with whether it is bold; what was published is in brackets, so that none mistakes it."""
+    line = []
+    for split in table.columns:
+        cell, standing = table.cells.get((label, split), DASH), table.standings.get((label, split))
+        line.append((f"{cell}{standing.mark if standing else ''}", bool(standing and standing.best)))
+        if table.published:
+            figure, difference = table.published.get((label, split)), table.difference((label, split))
+            line.append((f"[{figure.mean:.1f} ± {figure.std:.1f}]" if figure else DASH, False))
+            line.append((f"{difference:+.1f}" if difference is not None else DASH, False))
+    return line
+
+
+def _plain(text: str) -> str:
+    """Text that markdown is to take as it is."""
+    return text.replace("*", r"\*").replace("|", r"\|").replace("[", r"\[").replace("<", r"\<")

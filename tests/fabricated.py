@@ -29,9 +29,9 @@ def sweep(methods: Iterable[str] = ("base", "abd"), seeds=(0, 1), splits=((2, 2,
     return make_plan(SweepSpec(name, dataset, entries, named, tuple(seeds), text=f"name: {name}\n"))
 
 
-def record(plan: Plan, stage: Stage) -> dict:
+def record(plan: Plan, stage: Stage, place: int | None = None) -> dict:
     """The record of a stage as a worker would write it, at a time that the stage's place in the plan gives."""
-    place = list(plan.stages).index(stage.key)
+    place = list(plan.stages).index(stage.key) if place is None else place
     made = {
         "started": START + 2 * place,
         "ended": START + 2 * place + 1.5,
@@ -50,8 +50,8 @@ def record(plan: Plan, stage: Stage) -> dict:
     return made
 
 
-def finish(plan: Plan, runs: Path, stages: Iterable[str] | None = None) -> Store:
-    """Put stages (by key; by default all) into the store, as if they had been trained."""
+def finish(plan: Plan, runs: Path, stages: Iterable[str] | None = None, made=record) -> Store:
+    """Put stages (by key; by default all) into the store, as if they had been trained; `made` gives their records."""
     store = Store(runs)
     store.prepare()
     for key in plan.stages if stages is None else stages:
@@ -63,7 +63,7 @@ def finish(plan: Plan, runs: Path, stages: Iterable[str] | None = None) -> Store
         if stage.recipe.kind == "dream":
             noise = np.random.default_rng(stage.recipe.task).integers(0, 255, (66, 66, 3), dtype=np.uint8)
             Image.fromarray(noise).save(work / "dreams.png")
-        store.commit(stage, work, record(plan, stage))
+        store.commit(stage, work, made(plan, stage))
     return store
 
 

@@ -24,7 +24,7 @@ LAYERS = (
         "orchestrator.lease",
         "orchestrator.provenance",
     },
-    {"orchestrator.device", "orchestrator.stage", "orchestrator.sweep"},
+    {"orchestrator.device", "orchestrator.stage", "orchestrator.sweep", "orchestrator.tune"},
     {
         "orchestrator.spec",
         "orchestrator.spec_yaml",
@@ -32,6 +32,7 @@ LAYERS = (
         "orchestrator.spec_dataset",
         "orchestrator.spec_exclude",
         "orchestrator.spec_methods",
+        "orchestrator.spec_tune",
         "orchestrator.rehearse",
     },
     {"orchestrator.plan", "orchestrator.store", "orchestrator.schedule", "orchestrator.events"},
@@ -41,9 +42,11 @@ LAYERS = (
         "orchestrator.engine",
         "orchestrator.cluster",
         "orchestrator.execute",
+        "orchestrator.growth",
         "orchestrator.progress",
         "orchestrator.tracking",
     },
+    {"orchestrator.tuning"},
     {"orchestrator.cli"},
 )
 

@@ -1,6 +1,5 @@
 """A spec that is right: what it says, what it leaves to the defaults, and who wins."""
 
-import json
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from dfcil_core.methods.base import Method
 from orchestrator import spec
 from orchestrator.errors import Mistake, SpecError
 from orchestrator.fingerprint import canonical
+from orchestrator.plan import make_plan
 from orchestrator.sweep import Exclusion, matches, settings_of
 
 QUICKSTART = """\
@@ -131,10 +131,10 @@ def test_data_set_written_out(monkeypatch):
     assert dataset.root == "/home/someone/data"
 
 
-def test_tune_is_kept_as_plain_data():
-    tune = sweep(more="tune: {trials: 30, space: {mu: {low: 1e-2, high: 1, log: true}}}").tune
-    assert tune == {"trials": 30, "space": {"mu": {"low": 0.01, "high": 1, "log": True}}}
-    assert json.loads(json.dumps(tune)) == tune
+def test_a_tune_section_changes_nothing_of_the_sweep():
+    tune = "tune: {method: abd, space: {mu: {low: 1e-2, high: 1, log: true}}}"
+    plain, tuned = sweep("[abd]"), sweep("[abd]", more=tune)
+    assert tuned.tune.method == "abd" and make_plan(plain).stages.keys() == make_plan(tuned).stages.keys()
 
 
 # ---- precedence ------------------------------------------------------------------------------------------------------

@@ -366,7 +366,7 @@ exclude: [{method: bse}, {method: mine, tasks: 4+2}, {tasks: {first: 4, then: 2}
 
 
 def test_missing_keys_are_all_told():
-    assert [problem.path for problem in problems("tune: {}\n")] == ["name", "methods", "tasks"]
+    assert [problem.path for problem in problems("exclude: []\n")] == ["name", "methods", "tasks"]
 
 
 def test_a_long_value_is_cut():

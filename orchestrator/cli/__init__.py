@@ -1,8 +1,10 @@
 """The command line: parse, call, print. A command's modules are imported when it runs, so that `--help` is quick.
 
 launch.py  launch, plan
+tune.py    tune
 look.py    status, methods, datasets
 report.py  report
+compare.py compare
 ui.py      ui
 """
 
@@ -15,10 +17,12 @@ import click
 _COMMANDS = {
     "launch": "launch",
     "plan": "launch",
+    "tune": "tune",
     "status": "look",
     "methods": "look",
     "datasets": "look",
     "report": "report",
+    "compare": "compare",
     "ui": "ui",
     "sync": "ui",
 }

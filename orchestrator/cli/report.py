@@ -4,25 +4,36 @@ import click
 
 from orchestrator.cli import options
 
+FORMATS = ("terminal", "markdown", "latex", "csv", "html", "json")
+METRICS = {
+    "final": "accuracy after the last task",
+    "average": "its mean over all tasks",
+    "forgetting": "what was lost since",
+    "bwt": "backward transfer",
+    "omega": "ratio to an upper bound trained at every task",
+    "local": "accuracy within each task's own classes",
+    "weighted": "each test image weighing the same",
+}
+
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True)
 @options.runs
 @options.device
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["terminal", "markdown", "csv"]),
+    type=click.Choice(FORMATS),
     default="terminal",
     show_default=True,
-    help="How the table is written; csv is unrounded, a row a cell.",
+    help="How the table is written; csv is unrounded, a row a cell; html is a page with figures and provenance.",
 )
 @click.option(
     "--metric",
-    type=click.Choice(["final", "average", "forgetting"]),
+    type=click.Choice(list(METRICS)),
     default="final",
     show_default=True,
-    help="final: accuracy after the last task; average: its mean over all tasks; forgetting: what was lost since.",
+    help="; ".join(f"{name}: {told}" for name, told in METRICS.items()) + ".",
 )
 @click.option(
     "--ddof",
@@ -31,22 +42,83 @@ from orchestrator.cli import options
     show_default=True,
     help="1: sample standard deviation; 0: the population's, which the published tables give.",
 )
-def report(sweep, runs, device, form, metric, ddof) -> None:
-    """Print the table of SWEEP (a name, or a spec file): methods by splits, mean ± std (n) over seeds."""
-    from orchestrator import sweep_folder
-    from orchestrator.derive import complete
-    from orchestrator.device import device_kind
-    from orchestrator.results import job_results
-    from orchestrator.store import Store
-    from reports.results import frame
+@click.option("--ci", is_flag=True, help="Half the width of the 95% t interval of the mean, instead of the deviation.")
+@click.option("--best-bold", is_flag=True, help="The best of each group in bold; those not told from it marked.")
+@click.option("--against", type=click.Choice(["published"]), help="Published figures beside, where comparable.")
+@click.option(
+    "--rows", type=click.Choice(["cells", "jobs"]), default="cells", help="csv: a row a cell, or a row a job."
+)
+@click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
+@click.option("--figures", metavar="DIR", help="Write the figures there too, each as PNG, PDF and SVG.")
+@click.option("--output", metavar="FILE", help="Write to a file, not to the terminal.")
+def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, rows, tracking_uri, figures, output):
+    """Print the table of SWEEPs (names, or spec files): methods by splits, mean ± std (n) over seeds.
+
+    A name may end in @COMMIT: then only what was computed at that commit counts.
+    """
+    import gc
+
+    from orchestrator.cli import sources
+    from reports.merge import merge
+    from reports.published import comparable
+
+    # A report makes millions of objects and ends: looking for garbage among them takes a third of its time.
+    gc.disable()
+    if rows == "jobs" and form != "csv":
+        raise click.UsageError("--rows jobs goes with --format csv; json and html have a row a job anyway")
+    if ci and ddof == 0:
+        raise click.UsageError("--ci is computed from the sample standard deviation: leave --ddof 0 out")
+    read = sources.read(runs, sweeps, device, tracking_uri)
+    sources.warn_of_damage(read)
+    jobs, notes = merge(read)
+    published = None
+    if against:
+        published, told = comparable(jobs, metric)
+        notes += told
+    text = _text(read, jobs, notes, form, rows, metric=metric, ddof=ddof, ci=ci, best=best_bold, published=published)
+    if figures:
+        _figures(jobs, figures)
+    if output:
+        _write(output, text)
+    else:
+        click.echo(text, nl=False)
+
+
+def _text(read, jobs, notes, form, rows, **asked) -> str:
+    from reports.results import frame_of
+
+    if form == "html":
+        from reports.page import page
+
+        return page(read, jobs, notes, **asked)
+    frame = frame_of(jobs)
+    if rows == "jobs":
+        return frame.to_csv(index=False)
     from reports.tables import render
 
-    runs = sweep_folder.runs_folder(runs)
-    plan = sweep_folder.find(runs, sweep, device_kind(device))
-    store = Store(runs)
-    damaged: list[str] = []
-    records = store.records(plan.stages.values(), lambda stage, why: damaged.append(f"{stage.folder}: {why}"))
-    for text in damaged:
-        click.echo(f"warning: left out, damaged: {text}", err=True)
-    complete(plan, plan.jobs, store, records)
-    click.echo(render(frame(plan.spec, job_results(plan, records)), form, metric, ddof), nl=False)
+    return render(frame, form, notes=tuple(notes), **asked)
+
+
+def _figures(jobs, folder) -> None:
+    from pathlib import Path
+
+    from orchestrator.errors import Mistake
+    from reports.figure_files import save_all
+
+    try:
+        written = save_all(jobs, Path(folder).expanduser())
+    except OSError as error:
+        raise Mistake(f"--figures {folder}: {error.strerror}") from error
+    click.echo(f"{len(written)} files in {folder}", err=True)
+
+
+def _write(output, text) -> None:
+    from pathlib import Path
+
+    from orchestrator.errors import Mistake
+
+    try:
+        Path(output).expanduser().write_text(click.unstyle(text), encoding="utf-8")
+    except OSError as error:
+        raise Mistake(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
+    click.echo(f"written: {output}", err=True)

@@ -8,6 +8,8 @@ runs.py      finding and making the runs of a sweep in MLflow
 pictures.py  a run's artifacts: figures, dreamed images
 writer.py    delivering one job, one failure, the end of a sweep
 tracker.py   the thread that delivers while a sweep trains; `sync`
+read.py      a sweep's report from a tracking store, this machine's or somebody else's
+links.py     addresses of runs in the MLflow UI
 ui.py        the command that shows it all, and the address
 environment.py  how MLflow is to behave inside dfcil-sweep
 """

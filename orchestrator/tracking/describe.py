@@ -5,9 +5,9 @@ import os
 import platform
 from typing import Any
 
-from orchestrator.fingerprint import fingerprint
-from orchestrator.plan import Job, Plan, settings_of
-from orchestrator.results import JobResult
+from orchestrator.plan import Job, Plan
+from orchestrator.results import JobResult, job_settings
+from orchestrator.results import job_id as job_id
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
 DELIVERED, ERROR = "dfcil.delivered", "dfcil.error"
@@ -18,26 +18,9 @@ PARENT = "mlflow.parentRunId"
 TAG_LIMIT = 5000
 
 
-def job_id(job: Job) -> str:
-    """What a job is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""
-    identity = {"label": job.entry.label, "split": job.split.label, "seed": job.seed, "stages": list(job.stages)}
-    return fingerprint(identity)[:32]
-
-
 def job_params(plan: Plan, job: Job) -> dict[str, str]:
     """Every resolved setting of a job, as text."""
-    milestones = job.entry.training.resolved_milestones()
-    settings = {
-        "method": job.entry.method.name,
-        "label": job.entry.label,
-        "dataset": plan.spec.dataset.info.name,
-        "image_size": plan.spec.dataset.image_size,
-        "tasks": job.split.label,
-        "seed": job.seed,
-        **settings_of(job.entry),
-        "training.milestones": list(milestones),
-    }
-    return {path: str(value) for path, value in settings.items()}
+    return job_settings(plan.spec, job)
 
 
 def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:

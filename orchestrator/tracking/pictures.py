@@ -1,5 +1,6 @@
 """The artifacts of runs: the accuracy matrix and its figures, dreamed images, the comparison of methods."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,13 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from orchestrator.results import JobResult
+from orchestrator.results import JobResult, images_by_task
 from orchestrator.stage import Stage
 from orchestrator.tracking.points import milliseconds
 from orchestrator.tracking.runs import Child
 from reports import figures
 
+MATRIX = "accuracy_matrix.json"
 DREAMS = "dreams"
 """The key of the dreamed images; MLflow's image grid steps through the images of one key."""
 
@@ -21,9 +23,12 @@ def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
     """The accuracy matrix as JSON and as a heat map, and accuracy over tasks. Nothing before the first accuracy."""
     if not any(result.matrix):
         return
-    matrices = {"class_incremental": result.matrix, "task_incremental": result.local}
-    about = "percent; row t: after task t, column j: on task j; null: not trained"
-    client.log_dict(run, {"about": about, **matrices}, "accuracy_matrix.json")
+    about = "percent; row t: after task t, column j: on task j; null: not trained; images: test images of each task"
+    told = {"about": about, "class_incremental": result.matrix, "task_incremental": result.local}
+    # With these a report from MLflow says what a report from the store says.
+    told |= {"images": images_by_task(result), "group": result.job.entry.method.group}
+    told["seconds"] = math.fsum(record["seconds"] for record in result.records.values())
+    client.log_dict(run, told, MATRIX)
     client.log_figure(run, figures.accuracy_matrix(result), "accuracy_matrix.png")
     client.log_figure(run, figures.accuracy_over_tasks(result), "accuracy_over_tasks.png")
 

@@ -1,0 +1,115 @@
+"""How long a report takes: `python benchmarks/reports.py`. Targets: 5 s from the store, 30 s from MLflow on sqlite.
+
+1,000 jobs of 20 tasks, fabricated (nothing is trained): ten methods on CIFAR-100's classes, 100 seeds, to one HTML
+page, each in a process of its own, from the command to the file. Making the store and the tracking store, minutes, is
+not counted. Of the tracking store's runs only the pictures are left out: but for the dreams, no report reads them.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
+
+from fabricated import record  # noqa: E402
+from matplotlib.figure import Figure  # noqa: E402
+from PIL import Image  # noqa: E402
+
+from orchestrator import spec, sweep_folder  # noqa: E402
+from orchestrator.plan import make_plan  # noqa: E402
+from orchestrator.results import job_results  # noqa: E402
+from orchestrator.store import Store  # noqa: E402
+
+SPEC = """\
+name: many
+dataset: cifar100
+methods: [upper-bound, base, lwf, lwf-mc, abd, deep-inversion, dgr, r-dfcil, rehearsal, bic]
+tasks: [20]
+repeats: {repeats}
+training: {{epochs: 3}}
+dreaming: {{steps: 40}}
+"""
+TARGETS = {"store": 5.0, "MLflow": 30.0}
+
+
+def fabricate(runs: Path, repeats: int):
+    """A store in which every stage of the sweep is finished, written without forcing it to the disk."""
+    import json
+
+    plan = make_plan(spec.parse(SPEC.format(repeats=repeats), "benchmark"))
+    sweep_folder.save(runs, plan)
+    store = Store(runs)
+    store.prepare()
+    places = {key: place for place, key in enumerate(plan.stages)}
+    records = {}
+    for key, stage in plan.stages.items():
+        folder = store.folder(stage)
+        folder.mkdir()
+        names = {"key": key, "kind": stage.recipe.kind, "task": stage.recipe.task, "folder": folder.name, "files": {}}
+        records[key] = {**record(plan, stage, places[key]), **names}
+        if stage.recipe.kind == "dream":
+            Image.effect_noise((264, 264), 80).convert("RGB").save(folder / "dreams.png", compress_level=1)
+        (folder / "record.json").write_text(json.dumps(records[key]))
+    return plan, records
+
+
+def deliver(runs: Path, plan, records) -> None:
+    """All of it into a new sqlite tracking store, by the program's own writer, without the pictures."""
+    from orchestrator.tracking.environment import prepare_client
+
+    prepare_client()
+    from orchestrator.tracking import pictures, uri
+    from orchestrator.tracking.delivered import Failures
+    from orchestrator.tracking.writer import Writer
+
+    nothing = Figure(figsize=(0.1, 0.1))
+    pictures.figures.accuracy_matrix = pictures.figures.accuracy_over_tasks = lambda result: nothing
+    pictures.send_comparison = lambda *_: None
+    writer = Writer(plan, runs, uri.tracking_uri(runs, None), plan.spec.name, Failures(runs, plan.spec.name))
+    writer.open(live=False)
+    for result in job_results(plan, records):
+        writer.deliver(result)
+    writer.close("FINISHED", job_results(plan, records), {})
+    writer.release()
+
+
+def timed(runs: Path, *options: str) -> float:
+    """Wall seconds of the command."""
+    command = [sys.executable, "-c", "from orchestrator.cli import main; main()", "report", "many", "--runs", str(runs)]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    start = time.perf_counter()
+    page = ["--format", "html", "--best-bold", "--output", str(runs / "page.html")]
+    subprocess.run([*command, *page, *options], check=True, env=environment)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--repeats", type=int, default=100)
+    parser.add_argument("--store-only", action="store_true")
+    parser.add_argument("--keep", type=Path, help="folder for the fabricated results; reused if it is there")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = asked.keep or Path(scratch) / "runs"
+        if not runs.exists():
+            plan, records = fabricate(runs, asked.repeats)
+            print(f"{len(plan.jobs)} jobs of 20 tasks, {len(plan.stages)} stages", flush=True)
+            if not asked.store_only:
+                deliver(runs, plan, records)
+        sources = {"store": ()} if asked.store_only else {"store": (), "MLflow": _address(runs)}
+        for source, options in sources.items():
+            seconds = timed(runs, *options)
+            verdict = "met" if seconds <= TARGETS[source] else "MISSED"
+            print(f"from the {source}: {seconds:.1f} s; target {TARGETS[source]:.0f} s: {verdict}", flush=True)
+
+
+def _address(runs: Path) -> tuple[str, str]:
+    return "--tracking-uri", f"sqlite:///{(runs / 'mlflow.db').resolve()}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""`compare`."""
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.cli.report import METRICS
+
+
+@click.command()
+@click.argument("a")
+@click.argument("b")
+@options.runs
+@click.option("--runs-b", metavar="DIR", help="Folder of all results of B, where it is not that of A.")
+@options.device
+@click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
+@click.option(
+    "--metric", type=click.Choice(list(METRICS)), default="final", show_default=True, help="What is compared."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["terminal", "markdown", "csv", "json"]),
+    default="terminal",
+    show_default=True,
+    help="csv: a row a job, unrounded.",
+)
+@click.option("--exit-code", is_flag=True, help="End with status 1 unless all is identical: a check for scripts.")
+def compare(a, b, runs, runs_b, device, tracking_uri, metric, form, exit_code) -> None:
+    """Compare sweeps A and B job by job: B minus A, paired over seeds, with 95% t intervals.
+
+    A and B are names, NAME@COMMIT for what was computed at a commit, or spec files.
+    """
+    import sys
+
+    from orchestrator.cli import sources
+    from reports.compare import compare as compared
+    from reports.comparison_tables import render
+
+    first = sources.read(runs, [a], device, tracking_uri)
+    second = sources.read(runs_b or runs, [b], device, tracking_uri)
+    sources.warn_of_damage(first + second)
+    found = compared(first[0].jobs, second[0].jobs, metric)
+    click.echo(render(found, form), nl=False)
+    if exit_code and not found.identical:
+        sys.exit(1)

@@ -1,0 +1,56 @@
+"""Where `report` and `compare` take a sweep from."""
+
+import click
+
+
+def read(runs: str | None, names, device: str, uri: str | None):
+    """The reports of these sweeps: from the tracking store at `uri` where one is given, else from the runs folder.
+
+    A name may end in `@COMMIT`, the beginning of a commit's name: then only what was computed at that commit counts.
+    """
+    from orchestrator import sweep_folder
+
+    folder = sweep_folder.runs_folder(runs)
+    if uri:
+        return [_from_tracking(uri, folder, name) for name in names]
+    return [_from_store(folder, name, device) for name in names]
+
+
+def _from_tracking(uri, folder, name):
+    from orchestrator.tracking.environment import prepare_client
+    from orchestrator.tracking.uri import tracking_uri
+
+    address = tracking_uri(folder, uri)
+    prepare_client()
+    from orchestrator.tracking.read import read_sweep
+
+    sweep, _, commit = name.partition("@")
+    return read_sweep(address, sweep, commit or None)
+
+
+def _from_store(folder, name, device):
+    from orchestrator import sweep_folder
+    from orchestrator.device import device_kind
+    from orchestrator.errors import Mistake
+    from orchestrator.tracking.links import links
+    from orchestrator.tracking.uri import tracking_uri
+    from reports.from_store import at_commit, read_sweep
+
+    commit = ""
+    if not sweep_folder.looks_like_a_file(name):
+        name, _, commit = name.partition("@")
+    plan = sweep_folder.find(folder, name, device_kind(device), as_launched=True)
+    try:
+        link = links(folder, plan.spec.name, tracking_uri(folder, None))
+    except Mistake:
+        # A tracking store that cannot be written to has no runs to link to; the numbers do not depend on it.
+        link = lambda job: None  # noqa: E731
+    sweep = read_sweep(folder, plan, link)
+    return at_commit(sweep, commit) if commit else sweep
+
+
+def warn_of_damage(sweeps) -> None:
+    """Damaged stages are told on the terminal as well: a report to a file would hide them."""
+    for sweep in sweeps:
+        for note in sweep.notes:
+            click.echo(f"warning: {note}", err=True)

@@ -1,0 +1,47 @@
+"""A launch whose stages become more while it runs: a search decides by what is finished what to do next."""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.events import Event, Outcome, StageDamaged, StageFinished
+from orchestrator.schedule import Schedule
+from orchestrator.stage import Stage
+from orchestrator.store import Store
+
+Source = Callable[[], Mapping[str, Stage]]
+"""Gives further stages by key, parents before children and every parent among them or given before; empty: none now.
+
+Asked again after every event. The launch ends when all is done and there are none.
+"""
+
+
+class Growth:
+    """The stages of a launch, and which of them is next."""
+
+    def __init__(self, store: Store, source: Source, emit: Callable[[Event], None], outcome: Outcome) -> None:
+        self.stages: dict[str, Stage] = {}
+        self.work = Schedule({}, set())
+        self._store, self._source, self._emit, self._outcome = store, source, emit, outcome
+
+    def begin(self, stages: Mapping[str, Stage]) -> None:
+        """Take the stages that are known from the start. Nothing is told of those in the store: whoever asked knows."""
+        self._add(stages)
+
+    def grow(self) -> None:
+        """Take all that the source has to give. Those of its stages that are in the store are told of as finished."""
+        while given := self._source():
+            for key, record in self._add(given).items():
+                self._emit(StageFinished(self.stages[key], record))
+
+    def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict]:
+        """Records of those that are new here and in the store already."""
+        new = {key: stage for key, stage in stages.items() if key not in self.stages}
+        self.stages |= new
+        records = self._store.records(new.values(), on_damaged=self._set_aside)
+        self.work.add(new, set(records))
+        self._outcome.reused += len(records)
+        return records
+
+    def _set_aside(self, stage: Stage, reason: str) -> None:
+        aside = self._store.set_aside(stage)
+        if aside is not None:
+            self._emit(StageDamaged(stage, reason, aside))

@@ -1,0 +1,33 @@
+"""Addresses of runs in the MLflow UI. Without mlflow: what this machine remembers of its deliveries is enough."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.tracking.delivered import Delivered
+from orchestrator.tracking.ui import is_server
+from orchestrator.tracking.uri import without_password
+
+LOCAL = "http://127.0.0.1:5000"
+"""Where `dfcil-sweep ui` serves a database by default."""
+
+
+def base(uri: str) -> str:
+    """Where a tracking store is looked at: a server at its own address, a database where `dfcil-sweep ui` serves it."""
+    return without_password(uri).rstrip("/") if is_server(uri) and "://" in uri else LOCAL
+
+
+def run_address(uri: str, run: str, experiment: str | None = None) -> str:
+    """The page of a run."""
+    place = f"experiments/{experiment}/runs/{run}" if experiment else f"runs/{run}"
+    return f"{base(uri)}/#/{place}"
+
+
+def links(runs: Path, sweep: str, uri: str) -> Callable[[str], str | None]:
+    """A function from a job's id to the page of its run; None for a job that was not delivered from here."""
+    delivered = Delivered(runs, sweep, uri, sweep)
+
+    def link(job: str) -> str | None:
+        child = delivered.jobs.get(job)
+        return run_address(uri, child["run"]) if child else None
+
+    return link

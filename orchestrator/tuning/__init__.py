@@ -1,0 +1,14 @@
+"""Tuning with Optuna: trials are plans on the store that launches use. This package is the only importer of optuna.
+
+space.py    a spec's space to Optuna's distributions and samplers
+pruner.py   which trial is stopped at a task's boundary
+journal.py  the file that keeps studies where no database does
+study.py    the storage: asking, telling, and taking up what a killed tuner left
+trials.py   one trial: its plan, how far it is, its objective (no optuna)
+tuner.py    several trials at a time on one engine
+session.py  one launch, from the first trial to the verdict
+confirm.py  the best settings against the published one, on fresh seeds (no optuna)
+export.py   the winner as a spec (no optuna)
+look.py     what a study knows: the state, the best trials, importances, costs
+plots.py    Optuna's plots as HTML and PNG
+"""

@@ -1,0 +1,38 @@
+"""The winner as a spec ready to launch: the published setting and the tuned one, side by side, on the test images."""
+
+from collections.abc import Mapping
+from io import StringIO
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from orchestrator import spec_yaml
+from orchestrator.sweep import SweepSpec
+from orchestrator.tune import Value
+
+SUFFIX = "-tuned"
+_LONGEST = 100 - len(SUFFIX)
+
+
+def winner_spec(spec: SweepSpec, settings: Mapping[str, Value], comment: str) -> str:
+    """The text of a spec named `<name>-tuned`, with the entry that was tuned and, as `<label>-tuned`, the winner.
+
+    Everything else is as it was read, `--set` included. `comment` goes to the top.
+    """
+    data = spec_yaml.read(spec.text, spec.name, spec.overrides).data
+    entry = next(entry for entry in spec.methods if entry.label == spec.tune.method)
+    given = data["methods"][[item.label for item in spec.methods].index(entry.label)]
+    plain = {"name": given} if isinstance(given, str) else dict(given)
+    tuned = {**plain, "label": entry.label[:_LONGEST] + SUFFIX}
+    for path, value in settings.items():
+        section, _, name = path.rpartition(".")
+        if section:
+            tuned[section] = {**(tuned.get(section) or {}), name: value}
+        else:
+            tuned[name] = value
+    left = {key: value for key, value in data.items() if key not in ("name", "methods", "tune", "exclude")}
+    whole: dict[str, Any] = {"name": spec.name[:_LONGEST] + SUFFIX, **left, "methods": [plain, tuned]}
+    yaml, text = YAML(typ="safe", pure=True), StringIO()
+    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = None, False, 110
+    yaml.dump(whole, text)
+    return "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines()) + text.getvalue()

@@ -1,0 +1,73 @@
+"""Optuna's own plots of a study, each as HTML (to be explored; complete in itself) and as PNG."""
+
+import logging
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import optuna
+from optuna.trial import FrozenTrial
+
+from orchestrator.tuning.study import COMPLETE, Study
+
+logging.getLogger("matplotlib").setLevel(logging.WARNING)
+
+
+def draw(study: Study, folder: Path) -> list[Path]:
+    """Write the plots that there are trials enough for; their files."""
+    matplotlib.use("agg")
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, plot, options in _plots(study):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that the matplotlib side is experimental, and its layout not tight
+            html = folder / f"{name}.html"
+            getattr(optuna.visualization, plot)(study.optuna, **options).write_html(html, include_plotlyjs=True)
+            written += [
+                html,
+                _png(getattr(optuna.visualization.matplotlib, plot)(study.optuna, **options), folder, name),
+            ]
+    return written
+
+
+def _plots(study: Study) -> list[tuple[str, str, dict[str, Any]]]:
+    """File name, Optuna's function, its options."""
+    names = study.tune.objective
+    completed = study.trials(COMPLETE)
+    if not completed:
+        return []
+    plots = []
+    for index, name in enumerate(names):
+        several = len(names) > 1
+        options = {"target": _value_of(index), "target_name": name} if several else {"target_name": name}
+        suffix = f"-{name}" if several else ""
+        plots.append((f"history{suffix}", "plot_optimization_history", options))
+        plots.append((f"slice{suffix}", "plot_slice", options))
+        plots.append((f"parallel-coordinates{suffix}", "plot_parallel_coordinate", options))
+        if len(completed) > 1 and len({trial.values[index] for trial in completed}) > 1:
+            evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
+            plots.append((f"importance{suffix}", "plot_param_importances", {**options, "evaluator": evaluator}))
+    if len(names) > 1:
+        plots.append(("pareto-front", "plot_pareto_front", {"target_names": list(names)}))
+    return plots
+
+
+def _png(axes: Any, folder: Path, name: str) -> Path:
+    from matplotlib import pyplot
+
+    first = axes.flat[0] if hasattr(axes, "flat") else axes
+    figure = first.figure
+    figure.set_size_inches(max(8.0, 4.0 * len(figure.axes)) if name.startswith("slice") else 10.0, 6.0)
+    path = folder / f"{name}.png"
+    figure.savefig(path, dpi=100, bbox_inches="tight")
+    pyplot.close(figure)
+    return path
+
+
+def _value_of(index: int) -> Callable[[FrozenTrial], float]:
+    def value(trial: FrozenTrial) -> float:
+        return trial.values[index]
+
+    return value

@@ -1,0 +1,182 @@
+"""A study in Optuna's storage: asking, telling, and taking up what a killed tuner left."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import optuna
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from orchestrator.errors import Mistake
+from orchestrator.fingerprint import fingerprint
+from orchestrator.sweep import SweepSpec
+from orchestrator.tracking.uri import without_password
+from orchestrator.tune import OBJECTIVES, Tune, Value
+from orchestrator.tuning import space
+from orchestrator.tuning.journal import open_journal
+from orchestrator.tuning.pruner import TaskBoundaryPruner, is_published
+from orchestrator.tuning.trials import Course, entry_of
+
+JOURNAL = "optuna.journal"
+COMPLETE, PRUNED, FAILED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
+ENDED = (COMPLETE, PRUNED)
+"""The states that count for the number of trials asked for."""
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+
+
+def open_storage(runs: Path, url: str | None) -> BaseStorage:
+    """The storage at `url`, by default the journal file in the runs folder.
+
+    Raises Mistake for a URL that is none, or a storage that does not answer.
+    """
+    if url is None:
+        return open_journal(runs / JOURNAL)
+    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+    shown = without_password(url)
+    try:
+        # What a server drops while a stage trains for hours is opened anew.
+        return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
+    except ArgumentError:
+        example = "postgresql+psycopg://user@host/name or sqlite:////folder/optuna.db"
+        raise Mistake(f"--storage: '{shown}' is no address of a database. Write it as {example}") from None
+    except (SQLAlchemyError, ImportError) as error:
+        reason = without_password(str(getattr(error, "orig", None) or error)).strip().split("\n")[0]
+        raise Mistake(f"--storage: {shown} cannot be used: {reason}") from error
+
+
+def study_name(spec: SweepSpec, device: str) -> str:
+    """The spec's name, and a hash of what makes trials comparable: the same stages, space and objective.
+
+    Another number of trials, another sampler or pruner goes on with the same study; other epochs begin a new one.
+    """
+    tune = spec.tune
+    dimensions = {path: str(dimension) for path, dimension in tune.space.items()}
+    stages = list(published_course(spec, device).plan.stages)
+    identity = {"stages": stages, "space": dimensions, "objective": list(tune.objective)}
+    return f"{spec.name}-{fingerprint(identity)[:12]}"
+
+
+def published_course(spec: SweepSpec, device: str) -> Course:
+    """Trial 0."""
+    return Course(spec, {}, device)
+
+
+class Study:
+    """The study of a spec. One tuner at a time."""
+
+    def __init__(self, spec: SweepSpec, storage: BaseStorage, device: str) -> None:
+        """Opens the study, or makes it, with the published setting as trial 0."""
+        self.spec, self.tune = spec, spec.tune
+        self.name = study_name(spec, device)
+        directions = [OBJECTIVES[name] for name in self.tune.objective]
+        self.optuna = optuna.create_study(
+            storage=storage, study_name=self.name, directions=directions, load_if_exists=True
+        )
+        if len(directions) == 1:
+            self.optuna.pruner = _pruner(spec, device)
+        else:
+            self.optuna.set_metric_names(list(self.tune.objective))
+        if not any(is_published(trial) and trial.state != FAILED for trial in self.trials()):
+            # Asked for before anything else, so whatever is killed when: the first trial is this one.
+            self.optuna.enqueue_trial(self.published)
+
+    @property
+    def published(self) -> dict[str, Value]:
+        """The settings of trial 0."""
+        return space.published(self.tune, entry_of(self.spec))
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials in these states, or all, by number."""
+        return self.optuna.get_trials(deepcopy=False, states=states or None)
+
+    def ended(self) -> int:
+        """Completed and pruned trials."""
+        return len(self.trials(*ENDED))
+
+    def ask(self) -> tuple[Trial, dict[str, Value]]:
+        """A new trial and its settings."""
+        self.optuna.sampler = space.sampler(self.tune, len(self.trials(COMPLETE, PRUNED, FAILED, RUNNING)))
+        trial = self.optuna.ask()
+        return trial, space.suggest(trial, self.tune)
+
+    def left_over(self) -> list[tuple[Trial, dict[str, Value]]]:
+        """The trials that a tuner before us began and did not end, with their settings.
+
+        One that was killed while its settings were being chosen has the rest of them chosen now.
+        """
+        found = []
+        for frozen in self.trials(RUNNING):
+            self.optuna.sampler = space.sampler(self.tune, frozen.number)
+            trial = Trial(self.optuna, frozen._trial_id)  # the storage's name of it, which Optuna has no other word for
+            found.append((trial, space.suggest(trial, self.tune)))
+        return found
+
+    def reported(self, number: int) -> dict[int, float]:
+        """The values that a trial has reported, by step."""
+        return self.trials()[number].intermediate_values
+
+    def report(self, trial: Trial, value: float, step: int) -> bool:
+        """Note a value, if it is new; whether the trial is to be stopped there."""
+        if not self.tune.prunes:
+            # Two objectives have no values in between as Optuna sees it: how far the trial is goes into its attributes.
+            self._note(trial, value, step)
+            return False
+        reported = self.reported(trial.number)
+        if step not in reported:
+            trial.report(value, step)
+        elif step < max(reported):
+            return False  # it was judged there by the tuner that reported what follows
+        return trial.should_prune()
+
+    def _note(self, trial: Trial, value: float, step: int) -> None:
+        if len(self.tune.objective) == 1 and step not in self.reported(trial.number):
+            trial.report(value, step)
+        trial.set_user_attr("step", step)
+
+    def tell(self, trial: Trial, state: TrialState, values: Sequence[float] | None = None, error: str = "") -> None:
+        """End a trial."""
+        if error:
+            trial.set_user_attr("error", error)
+        self.optuna.tell(trial, values, state)
+
+    def ranked(self) -> list[FrozenTrial]:
+        """The completed trials, the best first; with two objectives the Pareto front, by the first of them."""
+        maximize = self.optuna.directions[0] == StudyDirection.MAXIMIZE
+        several = len(self.tune.objective) > 1
+        completed = (self.optuna.best_trials if self.trials(COMPLETE) else []) if several else self.trials(COMPLETE)
+        return sorted(completed, key=lambda trial: (-trial.values[0] if maximize else trial.values[0], trial.number))
+
+    def candidates(self, most: int) -> list[FrozenTrial]:
+        """The best `most` settings that are not the published one, each once."""
+        seen = [self.published]
+        found = []
+        for trial in self.ranked():
+            if trial.params not in seen and len(found) < most:
+                seen.append(trial.params)
+                found.append(trial)
+        return found
+
+
+def last_step(trial: FrozenTrial) -> int | None:
+    """How far a trial came."""
+    return trial.user_attrs.get("step", trial.last_step)
+
+
+def is_open(storage: BaseStorage, name: str) -> bool:
+    """Whether the storage has a study of that name."""
+    return name in optuna.get_all_study_names(storage)
+
+
+def _pruner(spec: SweepSpec, device: str) -> optuna.pruners.BasePruner:
+    tune: Tune = spec.tune
+    if not tune.prunes:
+        return optuna.pruners.NopPruner()
+    course = published_course(spec, device)
+    first = sum(cell.seed_index == 0 for cell in course.cells)
+    tasks = [len(cell.job.learn) for cell in course.cells]
+    return TaskBoundaryPruner(tasks, first, OBJECTIVES[tune.objective[0]] == "maximize")

@@ -1,0 +1,163 @@
+"""One trial: a setting, its plan on the store, and how far it is. Knows nothing of Optuna."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dfcil_core import metrics
+from orchestrator.plan import Job, Plan, make_plan
+from orchestrator.results import JobResult, job_result
+from orchestrator.stage import Stage
+from orchestrator.sweep import MethodEntry, SweepSpec
+from orchestrator.tune import Tune, Value
+
+Records = Mapping[str, Mapping[str, Any]]
+
+
+def entry_of(spec: SweepSpec) -> MethodEntry:
+    """The entry that is tuned."""
+    return next(entry for entry in spec.methods if entry.label == spec.tune.method)
+
+
+def held_out(spec: SweepSpec, seeds: tuple[int, ...], entries: tuple[MethodEntry, ...]) -> SweepSpec:
+    """A sweep of these entries that is judged by held-out training images: the test images are not looked at."""
+    dataset = replace(spec.dataset, holdout=spec.tune.validation)
+    return replace(spec, dataset=dataset, methods=entries, seeds=seeds, exclude=(), tune=None)
+
+
+def place(step: int, width: int) -> tuple[int, int]:
+    """The cell (from 0) and the task (from 1) of a step; `width` is the largest number of tasks."""
+    cell, task = divmod(step - 1, width)
+    return cell, task + 1
+
+
+def step_of(cell: int, task: int, width: int) -> int:
+    """The inverse of `place`."""
+    return cell * width + task
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One split and seed of a trial."""
+
+    job: Job
+    seed_index: int
+
+    @property
+    def tasks(self) -> list[int]:
+        """The tasks (1-based) that are trained."""
+        return [task for task, key in enumerate(self.job.learn, start=1) if key]
+
+    def until(self, task: int) -> tuple[str, ...]:
+        """The stages that the accuracy after `task` needs, in order."""
+        return self.job.stages[: self.job.stages.index(self.job.learn[task - 1]) + 1]
+
+
+class Course:
+    """A trial on its way through its cells: one seed after the other, one task after the other.
+
+    What a stopped trial would have needed is never asked for, so there is nothing to be taken back.
+    """
+
+    def __init__(self, spec: SweepSpec, settings: Mapping[str, Value], device: str) -> None:
+        tune: Tune = spec.tune
+        self.objective = tune.objective
+        entry = with_settings(entry_of(spec), dict(settings))
+        self.plan: Plan = make_plan(held_out(spec, spec.seeds, (entry,)), device)
+        # All splits of the first seed come first: after them it is decided whether the trial is worth the others.
+        ordered = sorted(self.plan.jobs, key=lambda job: spec.seeds.index(job.seed))
+        self.cells = [Cell(job, spec.seeds.index(job.seed)) for job in ordered]
+        self.width = max(len(job.learn) for job in ordered)
+        self.steps = [step_of(index, task, self.width) for index, cell in enumerate(self.cells) for task in cell.tasks]
+        self._at = 0
+
+    @property
+    def step(self) -> int:
+        """The step that is to be reached next."""
+        return self.steps[self._at]
+
+    @property
+    def last(self) -> bool:
+        """Whether that is the trial's last."""
+        return self._at == len(self.steps) - 1
+
+    def wanted(self) -> dict[str, Stage]:
+        """The stages that it takes, those of earlier steps included where they are of the same cell."""
+        return self.needed(self.step)
+
+    def needed(self, step: int) -> dict[str, Stage]:
+        """The stages of the step's cell, up to its task."""
+        cell, task = place(step, self.width)
+        return {key: self.plan.stages[key] for key in self.cells[cell].until(task)}
+
+    def used(self, last_step: int | None) -> set[str]:
+        """The stages of all steps up to `last_step`."""
+        steps = [step for step in self.steps if last_step is not None and step <= last_step]
+        return {key for step in steps for key in self.needed(step)}
+
+    def title(self, step: int) -> str:
+        """For people: `5 tasks, seed 0, task 3`."""
+        cell, task = place(step, self.width)
+        job = self.cells[cell].job
+        return f"{job.split.title}, seed {job.seed}, task {task}"
+
+    def reached(self, records: Records) -> bool:
+        """Whether the next step is reached."""
+        cell, task = place(self.step, self.width)
+        return self.cells[cell].job.learn[task - 1] in records
+
+    def value(self, records: Records) -> float:
+        """The first objective as of the next step, which is reached."""
+        cell, task = place(self.step, self.width)
+        return value_at(job_result(self.cells[cell].job, records), self.objective[0], task)
+
+    def move_on(self) -> None:
+        """Go to the step after the next one."""
+        self._at += 1
+
+    def values(self, records: Records) -> list[float]:
+        """Each objective of the finished trial: the mean over its cells."""
+        results = [job_result(cell.job, records) for cell in self.cells]
+        return [sum(final_value(result, name) for result in results) / len(results) for name in self.objective]
+
+
+def value_at(result: JobResult, objective: str, task: int) -> float:
+    """An objective in percent as of a task. Forgetting is 0 after task 1, where there is nothing to forget."""
+    rows = result.matrix[:task]
+    if objective == "final_accuracy":
+        value = metrics.average_accuracy(rows[-1])
+    elif objective == "average_accuracy":
+        value = metrics.average_incremental_accuracy(rows)
+    else:
+        value = metrics.forgetting(rows) if task > 1 else 0.0
+    if value is None:
+        raise ValueError(f"{result.job.name} has no {objective} after task {task}")
+    return value
+
+
+def final_value(result: JobResult, objective: str) -> float:
+    """An objective of a finished job, in percent."""
+    return value_at(result, objective, len(result.matrix))
+
+
+def with_settings(entry: MethodEntry, settings: dict[str, Value], label: str | None = None) -> MethodEntry:
+    """`entry` with other values for these dotted paths (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
+    parts: dict[str, dict[str, Value]] = {"training": {}, "dreaming": {}, "": {}}
+    own: dict[str, Value] = {}
+    for path, value in settings.items():
+        section, _, name = path.rpartition(".")
+        if path in ("memory", "quirks"):
+            own[path] = value
+        else:
+            parts[section][name] = value
+    method = entry.method
+    if parts[""]:
+        method = type(method)(replace(method.settings, **parts[""]))
+    return replace(
+        entry,
+        label=label or entry.label,
+        method=method,
+        training=replace(entry.training, **parts["training"]),
+        dreaming=replace(entry.dreaming, **parts["dreaming"]),
+        **own,
+    )

@@ -1,0 +1,144 @@
+"""Several trials at a time on one engine: who is next, what it needs, and what its values say."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from optuna.trial import Trial
+
+from orchestrator.events import Event, StageDamaged, StageFailed, StageFinished, StageRetried
+from orchestrator.stage import Stage
+from orchestrator.sweep import SweepSpec
+from orchestrator.tune import Value
+from orchestrator.tuning import space
+from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
+from orchestrator.tuning.trials import Course
+
+MOST_FAILURES = 10  # trials that fail in one launch, after which the fault is not the settings'
+
+
+@dataclass
+class _Active:
+    """A trial under way."""
+
+    trial: Trial
+    settings: Mapping[str, Value]
+    course: Course
+
+
+class Tuner:
+    """The `source` and `on_event` of an engine's launch. It ends when as many trials have ended as were asked for."""
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        study: Study,
+        device: str,
+        at_once: int,
+        say: Callable[[str], None],
+        on_trial: Callable[[int], None] = lambda number: None,
+        deadline: float | None = None,
+    ) -> None:
+        """`at_once`: trials at a time. `on_trial` is called with the number of a trial that has news. After `deadline`
+        (of the monotonic clock, seconds) no trial is begun; those under way come to their end."""
+        self.spec, self.study, self.device = spec, study, device
+        self.wanted = space.most_trials(spec.tune)
+        self.at_once, self.say, self.on_trial, self.deadline = at_once, say, on_trial, deadline
+        self.failed: list[int] = []
+        """Trials that failed in this launch; others take their place."""
+        self.gave_up: str | None = None
+        """Why no further trial is begun."""
+        self._active: list[_Active] = []
+        self._given: set[str] = set()
+        self._records: dict[str, dict[str, Any]] = {}
+        self._failures: dict[str, StageFailed] = {}
+        for trial, settings in study.left_over():
+            self._begin(trial, settings, "goes on")
+
+    def source(self) -> dict[str, Stage]:
+        """The stages that the trials under way need and that were not given before."""
+        self._fill()
+        while self._advance():
+            self._fill()
+        needed = {key: stage for active in self._active for key, stage in active.course.wanted().items()}
+        new = {key: stage for key, stage in needed.items() if key not in self._given}
+        self._given |= new.keys()
+        return new
+
+    def on_event(self, event: Event) -> None:
+        """Take note of what the engine tells."""
+        match event:
+            case StageFinished(stage, record):
+                # Of thousands of stages, only what an objective is computed from.
+                self._records[stage.key] = {"evaluation": record.get("evaluation")}
+            case StageFailed(stage, error, _, log):
+                self._failures[stage.key] = event
+                self.say(f"failed: {stage}: {error} (log: {log})")
+            case StageRetried(stage, worker, attempt):
+                self.say(f"warning: worker {worker} died over {stage}; started again (attempt {attempt})")
+            case StageDamaged(stage, reason, aside):
+                self.say(f"warning: {stage} is damaged ({reason}); put aside as {aside} and done again")
+
+    # ---- trials ------------------------------------------------------------------------------------------------------
+
+    def _fill(self) -> None:
+        """Begin as many trials as there are places for, and wanted."""
+        while len(self._active) < self.at_once and self.study.ended() + len(self._active) < self.wanted:
+            if self.gave_up or self.deadline is not None and time.monotonic() >= self.deadline:
+                return
+            self._begin(*self.study.ask(), "begins")
+
+    def _begin(self, trial: Trial, settings: Mapping[str, Value], verb: str) -> None:
+        self._active.append(_Active(trial, settings, Course(self.spec, settings, self.device)))
+        shown = ", ".join(f"{path} {shown_value(value)}" for path, value in settings.items())
+        whose = "the published setting: " if settings == self.study.published else ""
+        self.say(f"trial {trial.number} {verb}: {whose}{shown}")
+        self.on_trial(trial.number)
+
+    def _advance(self) -> bool:
+        """Take every trial as far as the records go; whether one of them ended."""
+        ended = [active for active in self._active if self._go_on(active)]
+        self._active = [active for active in self._active if active not in ended]
+        return bool(ended)
+
+    def _go_on(self, active: _Active) -> bool:
+        """Whether the trial has ended."""
+        course, number = active.course, active.trial.number
+        while course.reached(self._records):
+            step, value = course.step, course.value(self._records)
+            stop = self.study.report(active.trial, value, step)
+            self.say(f"trial {number}: {course.title(step)}: {course.objective[0]} {value:.1f}%")
+            if course.last:
+                values = course.values(self._records)
+                shown = ", ".join(f"{name} {value:.2f}%" for name, value in zip(course.objective, values, strict=True))
+                self.say(f"trial {number} is complete: {shown}")
+                self.study.tell(active.trial, COMPLETE, values)
+            elif stop:
+                self.say(f"trial {number} is pruned after {course.title(step)}")
+                self.study.tell(active.trial, PRUNED)
+            self.on_trial(number)
+            if course.last or stop:
+                return True
+            course.move_on()
+        return self._fails(active)
+
+    def _fails(self, active: _Active) -> bool:
+        failure = next((self._failures[key] for key in active.course.wanted() if key in self._failures), None)
+        if failure is None:
+            return False
+        number = active.trial.number
+        self.failed.append(number)
+        self.study.tell(active.trial, FAILED, error=f"{failure.stage}: {failure.error}")
+        self.say(f"trial {number} has failed; another one takes its place")
+        self.on_trial(number)
+        if active.settings == self.study.published:
+            self.gave_up = f"the published setting cannot be trained: {failure.error} (log: {failure.log})"
+        elif len(self.failed) >= MOST_FAILURES:
+            self.gave_up = f"{MOST_FAILURES} trials have failed, the last with: {failure.error} (log: {failure.log})"
+        return True
+
+
+def shown_value(value: Value) -> str:
+    """A setting's value for people: numbers to four digits."""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,88 @@
+"""Two sweeps, or two commits, job by job: whether a change of the program changed the numbers, and by how much."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from orchestrator.wording import counted
+from reports.jobs import JobReport
+from reports.results import frame_of
+from reports.statistics import LEVEL, Paired, paired
+
+COLUMNS = {
+    "label": "the method's label",
+    "split": "the split",
+    "seed": "the seed",
+    "a": "the metric in A",
+    "b": "the metric in B",
+    "difference": "B minus A",
+    "identical": "whether every accuracy of the job is equal to the last digit",
+}
+"""Columns of `Comparison.jobs`, explained."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What is in both, job by job and cell by cell, and what is not in both. Differences are B minus A."""
+
+    metric: str
+    jobs: pd.DataFrame
+    cells: dict[tuple[str, str], Paired]
+    """(label, split) to the paired differences over seeds."""
+    notes: tuple[str, ...]
+
+    @property
+    def identical(self) -> bool:
+        """Whether every job that either has is in both, finished, with equal accuracies."""
+        return not self.notes and bool(self.jobs["identical"].all())
+
+
+def compare(a: Sequence[JobReport], b: Sequence[JobReport], metric: str = "final") -> Comparison:
+    """Pair the jobs by data set, label, split and seed; those that are not finished in both are told in the notes."""
+    first, second = _by_place(a, metric), _by_place(b, metric)
+    notes, rows, cells = [], [], {}
+    without: dict[str, list[tuple]] = {}
+    for name, own, other in (("A", first, second), ("B", second, first)):
+        only = [place for place in own if place not in other]
+        if only:
+            notes.append(f"{counted(len(only), 'job')} only in {name}: {_listed(only)}")
+    for place, (job, value) in first.items():
+        if place not in second:
+            continue
+        other, theirs = second[place]
+        if value is None or theirs is None:
+            where = " and ".join(name for name, number in (("A", value), ("B", theirs)) if number is None)
+            without.setdefault(f"no number in {where} ({job.state} in A, {other.state} in B)", []).append(place)
+            continue
+        same = (job.matrix, job.local) == (other.matrix, other.local)
+        rows.append((job.label, job.split, job.seed, value, theirs, theirs - value, same))
+        cells.setdefault((job.label, job.split), []).append(theirs - value)
+    notes += [f"{counted(len(places), 'job')} with {why}: {_listed(places)}" for why, places in without.items()]
+    found = {place: paired(differences) for place, differences in cells.items()}
+    return Comparison(metric, pd.DataFrame(rows, columns=list(COLUMNS)), found, tuple(notes))
+
+
+def summary(comparison: Comparison) -> str:
+    """In one sentence."""
+    count, same = len(comparison.jobs), int(comparison.jobs["identical"].sum())
+    if not count:
+        return "no job is finished in both"
+    if same == count:
+        return f"all {count} jobs in both are identical to the last digit"
+    told = [place for place, cell in comparison.cells.items() if cell.p is not None and cell.p < LEVEL]
+    differ = f"; of {len(comparison.cells)} cells, {len(told)} differ at p < {LEVEL} (paired t test, not corrected)"
+    return f"{same} of {count} jobs in both are identical to the last digit{differ}"
+
+
+def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[tuple, tuple[JobReport, float | None]]:
+    values = frame_of(jobs)[metric].astype(float)
+    return {
+        (job.dataset, job.label, job.split, job.seed): (job, None if pd.isna(value) else float(value))
+        for job, value in zip(jobs, values, strict=True)
+    }
+
+
+def _listed(places: Sequence[tuple]) -> str:
+    names = [f"{label} · {split} · seed {seed}" for _, label, split, seed in places[:5]]
+    return "; ".join(names) + (f"; and {len(places) - 5} more" if len(places) > 5 else "")

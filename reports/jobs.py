@@ -1,0 +1,91 @@
+"""What a report knows of a job and of a sweep, whether it comes from the store or from a tracking store."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+Rows = tuple[tuple[float, ...] | None, ...]
+FINISHED, FAILED, HALF, MISSING = "finished", "failed", "half-finished", "missing"
+STATES = (FINISHED, FAILED, HALF, MISSING)
+
+
+def no_dreams() -> list[tuple[int, bytes]]:
+    """Of a job that dreams nothing."""
+    return []
+
+
+@dataclass(frozen=True)
+class JobReport:
+    """A job as a report sees it. Accuracies are in percent, times in seconds (`started`, `ended`: since 1970)."""
+
+    sweep: str
+    source: str
+    """The sweep, told apart from another one of the same name."""
+    id: str
+    """Equal for equal label, split, seed and stages."""
+    label: str
+    method: str
+    group: str
+    """bound, data-free or memory; empty where nobody knows (a plug-in's run that has not ended)."""
+    dataset: str
+    split: str
+    tasks: int
+    seed: int
+    settings: Mapping[str, str]
+    """Every resolved setting by its dotted path."""
+    matrix: Rows
+    local: Rows
+    images: tuple[int, ...] | None
+    """Test images of each task."""
+    state: str
+    """One of STATES."""
+    error: str
+    done: int
+    asked: int
+    """Stages that are done, and those that there are to do."""
+    seconds: float
+    """Of its stages, those shared with other jobs included."""
+    started: float | None
+    ended: float | None
+    provenance: Mapping[str, tuple[str, ...]]
+    """`commit`, `versions`, `device`, `host`: every value that its stages have."""
+    stages: tuple[str, ...]
+    """Folders of its stages in the store; each ends in the first 16 digits of the stage's key."""
+    run: str | None = None
+    """Address of its MLflow run, where it is known."""
+    dreams: Callable[[], list[tuple[int, bytes]]] = field(default=no_dreams, compare=False, repr=False)
+    """Task and picture (a file's content) of what was dreamed, read when asked for."""
+
+    @property
+    def title(self) -> str:
+        """The split, for people: `5 tasks`, `6 tasks (50+10)`."""
+        return split_title(self.split, self.tasks)
+
+    @property
+    def name(self) -> str:
+        """For people: `abd · 5 tasks · seed 0`."""
+        return f"{self.label} · {self.title} · seed {self.seed}"
+
+    @property
+    def finished(self) -> bool:
+        """Whether all of it is done."""
+        return self.state == FINISHED
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """A sweep as a report sees it."""
+
+    name: str
+    source: str
+    spec: str
+    """The YAML as given; empty where it is not known."""
+    overrides: tuple[str, ...]
+    jobs: tuple[JobReport, ...]
+    notes: tuple[str, ...] = ()
+    """What a reader of its tables must know."""
+
+
+def split_title(split: str, tasks: int) -> str:
+    """A split for people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
+    count = "1 task" if tasks == 1 else f"{tasks} tasks"
+    return count if split == str(tasks) else f"{count} ({split})"
