@@ -1,7 +1,8 @@
 """The final network of a job as an MLflow model: pixels in, logits out, with a signature.
 
 What is logged is an exported graph and its weights (`torch.export`, MLflow's serialization format `pt2`): no pickled
-Python object, and nothing of this package is needed to load it. `mlflow.pytorch.load_model` gives it back.
+Python object, and nothing of this package is needed to load it. `mlflow.pytorch.load_model` gives it back. It is what was tested: where a
+method tests more than its network (bic), that too.
 """
 
 import tempfile
@@ -68,6 +69,8 @@ def _write(path: Path, model: Model, job: Job, stage: Stage, record: Any, folder
     """Write the model in MLflow's layout."""
     recipe = stage.recipe
     network = load(folder / NETWORK_FILE, recipe.training["backbone"], recipe.width, recipe.data.channels)
+    if recipe.method == job.entry.method.name:  # not where it shares a stage of plain cross-entropy
+        network = job.entry.method.restored(network, folder, recipe)
     normalisation = {name: tuple(record["normalisation"][name]) for name in ("mean", "std")}
     with warnings.catch_warnings():
         # torch warns of its own archive's bookkeeping, into our progress display.
