@@ -1,8 +1,8 @@
 """The final network of a job as an MLflow model: pixels in, logits out, with a signature.
 
 What is logged is an exported graph and its weights (`torch.export`, MLflow's serialization format `pt2`): no pickled
-Python object, and nothing of this package is needed to load it. `mlflow.pytorch.load_model` gives it back. It is what was tested: where a
-method tests more than its network (bic), that too.
+Python object, and nothing of this package is needed to load it. `mlflow.pytorch.load_model` gives it back.
+It is what was tested: a method that tests more than its network (bic) logs more.
 """
 
 import tempfile
