@@ -9,7 +9,7 @@ demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
 	$(BIN)/dfcil-sweep report demo
 
-# Every method of both CIFAR-100 tables, all splits, one seed, on made-up images: an hour or more on two CPU cores.
+# Every method of both CIFAR-100 tables, all splits, one seed, on made-up images: twenty minutes on two CPU cores.
 rehearse: $(VENV)/.ready
 	for name in cifar100-data-free cifar100-coreset; do \
 		$(BIN)/dfcil-sweep launch $$name --rehearse --set 'seeds=[0]' && \
