@@ -1,0 +1,53 @@
+"""The pictures of docs/mlflow.md: `python tests/screenshots.py RUNS`, where RUNS holds the finished sweep `demo`.
+
+Needs Chromium and its driver. The pictures are written to docs/img, with few colours so that they stay small.
+"""
+
+import io
+import sys
+import time
+from pathlib import Path
+
+from browser import Browser, image_grid, run_address, ui
+from mlflow_views import view
+from PIL import Image
+
+FOLDER = Path(__file__).parents[1] / "docs" / "img"
+SETTLED = 4.0  # seconds after which nothing moves any more
+
+
+def take(page: Browser, name: str) -> None:
+    time.sleep(SETTLED)
+    image = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")
+    image.quantize(64).save(FOLDER / f"{name}.png", optimize=True)
+
+
+def main(runs: str) -> None:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    found = view(f"sqlite:///{Path(runs).resolve()}/mlflow.db", "demo")
+    abd, parent = found["abd · 5 tasks · seed 0"]["id"], found["demo"]["id"]
+    with ui("demo", Path(runs)) as address:
+        page = Browser(1280, 900)
+        try:
+            page.open(address)
+            page.wait_for_text("abd · 5 tasks · seed 0")
+            take(page, "runs")
+            page.open(f"{address}&compareRunsMode=CHART")
+            page.wait(lambda page: page.find(".js-plotly-plot .trace"), "charts")
+            take(page, "charts")
+            page.open(run_address(address, abd, "model-metrics"))
+            page.wait(lambda page: page.find(".js-plotly-plot .trace"), "charts")
+            image_grid(page, "dreams")
+            take(page, "dreams")
+            page.open(run_address(address, abd, "artifacts/accuracy_matrix.png"))
+            page.wait(lambda page: any(p["src"].startswith("blob:") for p in page.pictures()), "the matrix")
+            take(page, "accuracy-matrix")
+            page.open(run_address(address, parent, "artifacts/comparison.png"))
+            page.wait(lambda page: any(p["src"].startswith("blob:") for p in page.pictures()), "the comparison")
+            take(page, "comparison")
+        finally:
+            page.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
