@@ -16,7 +16,7 @@ from orchestrator.plan import Plan
 from orchestrator.tracking.environment import prepare_client
 
 WATCHED = (
-    "create_run", "log_inputs", "log_batch", "log_image", "log_dict", "log_text", "log_figure", "set_tag",
+    "create_run", "log_inputs", "log_batch", "log_image", "log_text", "log_artifacts", "set_tag",
     "delete_tag", "set_terminated", "update_run", "get_run", "search_runs", "get_experiment_by_name",
     "create_experiment", "list_artifacts",
 )  # fmt: skip
