@@ -16,7 +16,6 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
 from fabricated import record  # noqa: E402
-from matplotlib.figure import Figure  # noqa: E402
 from PIL import Image  # noqa: E402
 
 from orchestrator import spec, sweep_folder  # noqa: E402

@@ -26,7 +26,7 @@ WATCHED = (
 class Calls:
     """Counts the calls to MLflow's client and the time in them: wall seconds, and seconds of the calling thread's CPU.
 
-    A call inside another (`log_figure` within a helper of MLflow's own) counts once.
+    A call inside another (`log_artifacts` within a helper of MLflow's own) counts once.
     """
 
     def __init__(self) -> None:

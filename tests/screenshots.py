@@ -1,6 +1,6 @@
 """The pictures of docs/mlflow.md: `python tests/screenshots.py RUNS`, where RUNS holds the finished sweep `demo`.
 
-Needs Chromium and its driver. The pictures are written to docs/img, with few colours so that they stay small.
+Needs Chromium and its driver. The pictures are written to docs/images, with few colours so that they stay small.
 """
 
 import io
@@ -11,8 +11,9 @@ from pathlib import Path
 from browser import Browser, image_grid, run_address, ui
 from mlflow_views import view
 from PIL import Image
+from selenium.webdriver.common.keys import Keys
 
-FOLDER = Path(__file__).parents[1] / "docs" / "img"
+FOLDER = Path(__file__).parents[1] / "docs" / "images"
 SETTLED = 4.0  # seconds after which nothing moves any more
 
 
@@ -35,6 +36,11 @@ def main(runs: str) -> None:
             page.open(f"{address}&compareRunsMode=CHART")
             page.wait(lambda page: page.find(".js-plotly-plot .trace"), "charts")
             take(page, "charts")
+            page.press("//button[contains(., 'Group by')]")
+            page.press("//*[@role='menuitemcheckbox'][normalize-space()='label']")
+            page.driver.find_element("tag name", "body").send_keys(Keys.ESCAPE)
+            page.wait_for_text("rehearsal")
+            take(page, "by-method")
             page.open(run_address(address, abd, "model-metrics"))
             page.wait(lambda page: page.find(".js-plotly-plot .trace"), "charts")
             image_grid(page, "dreams")
