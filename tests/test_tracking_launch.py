@@ -55,6 +55,7 @@ def tracked(uri: str) -> dict[str, dict]:
         return {}
 
 
+@pytest.mark.soak
 def test_killed_and_launched_again_then_lost_and_rebuilt(folder):
     # A real sweep of 17 stages: three launches and a `sync`, of which each loads torch and mlflow anew.
     uri = f"sqlite:///{folder}/runs/mlflow.db"
