@@ -1,6 +1,6 @@
 """The pictures of docs/mlflow.md: `python tests/screenshots.py RUNS`, where RUNS holds the finished sweep `demo`.
 
-Needs Chromium and its driver. The pictures are written to docs/images, with few colours so that they stay small.
+Needs Chromium and its driver. The pictures are written to docs/images.
 """
 
 import io
@@ -24,7 +24,7 @@ def take(page: Browser, name: str) -> None:
     )
     time.sleep(SETTLED)
     image = Image.open(io.BytesIO(page.driver.get_screenshot_as_png())).convert("RGB")
-    image.quantize(256, Image.Quantize.MAXCOVERAGE).save(FOLDER / f"{name}.png", optimize=True)
+    image.save(FOLDER / f"{name}.png", optimize=True)
 
 
 def choose_columns(page: Browser, out: tuple[str, ...], into: tuple[str, ...]) -> None:
