@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test soak lint clean
+.PHONY: demo rehearse test soak lint screenshots clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -26,6 +26,11 @@ soak: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# The pictures of docs/mlflow.md, of the demo in the MLflow UI: needs chromium and chromium-driver.
+screenshots: $(VENV)/.ready
+	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
+	PYTHONPATH=tests $(BIN)/python tests/screenshots.py runs
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
