@@ -1,7 +1,5 @@
 """Checkpoints that nothing needs are freed, and come back, the same, where they are needed after all."""
 
-import csv
-import io
 import json
 import shutil
 
@@ -74,11 +72,8 @@ def test_what_lies_between_the_first_task_and_the_last_is_freed(launched):
 
 
 def test_tables_checks_and_relaunches_do_not_miss_them(launched, runs, tmp_path):
-    told = [
-        dfcil("report", "chain", "--runs", at, "--format", "csv", folder=tmp_path) for at in (runs, launched / "kept")
-    ]
-    finals = [[(job["label"], job["final"]) for job in csv.DictReader(io.StringIO(each.stdout))] for each in told]
-    assert finals[0] == finals[1] and {label for label, _ in finals[0]} == {"base", "abd"}
+    told = [dfcil("report", "chain", "--runs", at, folder=tmp_path).stdout for at in (runs, launched / "kept")]
+    assert told[0] == told[1] and "abd" in told[0] and "base" in told[0]
     assert "0 damaged" in dfcil("store", "--runs", runs, "verify", folder=tmp_path).stdout
     (learn,) = [line for line in dfcil("store", "--runs", runs, folder=tmp_path).stdout.splitlines() if "learn" in line]
     assert [cell.strip() for cell in learn.split("│")][1:4] == ["learn", "7", "4"]
@@ -134,7 +129,7 @@ def test_what_another_sweep_needs_is_kept(tmp_path):
 
     assert freed_when_others_have({"waits": [*keys, "f" * 64]}) == set()
     assert freed_when_others_have({"ends": keys[:2]}) == {"learn 3 · base"}
-    assert freed_when_others_have({"done": keys}) == {"learn 2 · base", "learn 3 · base"}
+    assert freed_when_others_have({"goes on": keys}) == {"learn 3 · base"}  # when learn 4 was done
 
 
 def test_freed_stages_travel(runs, tmp_path):
