@@ -1,5 +1,7 @@
 """How many stages may share a device's memory: fewer, once one of them has run out of it beside others."""
 
+import errno
+import math
 import re
 from pathlib import Path
 
@@ -14,14 +16,20 @@ class Crowding:
 
     def __init__(self) -> None:
         self._places: dict[str, str] = {}
-        self._most: dict[str, int] = {}
+        self._limits: dict[str, dict[str, int]] = {}
         self._crowds: dict[str, int] = {}
         self._killed = processes_killed_for_memory()
 
     def room(self, worker: str) -> bool:
-        """Whether one more stage may start where this worker is."""
-        place = self._places.get(worker)
-        return place is None or len(self._at_work(place)) < self._most.get(place, len(self._crowds) + 1)
+        """Whether one more stage may start where this worker is.
+
+        A worker that has not said where it is may be at any of the places that hold only so many: it is most likely
+        the one that has come up instead of a worker killed there.
+        """
+        at = self._places.get(worker)
+        unknown = sum(each not in self._places for each in self._crowds)
+        places = self._limits if at is None else [at]
+        return all(len(self._at_work(place)) + unknown < self._most(place) for place in places)
 
     def begin(self, worker: str) -> None:
         """The worker is given a stage."""
@@ -38,16 +46,25 @@ class Crowding:
         """Its stage has ended, or the worker has: the most stages that shared its place meanwhile, its own included."""
         return self._crowds.pop(worker, 1)
 
-    def thin(self, worker: str, crowd: int) -> int:
-        """`crowd` stages are too many for this worker's place; how many it is given from now on."""
+    def thin(self, worker: str, crowd: int, key: str) -> int:
+        """`crowd` stages, `key` among them, are too many for this worker's place; how many it is given from now on."""
         place = self._places[worker]
-        self._most[place] = min(self._most.get(place, crowd), max(1, crowd - 1))
-        return self._most[place]
+        limits = self._limits.setdefault(place, {})
+        limits[key] = min(limits.get(key, crowd), max(1, crowd - 1))
+        return int(self._most(place))
+
+    def forget(self, key: str) -> None:
+        """A stage has failed alone as well: what it ran out of says nothing about how many others fit."""
+        for limits in self._limits.values():
+            limits.pop(key, None)
 
     def killed_for_memory(self) -> bool:
         """Whether the kernel of this machine has killed a process for memory since this was last asked."""
         before, self._killed = self._killed, processes_killed_for_memory()
         return self._killed > before
+
+    def _most(self, place: str) -> float:
+        return min(self._limits.get(place, {}).values(), default=math.inf)
 
     def _at_work(self, place: str) -> list[str]:
         return [worker for worker in self._crowds if self._places.get(worker) == place]
@@ -74,6 +91,10 @@ def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory, a GPU's or the machine's, did not suffice. Needs no torch."""
     if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
         return True
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
     # What is not allocated by torch itself has no exception of its own: cuDNN, cuBLAS, and torch on a CPU.
     wordings = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(wording in str(error) for wording in wordings)
+    if isinstance(error, RuntimeError) and any(wording in str(error) for wording in wordings):
+        return True
+    return error.__cause__ is not None and out_of_memory(error.__cause__)

@@ -102,6 +102,7 @@ def run(
             freeing = Freeing(plan, store, work) if options.free else None
             _Run(growth, store, options, on_event, outcome, client, freeing).to_the_end()
         if freeing is not None:
+            freeing.finish()
             outcome.freed, outcome.freed_bytes = freeing.count, freeing.bytes
     outcome.blocked = work.keys(schedule.BLOCKED)
     return outcome
@@ -173,7 +174,7 @@ class _Run:
 
     def _next(self) -> Stage | None:
         while (stage := self._work.next()) is not None:
-            if not self._store.whole(stage):
+            if not self._growth.settled(stage):
                 return stage
             self._finished(stage, reused=True)  # another launcher was quicker
         return None
@@ -188,6 +189,7 @@ class _Run:
             folders={role: self._growth.stages[key].folder for role, key in stage.recipe.parents.items()},
             runs=str(self._store.runs),
             attempt=self._deaths[stage.key] + 1,
+            again=self._store.has(stage),
             device="cpu" if options.device == "cpu" else "cuda:0",
             data_root=options.data_root,
             plugin=options.plugin,
@@ -310,16 +312,17 @@ class _Run:
             aside = self._store.stages / record["replaces"]
             self._emit(StageDamaged(stage, "freed and computed again, it is not what it was", aside))
         self._emit(StageFinished(stage, record))
-        if self._freeing is not None and not reused:
+        if self._freeing is not None:
             self._freeing.after(stage)
 
     def _thin(self, attempt: _Attempt, crowd: int) -> None:
         """Memory did not suffice for so many stages: this one is tried again with fewer neighbours."""
-        most = self._crowding.thin(attempt.worker, crowd)
+        most = self._crowding.thin(attempt.worker, crowd, attempt.stage.key)
         self._emit(StageCrowded(attempt.stage, attempt.name, most))
         self._work.put_back(attempt.stage.key)
 
     def _give_up(self, stage: Stage, error: str, traceback: str) -> None:
+        self._crowding.forget(stage.key)
         failure = StageFailed(stage, error, traceback, self._store.log(stage))
         self._outcome.failed[stage.key] = failure
         self._work.failed(stage.key)
@@ -382,7 +385,7 @@ class _Run:
     def _look_at_held(self) -> None:
         """See which stages of other launchers are finished by now, and which have been abandoned."""
         for key, stage in list(self._held.items()):
-            if self._store.whole(stage):
+            if self._growth.settled(stage):
                 del self._held[key]
                 self._finished(stage, reused=True)
                 continue

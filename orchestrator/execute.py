@@ -46,6 +46,8 @@ class Task:
     runs: str
     attempt: int
     """1 for the first attempt of this launch."""
+    again: bool
+    """Whether the stage is in the store, was freed, and is to get its files back."""
     device: str
     """`cpu`, or `cuda:0`: a worker sees one device only."""
     data_root: str | None
@@ -77,7 +79,7 @@ def execute(task: Task) -> None:
         message = perform(task, send)
     except Exception as error:
         message = _failure(error)
-    if message.get("memory"):
+    if message.get("memory") or task.device != "cpu":
         _give_memory_back()
     send(message)
 
@@ -93,7 +95,7 @@ def perform(task: Task, send: Callable[[Message], None]) -> Message:
     except Held:
         return {"what": "held"}
     with lease:
-        if store.whole(stage):
+        if store.whole(stage) or (store.has(stage) and not task.again):
             return {"what": "done", "reused": True}
         return _do(task, store, stage, lease, send)
 
@@ -182,7 +184,7 @@ def _place(device: str) -> str:
 
 
 def _give_memory_back() -> None:
-    """After a stage that ran out of memory: torch keeps what it has had, and its neighbours want it."""
+    """Torch keeps what a stage has had for the next one, and the neighbours on a GPU want it meanwhile."""
     gc.collect()
     if "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
         sys.modules["torch"].cuda.empty_cache()

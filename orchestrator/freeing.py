@@ -24,20 +24,32 @@ class Freeing:
     def __init__(self, plan: Plan, store: Store, work: Schedule) -> None:
         self._stages, self._store, self._work = plan.stages, store, work
         self._last = {job.learn[-1] for job in plan.jobs}
-        self._others = _Others(store, plan.spec.name)
+        self._others = _Others(store, {job.stages for job in plan.jobs})
+        self._waiting: dict[str, Stage] = {}
         self.count = self.bytes = 0
         """What was freed so far: stages, and bytes."""
 
     def after(self, stage: Stage) -> None:
-        """A stage has been computed: free those of its parents that it was the last to need."""
+        """A stage has been finished, here or elsewhere: free those of its parents that it was the last to need."""
         for key in stage.parents:
             parent = self._stages[key]
             if parent.recipe.kind == "remember" or parent.recipe.task == 1 or key in self._last:
                 continue
+            if self._work.awaited(key) or self._others.need(key):
+                self._waiting[key] = parent
+            else:
+                self._free(parent)
+
+    def finish(self) -> None:
+        """The launch is over: free what others needed when it was looked at last, and need no more."""
+        for key, parent in self._waiting.items():
             if not self._work.awaited(key) and not self._others.need(key):
-                freed = self._store.free(parent, _checkpoints)
-                self.count += freed > 0
-                self.bytes += freed
+                self._free(parent)
+
+    def _free(self, stage: Stage) -> None:
+        freed = self._store.free(stage, _checkpoints)
+        self.count += freed > 0
+        self.bytes += freed
 
 
 def wanted_again(stages: Mapping[str, Stage], done: Collection[str], whole: Callable[[Stage], bool]) -> set[str]:
@@ -60,26 +72,31 @@ def _checkpoints(files: Iterable[str]) -> list[str]:
 
 
 class _Others:
-    """What the other sweeps of a runs folder need, by the stages that each of their jobs was launched with."""
+    """What other jobs of a runs folder need, by the stages that each was launched with.
 
-    def __init__(self, store: Store, own: str) -> None:
+    By their stages and not by their sweep's name: somebody may have launched another spec under ours meanwhile.
+    """
+
+    def __init__(self, store: Store, own: Collection[tuple[str, ...]]) -> None:
         self._store, self._own = store, own
-        self._read: dict[Path, tuple[int, list[list[str]]]] = {}
+        self._read: dict[Path, tuple[int, list[tuple[str, ...]]]] = {}
 
     def need(self, key: str) -> bool:
         """Whether one of their jobs ends with the stage, or has it and is not finished."""
-        jobs = [stages for path in self._files() for stages in self._jobs(path) if key in stages]
+        # The files are looked for each time: another sweep may have been launched since.
+        files = (self._store.runs / "sweeps").glob(f"*/{JOBS}")
+        jobs = [stages for path in files for stages in self._jobs(path) if key in stages]
         if not jobs:
             return False
         present = {name[-16:] for name in self._store.names()}
         return any(stages[-1] == key or any(each[:16] not in present for each in stages) for stages in jobs)
 
-    def _files(self) -> list[Path]:
-        # Looked at each time: another sweep may have been launched since.
-        return [path for path in (self._store.runs / "sweeps").glob(f"*/{JOBS}") if path.parent.name != self._own]
-
-    def _jobs(self, path: Path) -> list[list[str]]:
-        changed = path.stat().st_mtime_ns
-        if self._read.get(path, (None,))[0] != changed:
-            self._read[path] = changed, list(json.loads(path.read_text()).values())
+    def _jobs(self, path: Path) -> list[tuple[str, ...]]:
+        try:
+            changed = path.stat().st_mtime_ns
+            if self._read.get(path, (None,))[0] != changed:
+                jobs = map(tuple, json.loads(path.read_text()).values())
+                self._read[path] = changed, [stages for stages in jobs if stages not in self._own]
+        except FileNotFoundError:  # a person has just removed the sweep
+            return []
         return self._read[path][1]

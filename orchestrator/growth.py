@@ -33,6 +33,16 @@ class Growth:
             for key, record in self._add(given).items():
                 self._emit(StageFinished(self.stages[key], record))
 
+    def settled(self, stage: Stage) -> bool:
+        """Whether a stage is finished, with all its files or without those that nothing here needs any more.
+
+        What needs it is looked up in the store, not in the schedule: another launcher may have gone on from it, and
+        have freed it then, before this one has asked for either.
+        """
+        if not self._store.has(stage):
+            return False
+        return self._store.whole(stage) or all(map(self.settled, self.work.children(stage.key)))
+
     def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict]:
         """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
         new = {key: stage for key, stage in stages.items() if key not in self.stages}

@@ -58,6 +58,10 @@ class Schedule:
         """Whether a stage that needs this one is still to be done, has failed, or is blocked."""
         return any(self._state[child] != DONE for child in self._children[key])
 
+    def children(self, key: str) -> list[Stage]:
+        """The stages that need this one."""
+        return [self._stages[child] for child in self._children[key]]
+
     def next(self) -> Stage | None:
         """The stage to start next, which is then out; None while there is none."""
         while self._ready:

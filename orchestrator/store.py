@@ -225,13 +225,16 @@ class Store:
         for folder in (self.stages, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
         names = self.names()
-        finished = {name[-16:] for name in names if not name.startswith(".")}
+        finished = {name[-16:]: name for name in names if not name.startswith(".")}
         for name in names:
             sort, _, rest = name.partition("-")
             if sort == ".work":
                 self._remove_abandoned(name, *rest.split("-"))
-            elif sort in (".saves", ".lease") and rest.removesuffix(".json") in finished:
+            elif sort == ".lease" and rest.removesuffix(".json") in finished:
                 self._remove_needless(name, rest.removesuffix(".json"))
+            elif sort == ".saves" and rest in finished and not (self.stages / finished[rest] / FREED).exists():
+                # Else it is a freed stage that was being computed again, and goes on from its saves.
+                self._remove_needless(name, rest)
 
     def _remove_abandoned(self, name: str, key: str, token: str) -> None:
         # The lease is written before its work folder is made. So a folder that was listed, and whose lease is not there

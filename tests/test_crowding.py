@@ -1,5 +1,7 @@
 """Out of memory beside others: tried again with fewer neighbours."""
 
+import errno
+
 import pytest
 from fake_stages import make_options, make_plan, make_stage
 
@@ -56,13 +58,29 @@ def test_each_device_has_its_own_limit():
     for worker, place in (("a", "GPU 0"), ("b", "GPU 0"), ("c", "GPU 1"), ("d", "GPU 1")):
         crowding.begin(worker)
         crowding.learn(worker, place)
-    assert crowding.thin("a", crowding.end("a")) == 1
+    assert crowding.thin("a", crowding.end("a"), "big") == 1
     assert not crowding.room("a")  # b is there
     crowding.end("b")
     assert crowding.room("a") and crowding.room("c") and crowding.room("never seen")
     crowding.begin("a")
     assert not crowding.room("b")
-    assert crowding.thin("a", 5) == 1  # what was learnt is not forgotten
+    assert crowding.thin("a", 5, "small") == 1  # what was learnt is not forgotten
+    assert not crowding.room("never seen")  # it may be at GPU 0
+    crowding.forget("big")  # it does not fit alone either
+    assert crowding.room("b") and crowding.room("never seen")
+
+
+def test_a_worker_that_has_not_said_where_it_is_fills_every_place():
+    crowding = Crowding()
+    for worker in "ab":
+        crowding.begin(worker)
+        crowding.learn(worker, "here")
+    assert crowding.thin("a", crowding.end("a"), "a's") == 1
+    crowding.end("b")
+    crowding.begin("instead of a")
+    assert not crowding.room("b")
+    crowding.learn("instead of a", "elsewhere")
+    assert crowding.room("b")
 
 
 def test_what_counts_as_out_of_memory():
@@ -70,7 +88,10 @@ def test_what_counts_as_out_of_memory():
 
     with pytest.raises(RuntimeError) as caught:  # what torch really raises on a CPU
         torch.empty(1 << 50)
-    for error in (MemoryError(), torch.OutOfMemoryError("x"), caught.value, RuntimeError("CUDA error: out of memory")):
+    wrapped = ValueError("the plug-in failed")
+    wrapped.__cause__ = torch.OutOfMemoryError("x")
+    others = (RuntimeError("CUDA error: out of memory"), OSError(errno.ENOMEM, "Cannot allocate memory"), wrapped)
+    for error in (MemoryError(), torch.OutOfMemoryError("x"), caught.value, *others):
         assert out_of_memory(error)
     for error in (RuntimeError("shapes differ"), ValueError("out of memory"), KeyError("memory")):
         assert not out_of_memory(error)

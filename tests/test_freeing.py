@@ -2,12 +2,16 @@
 
 import json
 import shutil
+import subprocess
 
 import pytest
-from launched import dfcil
+from fake_stages import make_stage
+from launched import command, dfcil, environment
 from test_archive import members
 
 from orchestrator import archive
+from orchestrator.events import Outcome
+from orchestrator.growth import Growth
 from orchestrator.store import FREED, DamagedStage, Store, check, freed_of
 from orchestrator.sweep_folder import load
 
@@ -129,7 +133,8 @@ def test_what_another_sweep_needs_is_kept(tmp_path):
 
     assert freed_when_others_have({"waits": [*keys, "f" * 64]}) == set()
     assert freed_when_others_have({"ends": keys[:2]}) == {"learn 3 · base"}
-    assert freed_when_others_have({"goes on": keys}) == {"learn 3 · base"}  # when learn 4 was done
+    # Another job of the same stages, unfinished when learn 3 was done and finished when the launch ended.
+    assert freed_when_others_have({"goes on": keys[1:]}) == {"learn 2 · base", "learn 3 · base"}
 
 
 def test_freed_stages_travel(runs, tmp_path):
@@ -163,3 +168,40 @@ def test_a_process_that_dies_while_freeing_leaves_a_freed_stage(runs):
     (store.folder(stage) / FREED).write_text("[")
     with pytest.raises(DamagedStage, match="freed.json"):
         check(store.folder(stage), stage.key)
+
+
+def test_a_stage_that_another_launcher_has_freed_is_done_for_whoever_goes_on_from_behind_it(tmp_path):
+    store = Store(tmp_path / "runs")
+    store.prepare()
+    a = make_stage("a")
+    b = make_stage("b", a)
+    c = make_stage("c", b)
+    growth = Growth(store, dict, lambda event: None, Outcome())
+    growth.begin({stage.key: stage for stage in (a, b, c)})
+    assert not growth.settled(a)
+    for stage in (a, b):  # another launcher is quicker
+        with store.leases.acquire(stage.key) as lease:
+            work = store.work(stage, lease)
+            (work / "value.txt").write_text("x")
+            store.commit(stage, work, {}, lease)
+    assert growth.settled(a) and growth.settled(b) and not growth.settled(c)
+    assert store.free(a, list) == 1
+    assert growth.settled(a), "b has been computed from it"
+    assert store.free(b, list) == 1
+    assert not growth.settled(b), "c is to begin from it"
+    assert not growth.settled(a), "and b again from this one"
+
+
+def test_two_launchers_of_one_sweep_do_no_stage_twice(tmp_path):
+    spec, runs = tmp_path / "chain.yaml", tmp_path / "runs"
+    spec.write_text(SPEC.replace("seeds: [0]", "seeds: [0, 1]"))
+    line = command("launch", spec, "--runs", runs, "--device", "cpu", "--jobs", 1)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    both = [subprocess.Popen(line, cwd=tmp_path, env=environment(), **pipes) for _ in range(2)]
+    told = [launcher.communicate(timeout=300)[0] for launcher in both]
+    assert [launcher.returncode for launcher in both] == [0, 0], told
+    plan, store, _ = parts(runs)
+    begun = {stage.folder: store.log(stage).read_text().count(", attempt ") for stage in plan.stages.values()}
+    assert set(begun.values()) == {1}, (begun, told)
+    between = {stage.folder for stage in plan.stages.values() if 1 < stage.recipe.task < 4}
+    assert {stage.folder for stage in plan.stages.values() if not store.whole(stage)} == between

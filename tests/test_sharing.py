@@ -2,8 +2,11 @@
 
 from collections import Counter
 
-from orchestrator import spec
+from orchestrator import engine, spec
+from orchestrator.events import StageStarted
 from orchestrator.plan import make_plan
+from orchestrator.results import job_result
+from orchestrator.store import Store
 
 SWEEP = """\
 name: share
@@ -35,3 +38,27 @@ def test_five_methods_on_two_splits_are_91_learn_and_dream_stages_a_seed_and_not
 def test_seeds_share_nothing():
     plan = make_plan(spec.parse(SWEEP.replace("SEEDS", "0, 1, 2"), "spec"))
     assert kinds(plan)["learn"] + kinds(plan)["dream"] == 3 * 91
+
+
+def test_the_91_run_once_each(tmp_path):
+    """The same ten jobs for real, on made-up images and with next to no training: half a minute."""
+    images = "{name: synthetic, classes: 20, train_per_class: 4, test_per_class: 2, image_size: 8}"
+    tiny = "training: {backbone: resnet8, epochs: 1, batch_size: 16}\ndreaming: {steps: 2}\n"
+    text = SWEEP.replace("SEEDS", "0").replace("cifar100", images).replace("2000", "40") + tiny
+    plan = make_plan(spec.parse(text, "spec"))
+    begun: Counter[str] = Counter()
+
+    def listen(event) -> None:
+        if isinstance(event, StageStarted):
+            begun[event.stage.key] += 1
+
+    store = Store(tmp_path / "runs")
+    outcome = engine.run(plan, store, engine.Options(workers=2, free=True), listen)
+    assert (outcome.done, outcome.failed, outcome.blocked) == (91 + 13, {}, set())
+    assert begun == dict.fromkeys(plan.stages, 1)
+    assert sum(plan.stages[key].recipe.kind != "remember" for key in begun) == 91
+    records = store.records(plan.stages.values())
+    results = [job_result(job, records) for job in plan.jobs]
+    assert len(results) == 10 and all(result.finished for result in results)
+    again = engine.run(plan, store, engine.Options(workers=2, free=True), listen)
+    assert (again.done, again.reused) == (0, 91 + 13) and begun == dict.fromkeys(plan.stages, 1)
