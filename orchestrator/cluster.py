@@ -39,8 +39,10 @@ _SETTINGS = {
     "distributed.worker.memory.terminate": False,
     "distributed.worker.profile.enabled": False,
     "distributed.admin.system-monitor.interval": "10s",
-    "distributed.admin.log-length": 1000,
-    "distributed.admin.low-level-log-length": 1000,
+    # What Dask remembers of messages and tasks long gone: thousands of each by default, of some kilobytes each here.
+    "distributed.admin.log-length": 10,
+    "distributed.admin.low-level-log-length": 10,
+    "distributed.diagnostics.computations.max-history": 10,
     # Training frees and takes the same megabytes at every step. Dask's default has the allocator give them back to the
     # system each time: an abd chain of the demo took 60 s so, and 42 s without (one worker, twice each, in turn).
     "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(1 << 30),

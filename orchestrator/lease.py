@@ -79,6 +79,13 @@ class Leases:
         found = {key: self.read(key) for key in keys}
         return {key: holder for key, holder in found.items() if holder is not None}
 
+    def silence(self, key: str) -> float:
+        """Seconds since the last heartbeat, by the file's time and our clock: for people, never for a decision."""
+        try:
+            return max(0.0, time.time() - self.path(key).stat().st_mtime)
+        except FileNotFoundError:
+            return 0.0
+
     def lock(self) -> FileLock:
         """The lock of the store, for the instants in which a lease is changed or relied upon.
 

@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.estimate import Rates, time_left
 from orchestrator.events import StageFailed
 from orchestrator.launches import Launcher, living
-from orchestrator.lease import Holder
+from orchestrator.lease import PATIENCE, Holder, Leases
 from orchestrator.plan import Job, Plan
 from orchestrator.stage import Stage
 from orchestrator.store import Store
@@ -33,6 +33,9 @@ class State:
     failures: Mapping[str, StageFailed]
     """Key of each stage that failed and has neither been done nor begun again since."""
     launchers: tuple[Launcher, ...]
+    silent: Mapping[str, float]
+    """Token of each of these, and of each holder in `running`, that has given no sign of life for longer than it may:
+    seconds. It is on another machine, and gone, or cut off; if its stages are asked for, they are taken over."""
     seconds_left: float | None
     """With the launchers at work, or else with one stage at a time; None where nothing tells."""
     saved: int
@@ -74,9 +77,13 @@ def read_state(runs: Path, plan: Plan, records: Mapping[str, Mapping[str, Any]])
     spent = {key: max(0.0, now - holder.since) for key, holder in running.items()}
     workers = sum(launcher.workers for launcher in launchers) or 1
     seconds_left = time_left(plan, left, Rates.of(plan, records), workers, spent)
+    silent = {holder.token: store.leases.silence(key) for key, holder in running.items()}
+    silent |= {each.holder.token: Leases(each.folder).silence(each.id) for each in launchers}
+    silent = {token: seconds for token, seconds in silent.items() if seconds > 2 * PATIENCE}
     again = {key: len(plan.users[key]) - 1 for key in records}
     saved_seconds = sum(times * records[key]["seconds"] for key, times in again.items())
-    return State(plan, records, running, failures, launchers, seconds_left, sum(again.values()), saved_seconds)
+    saved = sum(again.values())
+    return State(plan, records, running, failures, launchers, silent, seconds_left, saved, saved_seconds)
 
 
 def stages_failed(runs: Path, plan: Plan) -> dict[str, StageFailed]:

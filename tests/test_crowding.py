@@ -1,9 +1,12 @@
 """Out of memory beside others: tried again with fewer neighbours."""
 
 import errno
+import sqlite3
+import subprocess
 
 import pytest
 from fake_stages import make_options, make_plan, make_stage
+from launched import command, environment
 
 from orchestrator.crowding import Crowding, out_of_memory, processes_killed_for_memory
 from orchestrator.engine import run
@@ -106,3 +109,69 @@ def test_kills_of_the_kernel_are_counted(monkeypatch, tmp_path):
     assert not crowding.killed_for_memory()
     counts.write_text("oom_kill 4\n")
     assert crowding.killed_for_memory() and not crowding.killed_for_memory()
+
+
+PLUGIN = '''
+"""Finetuning on a device that holds one stage, a second one being whoever has a file in SHARED_DEVICE."""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from dfcil_core.lazy import functional
+from dfcil_core.methods.base import Method
+
+
+@dataclass(frozen=True)
+class HungrySettings:
+    __pydantic_config__ = {"extra": "forbid"}
+
+
+class Hungry(Method):
+    """`CE(z[:seen], y)`."""
+
+    name = "hungry"
+    summary = "takes all there is"
+    source = "none"
+    settings_type = HungrySettings
+
+    def loss(self, learning, batch):
+        import torch
+
+        inside = Path(os.environ["SHARED_DEVICE"]) / str(os.getpid())
+        inside.touch()
+        try:
+            time.sleep(1)
+            if len(list(inside.parent.iterdir())) > 1:
+                raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+        finally:
+            inside.unlink()
+        return functional.cross_entropy(learning.student(batch.images)[:, : learning.seen], batch.labels)
+'''
+HUNGRY = """\
+name: hungry
+dataset: {name: synthetic, classes: 4, train_per_class: 4, test_per_class: 2, image_size: 8}
+methods: [hungry]
+tasks: [2]
+seeds: [0, 1]
+training: {backbone: resnet8, epochs: 2, batch_size: 8}
+"""
+
+
+def test_a_launch_whose_stages_do_not_fit_beside_each_other_ends_finished(tmp_path):
+    spec, plugin, device = tmp_path / "s.yaml", tmp_path / "hungry.py", tmp_path / "device"
+    spec.write_text(HUNGRY)
+    plugin.write_text(PLUGIN)
+    device.mkdir()
+    line = command("launch", spec, "--plugin", plugin, "--runs", tmp_path / "runs", "--device", "cpu", "--jobs", 2)
+    ours = {**environment(), "SHARED_DEVICE": str(device)}
+    done = subprocess.run(line, cwd=tmp_path, env=ours, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (
+        "learn 2 · hungry" in done.stdout
+        and "ran out of memory beside others; started again, 1 at a time" in done.stdout
+    )
+    assert "hungry: 2 of 2 jobs done; 4 stages run, 0 reused" in done.stdout
+    with sqlite3.connect(tmp_path / "runs" / "mlflow.db") as database:
+        assert {status for (status,) in database.execute("select status from runs")} == {"FINISHED"}

@@ -5,6 +5,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -156,3 +157,24 @@ def test_a_report_without_the_logits_it_needs_says_which_and_what_to_do(runs, tm
     told = dfcil("report", "tiny", "--runs", runs, folder=tmp_path)
     assert told.returncode == 2 and "Traceback" not in told.stderr
     assert "logits.safetensors" in told.stderr and "store verify --set-aside" in told.stderr
+
+
+def test_status_tells_of_a_launcher_elsewhere_that_has_fallen_silent(runs, tmp_path):
+    launches = sweep_folder(runs, "tiny") / "launches"
+    launches.mkdir(exist_ok=True)
+    elsewhere = {"token": "t", "host": "node7", "place": "another machine", "pid": 7, "born": None, "beat": 3}
+    lease = launches / ".lease-0123456789abcdef.json"
+    lease.write_text(json.dumps({**elsewhere, "since": time.time() - 4000}))
+
+    def told():
+        (line,) = [
+            line
+            for line in dfcil("status", "tiny", "--runs", runs, folder=tmp_path).stdout.splitlines()
+            if line.startswith("launcher: process 7 on node7")
+        ]
+        return line
+
+    assert "no sign of life" not in told()
+    long_ago = time.time() - 1800
+    os.utime(lease, (long_ago, long_ago))
+    assert told().endswith("no sign of life for 30 min: if it is gone, launch again to go on without it")

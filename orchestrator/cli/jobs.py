@@ -100,10 +100,12 @@ def _lines(state):
     yield "jobs: " + ", ".join(f"{jobs[name]} {name}" for name in STATES if jobs[name])
     for launcher in state.launchers:
         at_a_time = f"{counted(launcher.workers, 'stage')} at a time"
-        yield f"launcher: {launcher}, since {_moment(launcher.holder.since)}, {at_a_time}"
+        told = f"launcher: {launcher}, since {_moment(launcher.holder.since)}, {at_a_time}"
+        yield told + _silence(state, launcher.holder, "launch again to go on without it")
     for key, holder in state.running.items():
         where = f"on {holder.host} (process {holder.pid})"
-        yield f"running: {state.plan.stages[key]} {where} since {_moment(holder.since)}"
+        told = f"running: {state.plan.stages[key]} {where} since {_moment(holder.since)}"
+        yield told + _silence(state, holder, "a launcher that needs the stage takes it over")
     for key, failure in state.failures.items():
         needing = ", ".join(state.plan.jobs[position].name for position in state.plan.users[key])
         yield f"failed: {failure.stage}: {failure.error}"
@@ -119,6 +121,11 @@ def _lines(state):
         yield "time left: not known yet, no stage of some kind has finished"
     elif jobs.keys() - {DONE} and not state.running:
         yield "no launcher is at work on it"
+
+
+def _silence(state, holder, remedy: str) -> str:
+    seconds = state.silent.get(holder.token)
+    return f"; no sign of life for {duration(seconds)}: if it is gone, {remedy}" if seconds else ""
 
 
 def _moment(unix: float) -> str:
