@@ -1,10 +1,11 @@
 """Carrying finished stages to another machine, in a tar file that may come from a stranger.
 
-An archive holds plain files alone, `<stage's folder>/<file>`: of each stage first stage.json and record.json, then the
-files that the record names, of exactly the size and SHA-256 that it gives. Everything else ends the import: other
-members (links, devices, folders, extended headers), other names, other orders. Nothing in it is executed, unpickled or
-given a place of its own choosing: a folder's name must be the one that its recipe has, and the names of files cannot
-hold a separator. Python's own extraction is not used; the 512-byte headers are read one by one.
+An archive holds plain files alone, `<stage's folder>/<file>`: of each stage first stage.json and record.json, of one
+that was freed freed.json, then the files that the record names and that it was not freed of, of exactly the size and
+SHA-256 that the record gives. Everything else ends the import: other members (links, devices, folders, extended
+headers), other names, other orders. Nothing in it is executed, unpickled or given a place of its own choosing: a
+folder's name must be the one that its recipe has, and the names of files cannot hold a separator. Python's own
+extraction is not used; the 512-byte headers are read one by one.
 """
 
 import hashlib
@@ -22,7 +23,7 @@ from dfcil_core.config import Recipe
 from orchestrator.errors import Mistake
 from orchestrator.lease import Held
 from orchestrator.stage import Stage
-from orchestrator.store import RECORD, STAGE, DamagedStage, Store, check, read_stage
+from orchestrator.store import FREED, RECORD, STAGE, DamagedStage, Store, check, freed_of, read_stage
 
 MOST_BYTES = 100 * 2**30  # of an import, unless told otherwise
 _MOST_JSON = 64 * 2**20  # of a recipe or a record: ours are of some kilobytes
@@ -94,10 +95,11 @@ def load(store: Store, path: Path, most_bytes: int = MOST_BYTES) -> Imported:
 
 def _add(archive: tarfile.TarFile, folder: Path, stage: Stage) -> None:
     try:
-        record = check(folder, stage.key)
+        record, missing = check(folder, stage.key), freed_of(folder)
     except DamagedStage as damage:
         raise Mistake(_damaged(damage)) from damage
-    for name in (STAGE, RECORD, *(name for name in record["files"] if name not in (STAGE, RECORD))):
+    head = (STAGE, RECORD, FREED) if missing else (STAGE, RECORD)
+    for name in (*head, *(name for name in record["files"] if name not in missing)):
         # Neither owner nor mode nor time of a file is anybody's business elsewhere.
         member = tarfile.TarInfo(f"{folder.name}/{name}")
         with (folder / name).open("rb") as file:
@@ -125,6 +127,7 @@ class _Members:
     def __init__(self, path: Path, file: BinaryIO, most_bytes: int) -> None:
         self._path, self._file, self._left, self._most = path, file, most_bytes, most_bytes
         self._unread = self._padding = 0
+        self._ahead: _Member | None = None
 
     def wrong(self, what: str) -> Mistake:
         """A Mistake that says where in the archive we are."""
@@ -133,6 +136,9 @@ class _Members:
 
     def next(self) -> _Member | None:
         """The next member, the content of the one before having been read; None at the end."""
+        if self._ahead is not None:
+            ahead, self._ahead = self._ahead, None
+            return ahead
         self._exactly(self._padding)
         self._padding = 0
         header = self._exactly(_BLOCK)
@@ -152,6 +158,11 @@ class _Members:
         self._left -= info.size
         self._unread, self._padding = info.size, -info.size % _BLOCK
         return _Member(folder, file, info.size)
+
+    def peek(self) -> _Member | None:
+        """The member that `next` is going to give."""
+        self._ahead = self.next()
+        return self._ahead
 
     def content(self) -> Iterator[bytes]:
         """The bytes of the member given last, in pieces."""
@@ -173,27 +184,40 @@ def _load_stage(store: Store, members: _Members, member: _Member, done: Imported
     stage = _stage(members, _json(members, member, folder, STAGE), folder)
     record = _json(members, members.next(), folder, RECORD)
     _require_record(members, stage, record)
-    if store.has(stage):
-        _read_files(members, folder, record, None)
+    freed = _freed(members, folder, record)
+    left = {name: told for name, told in record["files"].items() if name not in freed}
+    if store.whole(stage) or (freed and store.has(stage)):
+        _read_files(members, folder, left, None)
         done.present.append(folder)
         return
     try:
         lease = store.leases.acquire(stage.key)
     except Held:
-        _read_files(members, folder, record, None)
+        _read_files(members, folder, left, None)
         done.held.append(folder)
         return
     with lease:
         work = store.work(stage, lease)
         try:
-            _read_files(members, folder, record, work)
-            store.commit(stage, work, record, lease)
+            _read_files(members, folder, left, work)
+            store.commit(stage, work, record, lease, freed)
         finally:
             shutil.rmtree(work, ignore_errors=True)
     done.added.append(folder)
 
 
-def _json(members: _Members, member: _Member | None, folder: str, name: str) -> dict[str, Any]:
+def _freed(members: _Members, folder: str, record: dict[str, Any]) -> dict[str, Any]:
+    """Those of the record's files that the stage was freed of before it was exported."""
+    ahead = members.peek()
+    if ahead is None or (ahead.folder, ahead.file) != (folder, FREED):
+        return {}
+    names = _json(members, members.next(), folder, FREED, list)
+    if not names or any(not isinstance(name, str) or name not in record["files"] for name in names):
+        raise members.wrong(f"{folder}/{FREED} should list files of the record")
+    return {name: record["files"][name] for name in names}
+
+
+def _json(members: _Members, member: _Member | None, folder: str, name: str, kind: type = dict) -> Any:
     if member is None or (member.folder, member.file) != (folder, name):
         raise members.wrong(f"{folder}/{name} should be here")
     if member.bytes > _MOST_JSON:
@@ -202,8 +226,8 @@ def _json(members: _Members, member: _Member | None, folder: str, name: str) -> 
         value = json.loads(b"".join(members.content()), parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise members.wrong(f"{folder}/{name} is no JSON: {error}") from error
-    if not isinstance(value, dict):
-        raise members.wrong(f"{folder}/{name} is no JSON object")
+    if not isinstance(value, kind):
+        raise members.wrong(f"{folder}/{name} is no JSON {'object' if kind is dict else 'list'}")
     return value
 
 
@@ -222,9 +246,9 @@ def _stage(members: _Members, payload: dict[str, Any], folder: str) -> Stage:
     return stage
 
 
-def _read_files(members: _Members, folder: str, record: dict[str, Any], into: Path | None) -> None:
-    """Read the files that the record names, check them, and write them `into` an empty folder, if one is given."""
-    for name, told in record["files"].items():
+def _read_files(members: _Members, folder: str, files: dict[str, Any], into: Path | None) -> None:
+    """Read these files of a record, check them, and write them `into` an empty folder, if one is given."""
+    for name, told in files.items():
         member = members.next()
         if member != _Member(folder, name, told["bytes"]):
             raise members.wrong(f"{folder}/{name} of {told['bytes']} bytes should be here")
@@ -255,7 +279,7 @@ def _problem(stage: Stage, record: dict[str, Any]) -> str | None:
     if not isinstance(files, dict):
         return "files should be an object"
     for name, told in files.items():
-        if not _FILE.fullmatch(name) or name in (STAGE, RECORD):
+        if not _FILE.fullmatch(name) or name in (STAGE, RECORD, FREED):
             return f"{name!r} is no file of a stage"
         if not isinstance(told, dict) or not isinstance(told.get("sha256"), str) or type(told.get("bytes")) is not int:
             return f"sha256 and bytes of {name!r} should be given"

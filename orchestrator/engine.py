@@ -6,20 +6,19 @@ messages and keeps the processes alive, no more.
 """
 
 import queue
-import signal
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import schedule
+from orchestrator.crowding import Crowding
 from orchestrator.events import (
     Event,
     Outcome,
+    StageCrowded,
     StageDamaged,
     StageFailed,
     StageFinished,
@@ -28,7 +27,9 @@ from orchestrator.events import (
     StageStarted,
 )
 from orchestrator.execute import Task, execute
+from orchestrator.freeing import Freeing
 from orchestrator.growth import Growth, Source
+from orchestrator.launches import terminable
 from orchestrator.lease import PATIENCE, Holder, Watch
 from orchestrator.plan import Plan
 from orchestrator.schedule import Schedule
@@ -60,6 +61,8 @@ class Options:
     """Path of the plug-in's source."""
     patience: float = PATIENCE
     """Seconds without a heartbeat after which another launcher's stage is taken over."""
+    free: bool = False
+    """Whether checkpoints that nothing needs any more are removed on the way."""
     runner: str = "dfcil_core.run_stage:run_stage"
     """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
 
@@ -95,8 +98,11 @@ def run(
         # A launch that grows will want all its workers.
         workers = options.workers if source is not dict else min(options.workers, work.unfinished)
         slots = cluster.environments(options.device, workers, options.per_gpu)
-        with _stoppable(), cluster.local_client(slots) as client:
-            _Run(growth, store, options, on_event, outcome, client).to_the_end()
+        with terminable(), cluster.local_client(slots) as client:
+            freeing = Freeing(plan, store, work) if options.free else None
+            _Run(growth, store, options, on_event, outcome, client, freeing).to_the_end()
+        if freeing is not None:
+            outcome.freed, outcome.freed_bytes = freeing.count, freeing.bytes
     outcome.blocked = work.keys(schedule.BLOCKED)
     return outcome
 
@@ -118,17 +124,18 @@ class _Attempt:
 class _Run:
     """One launch, from the first message to the last."""
 
-    def __init__(self, growth, store, options, on_event, outcome, client) -> None:
+    def __init__(self, growth, store, options, on_event, outcome, client, freeing) -> None:
         self._growth, self._store, self._options, self._emit = growth, store, options, on_event
         self._work: Schedule = growth.work
         self._outcome: Outcome = outcome
-        self._client = client
+        self._client, self._freeing = client, freeing
         self._launch = uuid.uuid4().hex[:12]
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._workers: dict[str, _Attempt | None] = {}
         self._tickets: dict[str, _Attempt] = {}
         self._spent: list[Any] = []
         self._starts = 0
+        self._crowding = Crowding()
         self._deaths: Counter[str] = Counter()
         self._damages: Counter[str] = Counter()
         self._held: dict[str, Stage] = {}
@@ -160,13 +167,13 @@ class _Run:
 
     def _hand_out(self) -> None:
         for address, attempt in self._workers.items():
-            stage = self._next() if attempt is None else None
+            stage = self._next() if attempt is None and self._crowding.room(address) else None
             if stage is not None:
                 self._start(stage, address)
 
     def _next(self) -> Stage | None:
         while (stage := self._work.next()) is not None:
-            if not self._store.has(stage):
+            if not self._store.whole(stage):
                 return stage
             self._finished(stage, reused=True)  # another launcher was quicker
         return None
@@ -194,9 +201,11 @@ class _Run:
         future = self._client.submit(execute, task, key=ticket, workers=[address], allow_other_workers=False)
         future.add_done_callback(self._on_future)
         self._workers[address] = self._tickets[ticket] = _Attempt(stage, address, ticket, future)
+        self._crowding.begin(address)
 
-    def _over(self, attempt: _Attempt) -> None:
-        """An attempt has ended: its worker, if it is still there, is free."""
+    def _over(self, attempt: _Attempt) -> int:
+        """An attempt has ended: its worker, if it is still there, is free. How many stages shared its memory."""
+        crowd = self._crowding.end(attempt.worker)
         del self._tickets[attempt.ticket]
         if self._workers.get(attempt.worker) is attempt:
             self._workers[attempt.worker] = None
@@ -206,6 +215,7 @@ class _Run:
             for future in self._spent:
                 future.release()
             self._spent.clear()
+        return crowd
 
     # ---- from the workers --------------------------------------------------------------------------------------------
 
@@ -248,6 +258,7 @@ class _Run:
 
     def _on_started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         attempt.name = message["name"]
+        self._crowding.learn(attempt.worker, message["place"])
         self._emit(StageStarted(attempt.stage, message["name"], message["time"]))
 
     def _on_progress(self, attempt: _Attempt, message: dict[str, Any]) -> None:
@@ -262,8 +273,12 @@ class _Run:
         self._held[attempt.stage.key] = attempt.stage
 
     def _on_failed(self, attempt: _Attempt, message: dict[str, Any]) -> None:
-        self._over(attempt)
-        self._give_up(attempt.stage, message["error"], message["traceback"])
+        crowd = self._over(attempt)
+        if message["memory"] and crowd > 1:
+            self._thin(attempt, crowd)
+        else:
+            alone = ", with no other stage beside it: a smaller batch_size needs less" if message["memory"] else ""
+            self._give_up(attempt.stage, message["error"] + alone, message["traceback"])
 
     def _on_broken(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from message["error"]
@@ -291,7 +306,18 @@ class _Run:
             self._outcome.reused += 1
         else:
             self._outcome.done += 1
+        if not reused and "replaces" in record:
+            aside = self._store.stages / record["replaces"]
+            self._emit(StageDamaged(stage, "freed and computed again, it is not what it was", aside))
         self._emit(StageFinished(stage, record))
+        if self._freeing is not None and not reused:
+            self._freeing.after(stage)
+
+    def _thin(self, attempt: _Attempt, crowd: int) -> None:
+        """Memory did not suffice for so many stages: this one is tried again with fewer neighbours."""
+        most = self._crowding.thin(attempt.worker, crowd)
+        self._emit(StageCrowded(attempt.stage, attempt.name, most))
+        self._work.put_back(attempt.stage.key)
 
     def _give_up(self, stage: Stage, error: str, traceback: str) -> None:
         failure = StageFailed(stage, error, traceback, self._store.log(stage))
@@ -306,18 +332,21 @@ class _Run:
             self._emit(StageDamaged(stage, reason, aside))
         self._damages[stage.key] += 1
         if self._damages[stage.key] >= _DAMAGE_REPORTS:
-            self._work.reopen(stage.key, self._store.has)
+            self._work.reopen(stage.key, self._store.whole)
             self._give_up(stage, f"damaged {_DAMAGE_REPORTS} times, the last time: {reason}", "")
-        elif not self._store.has(stage):  # else another launcher has done it anew
-            self._work.reopen(stage.key, self._store.has)
+        elif not self._store.whole(stage):  # else another launcher has done it anew
+            self._work.reopen(stage.key, self._store.whole)
 
     def _lost(self, address: str) -> None:
         """A worker is gone. Its stage, if it had one, is the only one to suffer."""
         attempt = self._workers.pop(address, None)
         if attempt is None:
             return
-        self._over(attempt)
+        crowd = self._over(attempt)
         attempt.future.release()  # at once, or a new worker at the same address would be given it
+        if self._crowding.killed_for_memory() and crowd > 1:
+            self._thin(attempt, crowd)
+            return
         key = attempt.stage.key
         self._deaths[key] += 1
         if self._deaths[key] < self._options.attempts:
@@ -353,7 +382,7 @@ class _Run:
     def _look_at_held(self) -> None:
         """See which stages of other launchers are finished by now, and which have been abandoned."""
         for key, stage in list(self._held.items()):
-            if self._store.has(stage):
+            if self._store.whole(stage):
                 del self._held[key]
                 self._finished(stage, reused=True)
                 continue
@@ -364,20 +393,3 @@ class _Run:
                 if holder is not None:
                     self._stale[key] = holder
                 self._work.put_back(key)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Answer SIGTERM like Ctrl-C: close the cluster, then go. Python handles signals in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

@@ -53,6 +53,16 @@ class StageRetried:
 
 
 @dataclass(frozen=True)
+class StageCrowded:
+    """A warning: the stage ran out of memory beside others, and is started again where there are fewer."""
+
+    stage: Stage
+    worker: str
+    most: int
+    """Stages at a time that this worker's device, or machine, is given from now on."""
+
+
+@dataclass(frozen=True)
 class StageDamaged:
     """A warning: a finished stage was not what its record says, and is done again."""
 
@@ -62,7 +72,7 @@ class StageDamaged:
     """Where the damaged folder was put."""
 
 
-Event = StageStarted | StageProgress | StageFinished | StageFailed | StageRetried | StageDamaged
+Event = StageStarted | StageProgress | StageFinished | StageFailed | StageRetried | StageCrowded | StageDamaged
 
 
 @dataclass
@@ -76,3 +86,6 @@ class Outcome:
     failed: dict[str, StageFailed] = field(default_factory=dict)
     blocked: set[str] = field(default_factory=set)
     """Stages not started, because one that they need has failed."""
+    freed: int = 0
+    """Stages whose checkpoints were removed, because nothing needs them any more."""
+    freed_bytes: int = 0

@@ -4,10 +4,12 @@ Nothing here imports torch: the runner that the task names does, once a worker, 
 """
 
 import faulthandler
+import gc
 import importlib
 import json
 import os
 import shutil
+import socket
 import sys
 import time
 import traceback
@@ -20,13 +22,14 @@ from types import ModuleType
 from typing import Any
 
 from dfcil_core.config import Recipe
+from orchestrator.crowding import out_of_memory
 from orchestrator.lease import Held, Holder, Lease, LeaseLost
 from orchestrator.provenance import provenance
 from orchestrator.stage import Stage
 from orchestrator.store import DamagedStage, Store, check
 
 _REPORT_SECONDS = 0.25  # more news than this in a second is more than an eye can follow
-_OURS = {"key", "kind", "task", "folder", "started", "ended", "seconds", "attempt", "provenance", "files"}
+_OURS = {"key", "kind", "task", "folder", "started", "ended", "seconds", "attempt", "provenance", "files", "replaces"}
 
 Message = dict[str, Any]
 """What a worker tells the launcher: `what` is started, progress, done, failed, held or damaged. Plain data."""
@@ -71,9 +74,12 @@ def execute(task: Task) -> None:
         worker.log_event(task.topic, {**message, "ticket": task.ticket, "name": str(worker.name)})
 
     try:
-        send(perform(task, send))
+        message = perform(task, send)
     except Exception as error:
-        send(_failure(error))
+        message = _failure(error)
+    if message.get("memory"):
+        _give_memory_back()
+    send(message)
 
 
 def perform(task: Task, send: Callable[[Message], None]) -> Message:
@@ -87,7 +93,7 @@ def perform(task: Task, send: Callable[[Message], None]) -> Message:
     except Held:
         return {"what": "held"}
     with lease:
-        if store.has(stage):
+        if store.whole(stage):
             return {"what": "done", "reused": True}
         return _do(task, store, stage, lease, send)
 
@@ -97,7 +103,7 @@ def _do(task: Task, store: Store, stage: Stage, lease: Lease, send: Callable[[Me
     work = store.work(stage, lease)
     try:
         with _output_to(store.log(stage)):
-            send({"what": "started", "time": time.time()})
+            send({"what": "started", "time": time.time(), "place": _place(task.device)})
             print(f"--- {stage}, attempt {task.attempt}, {time.strftime('%F %T %z')}, process {os.getpid()} ---")
             try:
                 damage = _damaged(stage, parents)
@@ -156,7 +162,7 @@ def _damaged(stage: Stage, parents: dict[str, Path]) -> Message | None:
     for role, folder in parents.items():
         key = stage.recipe.parents[role]
         try:
-            check(folder, key)
+            check(folder, key, whole=True)
         except DamagedStage as damage:
             print(damage)
             return {"what": "damaged", "parent": key, "reason": damage.reason}
@@ -165,7 +171,21 @@ def _damaged(stage: Stage, parents: dict[str, Path]) -> Message | None:
 
 def _failure(error: BaseException) -> Message:
     text = "".join(traceback.format_exception_only(error)).strip()
-    return {"what": "failed", "error": text, "traceback": "".join(traceback.format_exception(error))}
+    told = {"what": "failed", "error": text, "traceback": "".join(traceback.format_exception(error))}
+    return {**told, "memory": out_of_memory(error)}
+
+
+def _place(device: str) -> str:
+    """The memory that this worker shares with others."""
+    gpu = "" if device == "cpu" else f"GPU {os.environ.get('CUDA_VISIBLE_DEVICES', '0')} of "
+    return f"{gpu}{socket.gethostname()}"
+
+
+def _give_memory_back() -> None:
+    """After a stage that ran out of memory: torch keeps what it has had, and its neighbours want it."""
+    gc.collect()
+    if "torch" in sys.modules and sys.modules["torch"].cuda.is_initialized():
+        sys.modules["torch"].cuda.empty_cache()
 
 
 @cache

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from orchestrator.events import Event, Outcome, StageDamaged, StageFinished
+from orchestrator.freeing import wanted_again
 from orchestrator.schedule import Schedule
 from orchestrator.stage import Stage
 from orchestrator.store import Store
@@ -33,11 +34,17 @@ class Growth:
                 self._emit(StageFinished(self.stages[key], record))
 
     def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict]:
-        """Records of those that are new here and in the store already."""
+        """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
         new = {key: stage for key, stage in stages.items() if key not in self.stages}
         self.stages |= new
         records = self._store.records(new.values(), on_damaged=self._set_aside)
+        for key in wanted_again(new, records, self._store.whole):
+            del records[key]
         self.work.add(new, set(records))
+        for key in new.keys() - records.keys():
+            for parent in new[key].parents:
+                if not self._store.whole(self.stages[parent]):
+                    self.work.reopen(parent, self._store.whole)  # known before, and freed: does nothing to others
         self._outcome.reused += len(records)
         return records
 

@@ -11,7 +11,7 @@ from orchestrator import sweep_folder
 from orchestrator.errors import Mistake
 from orchestrator.estimate import NAME
 from orchestrator.launches import living
-from orchestrator.store import DamagedStage, Store, check, read_stage
+from orchestrator.store import FREED, DamagedStage, Store, check, read_stage
 
 LEARN, REMEMBER, DREAM = "learn", "remember", "dream"
 SAVES, WORK, DAMAGED, LOGS, OTHER = "saves", "work", "damaged", "logs", "other"
@@ -23,6 +23,8 @@ class Size:
 
     count: int = 0
     bytes: int = 0
+    freed: int = 0
+    """Of the finished stages, those whose checkpoints were removed because nothing needs them."""
 
 
 def sizes(store: Store) -> dict[str, Size]:
@@ -31,6 +33,7 @@ def sizes(store: Store) -> dict[str, Size]:
     for path in _entries(store.stages):
         size = found[_kind(path.name)]
         size.count += path.is_dir()
+        size.freed += (path / FREED).exists()
         size.bytes += _bytes(path)
     for path in _entries(store.logs):
         found[LOGS].count += 1

@@ -68,7 +68,7 @@ def announced(folder: Path, workers: int, patience: float = PATIENCE) -> Iterato
     told, asked, over = launches / f"launch-{identity}.json", launches / f"cancel-{identity}", threading.Event()
     told.write_text(json.dumps({"workers": workers}))
     watcher = threading.Thread(target=_listen, args=(asked, over), name="cancel", daemon=True)
-    with _terminable(), Leases(launches, patience).acquire(identity):
+    with terminable(), Leases(launches, patience).acquire(identity):
         watcher.start()
         try:
             yield
@@ -79,15 +79,9 @@ def announced(folder: Path, workers: int, patience: float = PATIENCE) -> Iterato
                 path.unlink(missing_ok=True)
 
 
-def _listen(asked: Path, over: threading.Event) -> None:
-    while not over.wait(_LOOK_SECONDS):
-        if asked.exists():
-            os.kill(os.getpid(), signal.SIGTERM)
-            return
-
-
 @contextmanager
-def _terminable() -> Iterator[None]:
+def terminable() -> Iterator[None]:
+    """Answer SIGTERM with KeyboardInterrupt, as Ctrl-C. Python handles signals in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -100,6 +94,13 @@ def _terminable() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _listen(asked: Path, over: threading.Event) -> None:
+    while not over.wait(_LOOK_SECONDS):
+        if asked.exists():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
 
 
 def _workers(path: Path) -> int:

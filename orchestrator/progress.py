@@ -75,6 +75,9 @@ class Progress:
                 self._say(f"failed   {stage}: {error} (log: {log})")
             case events.StageRetried(stage, worker, attempt):
                 self.warn(f"worker {worker} died over {stage}; started again (attempt {attempt})")
+            case events.StageCrowded(stage, worker, most):
+                self._forget(stage)
+                self.warn(f"{stage} ran out of memory beside others; started again, {most} at a time where {worker} is")
             case events.StageDamaged(stage, reason, aside):
                 self.left.add(stage.key)
                 self.warn(f"{stage} is damaged ({reason}); put aside as {aside} and done again")

@@ -54,6 +54,10 @@ class Schedule:
         """The stages in one state."""
         return {key for key, now in self._state.items() if now == state}
 
+    def awaited(self, key: str) -> bool:
+        """Whether a stage that needs this one is still to be done, has failed, or is blocked."""
+        return any(self._state[child] != DONE for child in self._children[key])
+
     def next(self) -> Stage | None:
         """The stage to start next, which is then out; None while there is none."""
         while self._ready:

@@ -1,6 +1,7 @@
 """The store: one folder a finished stage, addressed by the stage's identity. The only truth about what is done.
 
-    runs/stages/<readable>-<hash16>/     stage.json, record.json, and the files that the stage wrote
+    runs/stages/<readable>-<hash16>/     stage.json, record.json, and the files that the stage wrote; freed.json names
+                                         those that were removed since, because nothing needed them
     runs/stages/.work-<hash16>-<token>/  a stage being written; <token> is that of its writer's lease
     runs/stages/.saves-<hash16>/         saves within a stage, until it is finished
     runs/stages/.lease-<hash16>.json     who is at work on a stage
@@ -25,6 +26,7 @@ from orchestrator.stage import Stage
 
 RECORD = "record.json"
 STAGE = "stage.json"
+FREED = "freed.json"
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -59,9 +61,18 @@ class Store:
         """Whether a stage is finished."""
         return self.folder(stage).is_dir()
 
+    def whole(self, stage: Stage) -> bool:
+        """Whether a stage is finished with all its files: not freed of any."""
+        folder = self.folder(stage)
+        return folder.is_dir() and not (folder / FREED).exists()
+
+    def names(self) -> set[str]:
+        """The names of all that lies in the store. One listing."""
+        return set(os.listdir(self.stages)) if self.stages.is_dir() else set()
+
     def finished(self, stages: Iterable[Stage]) -> set[str]:
         """The keys of those of `stages` that are finished. One listing of the store."""
-        present = self._names()
+        present = self.names()
         return {stage.key for stage in stages if stage.folder in present}
 
     def record(self, stage: Stage) -> dict[str, Any] | None:
@@ -76,7 +87,7 @@ class Store:
 
         A record that cannot be read is given to `on_damaged` with the reason; without it DamagedStage is raised.
         """
-        present, place = self._names(), str(self.stages)
+        present, place = self.names(), str(self.stages)
         found = {}
         for stage in stages:
             name = stage.folder
@@ -106,8 +117,19 @@ class Store:
         saves.mkdir(exist_ok=True)
         return saves
 
-    def commit(self, stage: Stage, work: Path, record: Mapping[str, Any], lease: Lease | None = None) -> bool:
+    def commit(
+        self,
+        stage: Stage,
+        work: Path,
+        record: Mapping[str, Any],
+        lease: Lease | None = None,
+        freed: Mapping[str, Any] | None = None,
+    ) -> bool:
         """Make `work` the finished stage. False: another writer's was there first, and ours is thrown away.
+
+        A stage that was freed gets its files back, and keeps its record. Where they are not as they were recorded the
+        old folder is put aside, and the new record names it as `replaces`. `freed`: files with SHA-256 and size that
+        the stage was freed of elsewhere.
 
         The record is completed with the stage's names and the SHA-256 and size in bytes of every file. Raises LeaseLost
         if `lease` is not ours any more, ValueError for a record with NaN or infinities (JSON has none).
@@ -118,13 +140,16 @@ class Store:
         recipe = stage.recipe
         names = {"key": stage.key, "kind": recipe.kind, "task": recipe.task, "folder": stage.folder}
         _write(work / STAGE, json.dumps(recipe.to_json(), indent=1))
-        _write(work / RECORD, json.dumps({**record, **names, "files": files}, allow_nan=False))
+        whole = {**record, **names, "files": {**files, **(freed or {})}}
+        _write(work / RECORD, json.dumps(whole, allow_nan=False))
+        if freed:
+            _write(work / FREED, json.dumps(sorted(freed)))
         for folder in (*(path for path in work.rglob("*") if path.is_dir()), work):
             _sync(folder)
         with self.leases.lock():
             if lease is not None:
                 lease.require()
-            first = _rename_to_new(work, self.folder(stage))
+            first = _rename_to_new(work, self.folder(stage)) or self._make_whole(stage, work, whole)
         if first:
             _sync(self.stages)
         else:
@@ -143,10 +168,55 @@ class Store:
                 check(folder, stage.key)
                 return None
             except DamagedStage:
-                number = 1
-                while not _rename_to_new(folder, self.stages / f".damaged-{folder.name}-{number}"):
-                    number += 1
-        return self.stages / f".damaged-{folder.name}-{number}"
+                return self._put_aside(folder)
+
+    def _put_aside(self, folder: Path) -> Path:
+        number = 1
+        while not _rename_to_new(folder, aside := self.stages / f".damaged-{folder.name}-{number}"):
+            number += 1
+        return aside
+
+    # ---- freeing -----------------------------------------------------------------------------------------------------
+
+    def free(self, stage: Stage, choose: Callable[[Iterable[str]], list[str]]) -> int:
+        """Remove those files of a finished stage that `choose` picks from their names; how many bytes that gave back.
+
+        Its record stays. 0: there is nothing to remove, or the stage is not there, or was freed before.
+        """
+        folder = self.folder(stage)
+        with self.leases.lock():
+            if not self.whole(stage):
+                return 0
+            files = _record(folder, stage.key)["files"]
+            names = choose(files)
+            if not names:
+                return 0
+            # Named before they go: whatever happens in between, nobody takes the stage for a damaged one.
+            _write(folder / f".{FREED}", json.dumps(names))
+            (folder / f".{FREED}").rename(folder / FREED)
+            _sync(folder)
+            for name in names:
+                (folder / name).unlink(missing_ok=True)
+        return sum(files[name]["bytes"] for name in names)
+
+    def _make_whole(self, stage: Stage, work: Path, record: dict[str, Any]) -> bool:
+        """Give a freed stage its files back from a folder in which it was computed again. False: it is whole."""
+        folder = self.folder(stage)
+        missing = freed_of(folder)
+        if not missing:
+            return False
+        before, now = _record(folder, stage.key)["files"], record["files"]
+        if all(now.get(name) == before.get(name) for name in missing):
+            for name in missing:
+                (work / name).rename(folder / name)
+            _sync(folder)
+            (folder / FREED).unlink()
+            shutil.rmtree(work)
+        else:
+            aside = self._put_aside(folder)
+            _write(work / RECORD, json.dumps({**record, "replaces": aside.name}, allow_nan=False))
+            work.rename(folder)
+        return True
 
     # ---- keeping clean -----------------------------------------------------------------------------------------------
 
@@ -154,7 +224,7 @@ class Store:
         """Make the folders, and remove what dead writers left behind."""
         for folder in (self.stages, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
-        names = self._names()
+        names = self.names()
         finished = {name[-16:] for name in names if not name.startswith(".")}
         for name in names:
             sort, _, rest = name.partition("-")
@@ -183,14 +253,28 @@ class Store:
     def _work(self, key: str, token: str) -> Path:
         return self.stages / f".work-{key[:16]}-{token}"
 
-    def _names(self) -> set[str]:
-        return set(os.listdir(self.stages)) if self.stages.is_dir() else set()
+
+def freed_of(folder: Path) -> tuple[str, ...]:
+    """Names of the files that a finished stage was freed of; none: it is whole. Raises DamagedStage."""
+    try:
+        return tuple(json.loads((folder / FREED).read_bytes()))
+    except FileNotFoundError:
+        return ()
+    except (OSError, ValueError, TypeError) as error:
+        raise DamagedStage(folder, f"{FREED} cannot be read: {error}") from error
 
 
-def check(folder: Path, key: str) -> dict[str, Any]:
-    """Read a finished stage through: its record, with every file found as it was written. Raises DamagedStage."""
-    record = _record(folder, key)
+def check(folder: Path, key: str, whole: bool = False) -> dict[str, Any]:
+    """Read a finished stage through: its record, with every file found as it was written. Raises DamagedStage.
+
+    A stage that was freed is sound without the files it was freed of, unless it is to be `whole`.
+    """
+    record, missing = _record(folder, key), freed_of(folder)
+    if whole and missing:
+        raise DamagedStage(folder, f"it was freed of {', '.join(missing)}")
     for name, written in record["files"].items():
+        if name in missing:
+            continue
         try:
             found = _digest(folder / name)
         except OSError as error:

@@ -2,7 +2,8 @@
 
 What a stage does is asked for in its recipe's settings: `sleep` (seconds), `raise` (a message), `die` (kills its own
 process so many times, counted in a file in `notes`), `print`, `fill` (so many bytes of its folder), `hog` (takes so
-many bytes of memory where it may have no more than 64 MiB). Every run is noted in the folder `notes`.
+many bytes of memory where it may have no more than 64 MiB), `fits` (raises as a GPU does
+that holds so many stages). Every run is noted in the folder `notes`.
 """
 
 import os
@@ -49,12 +50,31 @@ def _misbehave(settings: Mapping[str, Any]) -> None:
     deadline = time.monotonic() + settings.get("sleep", 0)
     while time.monotonic() < deadline:
         time.sleep(0.01)
+    if "fits" in settings:
+        _share(settings)
     if "raise" in settings:
         raise ValueError(settings["raise"])
     if "die" in settings:
         runs = (Path(settings["notes"]) / settings["name"]).read_text().splitlines()
         if len(runs) <= settings["die"]:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class OutOfMemoryError(RuntimeError):
+    """Called as torch's is."""
+
+
+def _share(settings: Mapping[str, Any]) -> None:
+    """Be on a device that has memory for so many stages, a while after having come; each is a file in the notes."""
+    inside = Path(settings["notes"]) / f"inside-{settings['name']}"
+    inside.touch()
+    try:
+        time.sleep(0.5)
+        if len(list(inside.parent.glob("inside-*"))) > settings["fits"]:
+            raise OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        time.sleep(0.5)
+    finally:
+        inside.unlink()
 
 
 def _hog(count: int) -> None:

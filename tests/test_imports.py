@@ -35,6 +35,7 @@ LAYERS = (
         "orchestrator.spec_tune",
         "orchestrator.rehearse",
     },
+    {"orchestrator.crowding"},
     {"orchestrator.plan", "orchestrator.store", "orchestrator.schedule", "orchestrator.events"},
     {"orchestrator.estimate", "orchestrator.launches"},
     {
@@ -44,6 +45,7 @@ LAYERS = (
         "orchestrator.estimate",
         "orchestrator.archive",
         "orchestrator.housekeeping",
+        "orchestrator.freeing",
     },
     {"reports"},
     {

@@ -7,7 +7,15 @@ import pytest
 from fabricated import record, sweep
 from rich.console import Console
 
-from orchestrator.events import StageDamaged, StageFailed, StageFinished, StageProgress, StageRetried, StageStarted
+from orchestrator.events import (
+    StageCrowded,
+    StageDamaged,
+    StageFailed,
+    StageFinished,
+    StageProgress,
+    StageRetried,
+    StageStarted,
+)
 from orchestrator.progress import Progress
 from orchestrator.results import job_result
 
@@ -88,11 +96,14 @@ def test_failures_and_warnings_are_told(plan, stages):
     with progress:
         progress.on_event(StageFailed(stages["learn 2"], "Diverged: nan", "Traceback", Path("/runs/logs/x.log")))
         progress.on_event(StageRetried(stages["dream 1"], "w1", 2))
+        progress.on_event(StageCrowded(stages["dream 1"], "w1", 3))
         progress.on_event(StageDamaged(stages["learn 1"], "another SHA-256", Path("/runs/stages/.damaged-x-1")))
         progress.warn("MLflow [red]is[/red] away")
     assert lines(progress) == [
         "failed   learn 2 · base · seed 0: Diverged: nan (log: /runs/logs/x.log)",
         "warning: worker w1 died over dream 1 · deep-inversion · seed 0; started again (attempt 2)",
+        "warning: dream 1 · deep-inversion · seed 0 ran out of memory beside others; started again, "
+        "3 at a time where w1 is",
         "warning: learn 1 · cross-entropy · seed 0 is damaged (another SHA-256); "
         "put aside as /runs/stages/.damaged-x-1 and done again",
         "warning: MLflow [red]is[/red] away",

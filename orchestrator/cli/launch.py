@@ -30,9 +30,28 @@ _MOST_SEEDS = 10  # that `plan` lists one by one
     metavar="SECONDS",
     help="Between the saves within a stage, from which it goes on after an interruption.",
 )
+@click.option(
+    "--keep",
+    type=click.Choice(["needed", "all"]),
+    default="needed",
+    show_default=True,
+    help="Checkpoints on the disk: needed frees those between a job's first and last task when nothing needs them.",
+)
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
 def launch(
-    spec, runs, device, tracking_uri, experiment, jobs, per_gpu, log_models, retry_failed, save_every, dry_run, **told
+    spec,
+    runs,
+    device,
+    tracking_uri,
+    experiment,
+    jobs,
+    per_gpu,
+    log_models,
+    retry_failed,
+    save_every,
+    keep,
+    dry_run,
+    **told,
 ) -> None:
     """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
 
@@ -49,7 +68,7 @@ def launch(
         return
     require_files(plan.spec.dataset)
     workers = jobs or _slots(plan.device, per_gpu)
-    options_of_run = (workers, per_gpu, retry_failed, save_every)
+    options_of_run = (workers, per_gpu, retry_failed, save_every, keep)
     sys.exit(_Launch(plan, runs, (tracking_uri, experiment, log_models), *options_of_run).run())
 
 
@@ -82,11 +101,14 @@ def _slots(device: str, per_gpu: int) -> int:
 def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
     from orchestrator.cli.jobs import duration
     from orchestrator.estimate import Rates
+    from orchestrator.freeing import wanted_again
     from orchestrator.store import Store
 
     store = Store(runs)
     rates = Rates.of(plan, store.records(plan.stages.values(), on_damaged=lambda stage, why: None), store)
     seconds = rates.total(plan.stages.values())
+    present = store.finished(plan.stages.values())
+    present -= wanted_again(plan.stages, present, store.whole)
     without = rates.total(plan.stages[key] for job in plan.jobs for key in job.stages)
     facts = {
         "sweep": plan.spec.name,
@@ -96,7 +118,7 @@ def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
         "stages": {kind: plan.count(kind) for kind in ("learn", "remember", "dream")},
         "without_sharing": plan.unshared,
         "shared": sum(len(users) > 1 for users in plan.users.values()),
-        "in_store": len(store.finished(plan.stages.values())),
+        "in_store": len(present),
         # Of one worker, by what stages like these took; null where one has none like it in the store.
         "estimated_hours": None if seconds is None else seconds / 3600,
         "estimated_hours_without_sharing": None if without is None else without / 3600,
@@ -130,7 +152,7 @@ def _listed(seeds: tuple[int, ...]) -> str:
 class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
-    def __init__(self, plan, runs, tracking, workers, per_gpu, retry_failed, save_every) -> None:
+    def __init__(self, plan, runs, tracking, workers, per_gpu, retry_failed, save_every, keep) -> None:
         from orchestrator.engine import Options
         from orchestrator.progress import Progress
         from orchestrator.store import Store
@@ -142,7 +164,13 @@ class _Launch:
         root = str(Path(plan.spec.dataset.root or "data").expanduser().absolute())
         plugin = plan.spec.plugin
         self.options = Options(
-            workers, plan.device, data_root=root, per_gpu=per_gpu, plugin=plugin, save_every=save_every
+            workers,
+            plan.device,
+            data_root=root,
+            per_gpu=per_gpu,
+            plugin=plugin,
+            save_every=save_every,
+            free=keep == "needed",
         )
         self.progress = Progress(plan, workers)
         uri, experiment, log_models = tracking
@@ -226,6 +254,11 @@ class _Launch:
         failed = {job.name for key in outcome.failed for job in self._jobs_of(key)}
         done = f"{jobs - len(failed)} of {counted(jobs, 'job')} done"
         click.echo(f"{name}: {done}; {counted(outcome.done, 'stage')} run, {outcome.reused} reused")
+        if outcome.freed:
+            from orchestrator.cli.store import readable
+
+            freed, size = counted(outcome.freed, "checkpoint"), readable(outcome.freed_bytes)
+            click.echo(f"{freed} freed, {size}: nothing needs them any more (--keep all keeps them)")
         for key, failure in outcome.failed.items():
             needing = ", ".join(job.name for job in self._jobs_of(key))
             click.echo(

@@ -29,10 +29,10 @@ def _sizes(runs: Path) -> None:
     from orchestrator.store import Store
 
     found = sizes(Store(runs))
-    table = Table("kind", "number", "size")
+    table = Table("kind", "number", "freed", "size")
     for kind, size in sorted(found.items()):
-        table.add_row(kind, str(size.count), readable(size.bytes))
-    table.add_row("all", "", readable(sum(size.bytes for size in found.values())))
+        table.add_row(kind, str(size.count), str(size.freed or ""), readable(size.bytes))
+    table.add_row("all", "", "", readable(sum(size.bytes for size in found.values())))
     click.echo(str(runs))
     Console(highlight=False).print(table)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from orchestrator.events import Event, StageDamaged, StageFailed, StageFinished, StageRetried
+from orchestrator.events import Event, StageCrowded, StageDamaged, StageFailed, StageFinished, StageRetried
 from orchestrator.stage import Stage
 from orchestrator.sweep import SweepSpec
 from orchestrator.tune import Value
@@ -77,6 +77,8 @@ class Tuner:
                 self.say(f"failed: {stage}: {error} (log: {log})")
             case StageRetried(stage, worker, attempt):
                 self.say(f"warning: worker {worker} died over {stage}; started again (attempt {attempt})")
+            case StageCrowded(stage, worker, most):
+                self.say(f"warning: {stage} ran out of memory beside others; {most} at a time where {worker} is")
             case StageDamaged(stage, reason, aside):
                 self.say(f"warning: {stage} is damaged ({reason}); put aside as {aside} and done again")
 
