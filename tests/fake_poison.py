@@ -1,4 +1,7 @@
-"""The real runner, with test images of the digits that are noise under wrong labels: who looks at them gets other numbers."""
+"""The real runner, with test images of the digits that are noise under wrong labels.
+
+Whoever looks at them comes to other numbers.
+"""
 
 from collections.abc import Callable
 from typing import Any
