@@ -1,11 +1,14 @@
 """A search in a real MLflow store: the study's run, a run for each trial below it, plots, and the best settings."""
 
+from urllib.parse import unquote
+
 import pytest
 from fake_tuning import options, read
 from mlflow.tracking import MlflowClient
 from mlflow_views import view
 
 from orchestrator.tracking import tracking_uri
+from orchestrator.tracking.ui import ui_address
 from orchestrator.tuning import study
 from orchestrator.tuning.session import Launch, Session
 from orchestrator.tuning.study import COMPLETE, PRUNED, Study
@@ -44,6 +47,7 @@ def test_each_trial_is_a_run_below_the_studys(tmp_path, uri):
         total = [value for key, _, value, _ in one["points"] if key == "final_accuracy"]
         assert total == (trial.values if trial.state == COMPLETE else [])
     assert children["trial 0"]["tags"]["published"] == "yes"
+    assert 'tags.`dfcil.kind` = "trial"' in unquote(ui_address(uri, 5000, "fake"))
     assert parent["state"] == "FINISHED" and parent["params"]["best.confirmed"] == "yes"
     assert {"best.trial", "best.mu", "best.dreaming.lr"} <= parent["params"].keys()
     plots = {

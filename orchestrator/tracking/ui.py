@@ -14,9 +14,10 @@ LOOPBACK = "127.0.0.1"
 # The page that answers most: the jobs that the spec has, and them alone, the best first. Sorted by a metric, MLflow
 # lists them side by side; by default it folds them away under their sweep, where its charts do not see them.
 # `workflowType` is its mode for training, which it does not choose by itself.
+_JOBS = f'tags.`{KIND}` = "job" and tags.`{IN_SPEC}` = "yes"'
+_TRIALS = f'tags.`{KIND}` = "trial"'
 _VIEW = {
     "workflowType": "machine_learning",
-    "searchFilter": f'tags.`{KIND}` = "job" and tags.`{IN_SPEC}` = "yes"',
     "orderByKey": "metrics.`final_accuracy`",
     "orderByAsc": "false",
 }
@@ -52,11 +53,17 @@ def ui_command(runs: Path, uri: str, port: int) -> list[str]:
 
 
 def ui_address(uri: str, port: int, experiment: str | None) -> str:
-    """Where a browser finds the jobs of that experiment, or the list of all where there is none of that name."""
+    """Where a browser finds the jobs (of a study: the trials) of that experiment, or the list of all where there is none of that name."""
     prepare_client()
     from mlflow.tracking import MlflowClient
 
     base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
-    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment) if experiment else None
-    view = f"/{found.experiment_id}/runs?{urlencode(_VIEW, quote_via=quote)}" if found else ""
-    return f"{base}/#/experiments{view}"
+    client = MlflowClient(tracking_uri=uri)
+    found = client.get_experiment_by_name(experiment) if experiment else None
+    if found is None:
+        return f"{base}/#/experiments"
+    searched = bool(client.search_runs([found.experiment_id], _TRIALS, max_results=1))
+    launched = bool(client.search_runs([found.experiment_id], _JOBS, max_results=1))
+    # A study's experiment has trials and no jobs: by the jobs' filter its page would be empty.
+    view = _VIEW | {"searchFilter": _TRIALS if searched and not launched else _JOBS}
+    return f"{base}/#/experiments/{found.experiment_id}/runs?{urlencode(view, quote_via=quote)}"
