@@ -53,7 +53,7 @@ def ui_command(runs: Path, uri: str, port: int) -> list[str]:
 
 
 def ui_address(uri: str, port: int, experiment: str | None) -> str:
-    """Where a browser finds the jobs (of a study: the trials) of that experiment, or the list of all where there is none of that name."""
+    """Where a browser finds the jobs of that experiment, or of a study the trials; without it, the list of all."""
     prepare_client()
     from mlflow.tracking import MlflowClient
 
