@@ -6,8 +6,9 @@ from pathlib import Path
 
 from dfcil_core.methods import METHODS
 from dfcil_core.metrics import FORMULAS
-from orchestrator import spec
+from orchestrator import spec, spec_tune
 from orchestrator.cli.look import _needs
+from orchestrator.tune import OBJECTIVES, PRUNERS, SAMPLERS
 from sweeps import bundled
 
 ROOT = Path(__file__).parents[1]
@@ -56,3 +57,13 @@ def test_every_method_has_its_measured_row():
     measured = METHODS_PAGE.partition("## Measured: ")[2].partition("\n### ")[0]
     assert re.findall(r"^\| ([a-z0-9-]+) \| \d", measured, re.M) == list(METHODS)
     assert [entry.method.name for entry in spec.load("digits-methods").methods] == list(METHODS)
+
+
+def test_every_key_of_tuning_is_explained_and_the_example_is_a_spec():
+    page = (ROOT / "docs" / "tuning.md").read_text()
+    keys = page.partition("## The keys")[2].partition("\n## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", keys, re.M) == list(spec_tune._KEYS)
+    for choice in (*OBJECTIVES, *SAMPLERS, *PRUNERS):
+        assert f"`{choice}`" in keys
+    example = spec.parse(re.search(r"```yaml\n(.*?)```", page, re.S).group(1), "tuning.md")
+    assert example.tune.trials == 50 and len(example.tune.space) == 3

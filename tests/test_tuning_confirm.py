@@ -120,7 +120,11 @@ def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
     ((views, ending),) = no_tracking
     assert len(views) == 6 and ending.state == "FINISHED" and ending.best["best.confirmed"] == "yes"
     shown = session.show(asked, tmp_path, None, "cpu")
-    assert "0 (published)" in shown and "what final_accuracy depends on: " in shown and "confirmed on fresh" in shown
+    assert (
+        "0 (published)" in shown
+        and "what final_accuracy depends on, by the " in shown
+        and "confirmed on fresh" in shown
+    )
 
 
 def test_two_tuners_do_not_work_on_one_study(tmp_path, no_tracking):

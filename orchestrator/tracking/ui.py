@@ -14,9 +14,10 @@ LOOPBACK = "127.0.0.1"
 # The page that answers most: the jobs that the spec has, and them alone, the best first. Sorted by a metric, MLflow
 # lists them side by side; by default it folds them away under their sweep, where its charts do not see them.
 # `workflowType` is its mode for training, which it does not choose by itself.
+_JOBS = f'tags.`{KIND}` = "job" and tags.`{IN_SPEC}` = "yes"'
+_TRIALS = f'tags.`{KIND}` = "trial"'
 _VIEW = {
     "workflowType": "machine_learning",
-    "searchFilter": f'tags.`{KIND}` = "job" and tags.`{IN_SPEC}` = "yes"',
     "orderByKey": "metrics.`final_accuracy`",
     "orderByAsc": "false",
 }
@@ -52,7 +53,7 @@ def ui_command(runs: Path, uri: str, port: int) -> list[str]:
 
 
 def ui_address(uri: str, port: int, sweep: str | None, experiment: str | None = None) -> str:
-    """Where a browser finds the jobs of that sweep, or the list of all experiments where there is none of that name.
+    """Where a browser finds the jobs of that sweep, or of a study the trials; the list of all where there is neither.
 
     `experiment` is by default the sweep's name; of one that several sweeps may share, the sweep's jobs alone are shown.
     """
@@ -62,9 +63,15 @@ def ui_address(uri: str, port: int, sweep: str | None, experiment: str | None = 
     from orchestrator.tracking.runs import find_experiment
 
     base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
-    found = find_experiment(MlflowClient(tracking_uri=uri), sweep, experiment or sweep) if sweep else None
-    shown = dict(_VIEW)
-    if found and found.name != sweep:
-        shown["searchFilter"] += f' and tags.`{SWEEP}` = "{sweep}"'
-    view = f"/{found.experiment_id}/runs?{urlencode(shown, quote_via=quote)}" if found else ""
-    return f"{base}/#/experiments{view}"
+    client = MlflowClient(tracking_uri=uri)
+    found = find_experiment(client, sweep, experiment or sweep) if sweep else None
+    if found is None:
+        return f"{base}/#/experiments"
+    # A study's experiment has trials and no jobs: by the jobs' filter its page would be empty.
+    searched = bool(client.search_runs([found.experiment_id], _TRIALS, max_results=1))
+    launched = bool(client.search_runs([found.experiment_id], _JOBS, max_results=1))
+    shown = _TRIALS if searched and not launched else _JOBS
+    if found.name != sweep:
+        shown += f' and tags.`{SWEEP}` = "{sweep}"'
+    view = urlencode(_VIEW | {"searchFilter": shown}, quote_via=quote)
+    return f"{base}/#/experiments/{found.experiment_id}/runs?{view}"

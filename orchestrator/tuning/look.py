@@ -63,7 +63,13 @@ def best(study: Study) -> tuple[list[str], list[list[str]]]:
         ]
         for trial in study.ranked()[:_SHOWN]
     ]
-    return ["trial", *names, *study.tune.space], rows
+    return ["trial", *names, *_short(list(study.tune.space))], rows
+
+
+def _short(paths: list[str]) -> list[str]:
+    """Dotted paths without their sections where that says it all: six of them must fit a terminal."""
+    last = [path.rpartition(".")[2] for path in paths]
+    return [name if last.count(name) == 1 else path for path, name in zip(paths, last, strict=True)]
 
 
 def importances(study: Study) -> dict[str, dict[str, float]]:

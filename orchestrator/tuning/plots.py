@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib
 import optuna
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from optuna.trial import FrozenTrial
 
 from orchestrator.tuning.study import COMPLETE, Study
@@ -60,10 +61,21 @@ def _png(axes: Any, folder: Path, name: str) -> Path:
     first = axes.flat[0] if hasattr(axes, "flat") else axes
     figure = first.figure
     figure.set_size_inches(max(8.0, 4.0 * len(figure.axes)) if name.startswith("slice") else 10.0, 6.0)
+    for part in figure.axes:
+        for axis in (part.xaxis, part.yaxis):
+            if axis.get_scale() == "log":
+                # Matplotlib would write 2 × 10⁻² to 9 × 10⁻² one over the other.
+                axis.set_major_locator(LogLocator(subs=(1, 3)))
+                axis.set_major_formatter(FuncFormatter(_plain))
+                axis.set_minor_formatter(NullFormatter())
     path = folder / f"{name}.png"
     figure.savefig(path, dpi=100, bbox_inches="tight")
     pyplot.close(figure)
     return path
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:g}"
 
 
 def _value_of(index: int) -> Callable[[FrozenTrial], float]:

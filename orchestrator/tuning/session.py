@@ -166,7 +166,8 @@ def show(spec: SweepSpec, runs: Path, storage: str | None, device: str) -> str:
         lines.append(_table(headings, rows))
     for objective, shares in look.importances(found).items():
         told = ", ".join(f"{path} {100 * share:.0f}%" for path, share in shares.items())
-        lines.append(f"what {objective} depends on: {told}")
+        count = len(found.trials(study.COMPLETE))
+        lines.append(f"what {objective} depends on, by the {count} completed trials alone: {told}")
     confirmation = folder_of(runs, name) / "confirmation.json"
     if confirmation.exists():
         lines.append(_told(json.loads(confirmation.read_text())))

@@ -96,10 +96,11 @@ class Course:
         return {key for step in steps for key in self.needed(step)}
 
     def title(self, step: int) -> str:
-        """For people: `5 tasks, seed 0, task 3`."""
+        """For people: `seed 0, task 3`; with several splits `5 tasks, seed 0, task 3`."""
         cell, task = place(step, self.width)
         job = self.cells[cell].job
-        return f"{job.split.title}, seed {job.seed}, task {task}"
+        split = f"{job.split.title}, " if len({cell.job.split for cell in self.cells}) > 1 else ""
+        return f"{split}seed {job.seed}, task {task}"
 
     def reached(self, records: Records) -> bool:
         """Whether the next step is reached."""
