@@ -64,17 +64,19 @@ class Delivered:
         self._saved = 0.0
         known = read_json(self.path)
         self.parent: str | None = known.get("parent")
+        self.shown: str | None = known.get("shown")
+        """Fingerprint of the tables and the comparison that the parent run has."""
         self.jobs: dict[str, dict[str, Any]] = known.get("jobs", {})
         """Job id to {"run": id, "stages": how many are delivered, "state": the run's}."""
 
     def forget(self) -> None:
         """Drop everything: the tracking store turned out not to have it."""
-        self.parent, self.jobs = None, {}
+        self.parent, self.shown, self.jobs = None, None, {}
 
     def save(self, now: bool = False) -> None:
         """Write the file, at most once in a while unless told `now`."""
         if now or time.monotonic() - self._saved > _PAUSE:
-            write_json(self.path, {"parent": self.parent, "jobs": self.jobs})
+            write_json(self.path, {"parent": self.parent, "shown": self.shown, "jobs": self.jobs})
             self._saved = time.monotonic()
 
 

@@ -14,7 +14,6 @@ from orchestrator.results import JobResult, images_by_task
 from orchestrator.stage import Stage
 from orchestrator.tracking.points import milliseconds
 from orchestrator.tracking.runs import Child
-from reports import figures
 
 MATRIX = "accuracy_matrix.json"
 DREAMS = "dreams"
@@ -25,6 +24,8 @@ def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
     """The accuracy matrix as JSON and as a heat map, and accuracy over tasks. Nothing before the first accuracy."""
     if not any(result.matrix):
         return
+    from reports import figures  # matplotlib: a launch with nothing to draw does without it
+
     about = "percent; row t: after task t, column j: on task j; null: not trained; images: test images of each task"
     told = {"about": about, "class_incremental": result.matrix, "task_incremental": result.local}
     # With these a report from MLflow says what a report from the store says.
@@ -40,6 +41,8 @@ def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
 
 def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult]) -> None:
     """The comparison of the sweep's methods, over seeds."""
+    from reports import figures
+
     if (figure := figures.comparison(results)) is not None:
         _send_files(client, run, {"comparison.png": figures.png(figure)})
 

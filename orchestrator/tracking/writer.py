@@ -99,8 +99,11 @@ class Writer:
             if len(texts.get("results.md", "")) in range(1, _TAG_LIMIT):
                 tags["mlflow.note.content"] = texts["results.md"]
             self.client.log_batch(self.parent, tags=_tags(tags))
-            self._log_texts(texts)
-            pictures.send_comparison(self.client, self.parent, results)
+            shown = fingerprint([texts, [[result.job.name, result.matrix] for result in results]])
+            if self.delivered.shown != shown:
+                self._log_texts(texts)
+                pictures.send_comparison(self.client, self.parent, results)
+                self.delivered.shown = shown
             self.client.set_terminated(self.parent, state, milliseconds(end) if end else None)
         self.delivered.save(now=True)
 
