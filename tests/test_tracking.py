@@ -150,6 +150,18 @@ def test_a_relaunch_sends_nothing_again(runs, uri, monkeypatch):
     assert stable(jobs(uri)) == stable({name: run for name, run in before.items() if name != "fab"})
 
 
+def test_a_relaunch_with_nothing_new_draws_nothing_and_one_with_other_results_does(runs, uri, monkeypatch):
+    plan, drawn = sweep(), []
+    monkeypatch.setattr("orchestrator.tracking.pictures.send_comparison", lambda *_: drawn.append(1))
+    first = list(plan.stages)[:-1]
+    launch(plan, runs, first, state="FAILED")
+    launch(plan, runs, [], state="FAILED")
+    assert len(drawn) == 1
+    launch(plan, runs, [key for key in plan.stages if key not in first])
+    launch(plan, runs, [])
+    assert len(drawn) == 2
+
+
 @pytest.mark.parametrize("lost", ["file", "stale"])
 def test_what_this_machine_remembers_may_be_lost_or_wrong(runs, uri, lost):
     plan = sweep(seeds=(0,))
