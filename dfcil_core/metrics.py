@@ -10,6 +10,17 @@ from collections.abc import Sequence
 Row = Sequence[float]
 Matrix = Sequence[Row | None]
 
+FORMULAS = {
+    "final": "A(T) = mean over j = 1..T of a(T,j)",
+    "average": "mean over t = 1..T of A(t), where A(t) = mean over j = 1..t of a(t,j)",
+    "forgetting": "mean over j = 1..T-1 of (max over s = j..T-1 of a(s,j)) - a(T,j)",
+    "bwt": "mean over j = 1..T-1 of a(T,j) - a(j,j)",
+    "omega": "mean over t = 1..T of A(t) / A(t) of the upper bound, where A(t) = mean over j = 1..t of a(t,j)",
+    "local": "mean over j = 1..T of a(T,j), where only the classes of task j compete",
+    "weighted": "(sum over j = 1..T of n(j) a(T,j)) / (sum of n(j)), where n(j) are the test images of task j",
+}
+"""Each measure in a line, to stand beside tables; `a(t,j)` is the accuracy on task j after task t of T."""
+
 
 def average_accuracy(row: Row) -> float:
     """`A_t`: the mean over the tasks seen so far, each task weighing the same. `row` is `a[t, 1..t]`.
@@ -29,7 +40,7 @@ def average_incremental_accuracy(matrix: Matrix) -> float | None:
 
 
 def forgetting(matrix: Matrix, task: int | None = None) -> float | None:
-    """`mean_{j<t} (max_{s<t} a[s,j] - a[t,j])`: what was lost since each old task's best moment.
+    """`mean_{j<t} (max_{j<=s<t} a[s,j] - a[t,j])`: what was lost since each old task's best moment.
 
     `task` is t, 1-based; by default the last. None after task 1, where there is nothing to forget. Negative where
     learning on improved the old tasks (Chaudhry et al., ECCV 2018, equation 3, for the average over old tasks).

@@ -69,8 +69,8 @@ def run(
     store: Store,
     options: Options,
     on_event: Callable[[Event], None],
-    source: Source = dict,
     given_up: Mapping[str, StageFailed] | None = None,
+    source: Source = dict,
 ) -> Outcome:
     """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
 

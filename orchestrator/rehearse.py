@@ -9,12 +9,11 @@ from dfcil_core.data import synthetic_info
 from orchestrator.sweep import Dataset, MethodEntry, SweepSpec
 
 SUFFIX = "-rehearsal"
-TRAIN_PER_CLASS, TEST_PER_CLASS = 12, 2
-EPOCHS = 2  # one for each of a method's stages
+TRAIN_PER_CLASS, TEST_PER_CLASS = 10, 1
 BATCH = 32
 LR = 0.01  # the full one can blow up a network whose running statistics have had but a dozen steps to settle
-DREAM_STEPS = 5
-MEMORY_PER_CLASS = 10  # fewer than there are; and bic holds a tenth of them out
+DREAM_STEPS = 2
+MEMORY_PER_CLASS = 2  # the least of which bic, in the second of five tasks, holds out an image of each class
 
 
 def rehearse(spec: SweepSpec) -> SweepSpec:
@@ -46,7 +45,7 @@ def _entry(entry: MethodEntry, classes: int) -> MethodEntry:
         entry,
         training=replace(
             training,
-            epochs=min(EPOCHS, training.epochs),
+            epochs=min(entry.method.fewest_epochs, training.epochs),
             milestones=None,
             batch_size=min(BATCH, training.batch_size),
             lr=min(LR, training.lr),

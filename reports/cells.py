@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
+from dfcil_core.metrics import FORMULAS
 from reports.jobs import split_title
 from reports.published import Published
 from reports.statistics import LEVEL, against_best, half_width
@@ -183,7 +184,7 @@ def layout(
 
 
 def caption(table: Mapping[tuple[str, str], Cell], metric: str, ddof: int, ci: bool = False) -> str:
-    """What the cells are, and what a star means where there is one."""
+    """What the cells are, what a star means where there is one, and the measure's formula."""
     told = METRICS[metric]
     deviation = "sample standard deviation (n - 1)" if ddof == 1 else "population standard deviation (n)"
     spread = "half the width of its 95% t interval" if ci else deviation
@@ -194,7 +195,7 @@ def caption(table: Mapping[tuple[str, str], Cell], metric: str, ddof: int, ci: b
             text += ", or the upper bound was not trained at every task on the same seed and split"
         elif metric != "final":
             text += ", or do not have this measure"
-    return text
+    return f"{text}; {told.title} = {FORMULAS[metric]}; a(t,j): accuracy on task j after task t of T"
 
 
 def _legend(standing: Mapping, marks: set[str], published: bool) -> str:

@@ -66,7 +66,7 @@ def search(read_spec: spec.SweepSpec, runs: Path, say=lambda text: None, storage
     found = study.Study(read_spec, study.open_storage(runs, storage), "cpu")
     how = options(**changes)
     tuner = Tuner(read_spec, found, "cpu", how.workers, say)
-    engine.run(Plan(read_spec, (), {}, 0, 0), Store(runs), how, tuner.on_event, tuner.source)
+    engine.run(Plan(read_spec, (), {}, 0, 0), Store(runs), how, tuner.on_event, source=tuner.source)
     return found, tuner
 
 

@@ -29,7 +29,7 @@ def header(name):
 
 
 def test_there_are_the_sweeps_of_the_field():
-    assert {*CIFAR100, "cifar10", "tiny-imagenet", "imagenet-50", "demo"} <= bundled().keys()
+    assert {*CIFAR100, "cifar10", "tiny-imagenet", "imagenet-50", "demo", "digits-methods"} <= bundled().keys()
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -42,7 +42,7 @@ def test_it_is_planned_without_its_data_and_named_after_its_file(name):
     assert re.search("^# Reproduces", header(name), re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", sorted(bundled().keys() - {"demo", "quickstart"}))
+@pytest.mark.parametrize("name", bundled())
 def test_its_cost_is_the_plans(name):
     plan = make_plan(spec.load(name))
     kinds = ", ".join(f"{plan.count(kind):,} {kind}" for kind in ("learn", "remember", "dream") if plan.count(kind))

@@ -1,5 +1,6 @@
 """The command line, as a person meets it: what it prints, what it writes, and its exit status."""
 
+import dataclasses
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import pytest
 from launched import SPEC, STAGES, command, dfcil, environment
 from processes import session_members, wait_until
 
+from dfcil_core.methods import METHODS
 from orchestrator.cli import _COMMANDS, cli, main
 from orchestrator.store import Store
 
@@ -213,14 +215,25 @@ def test_an_unknown_method(call):
 
 def test_methods_and_data_sets_are_listed(call):
     from dfcil_core.data import DATASETS
-    from dfcil_core.methods import METHODS
 
     listed = call("methods")[1]
     assert all(name in listed for name in METHODS)
     listed = call("datasets")[1]
     assert all(name in listed for name in DATASETS)
     status, out, _ = call("methods", "abd")
-    assert status == 0 and "mu: 0.1" in out and "Smith et al." in out
+    assert status == 0 and "mu: 0.1\n      Weight of the feature distillation." in out and "Smith et al." in out
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_in_full_has_its_needs_source_and_explained_settings(call, name):
+    status, out, err = call("methods", name)
+    assert (status, err) == (0, "")
+    needs = {"bound": "the images of all tasks", "memory": "a memory of old images", "data-free": "data-free"}
+    assert f"\nNeeds: {needs[METHODS[name].group]}" in out and "\nSource: " in out
+    settings = out.partition("\nSettings, with their defaults:\n")[2].splitlines()
+    for field in dataclasses.fields(METHODS[name].settings_type):
+        (at,) = (i for i, line in enumerate(settings) if line.startswith(f"  {field.name}: "))
+        assert settings[at + 1].startswith("      ") and settings[at + 1].endswith(".")
 
 
 def test_status_of_all_and_of_one(call, tiny, tmp_path):

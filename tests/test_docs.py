@@ -4,10 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
+from dfcil_core.methods import METHODS
+from dfcil_core.metrics import FORMULAS
 from orchestrator import spec
+from orchestrator.cli.look import _needs
 from sweeps import bundled
 
 ROOT = Path(__file__).parents[1]
+METHODS_PAGE = (ROOT / "docs" / "methods.md").read_text()
 
 
 def test_the_readme_shows_the_bundled_quickstart():
@@ -36,3 +40,19 @@ def test_links_between_documents_lead_somewhere():
     for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
         for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_every_method_is_listed_with_its_needs_and_source():
+    listed = re.findall(r"^\| `([\w-]+)` \| (.*) \| (.*) \|$", METHODS_PAGE.partition("## The measures")[0], re.M)
+    assert listed == [(name, _needs(method), method.source) for name, method in METHODS.items()]
+
+
+def test_every_measures_formula_is_the_one_beside_the_tables():
+    measures = METHODS_PAGE.partition("## The measures")[2].partition("\n## ")[0]
+    assert dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", measures, re.M)) == FORMULAS
+
+
+def test_every_method_has_its_measured_row():
+    measured = METHODS_PAGE.partition("## Measured: ")[2].partition("\n### ")[0]
+    assert re.findall(r"^\| ([a-z0-9-]+) \| \d", measured, re.M) == list(METHODS)
+    assert [entry.method.name for entry in spec.load("digits-methods").methods] == list(METHODS)

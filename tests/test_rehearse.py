@@ -2,7 +2,7 @@
 
 from orchestrator import spec
 from orchestrator.plan import make_plan
-from orchestrator.rehearse import rehearse
+from orchestrator.rehearse import MEMORY_PER_CLASS, TRAIN_PER_CLASS, rehearse
 
 SPEC = """\
 name: big
@@ -36,10 +36,11 @@ def test_it_has_the_same_cells_classes_and_networks():
 def test_it_needs_no_files_and_little_time():
     read = rehearse(spec.parse(SPEC, "s.yaml"))
     assert read.dataset.info.name == "synthetic" and read.dataset.root is None
-    assert (read.dataset.info.classes, read.dataset.info.train_images) == (100, 1200)
+    assert (read.dataset.info.classes, read.dataset.info.train_images) == (100, 1000)
     for entry in read.methods:
-        assert entry.training.epochs <= 2 and entry.training.batch_size <= 32
-        assert entry.dreaming.steps <= 5 and entry.memory <= 1000
+        # One epoch for each of a method's stages, so that all of them are rehearsed.
+        assert entry.training.epochs == (2 if entry.method.name == "r-dfcil" else 1)
+        assert entry.training.batch_size <= 32 and entry.dreaming.steps <= 2 and entry.memory <= 200
         assert entry.training.resolved_milestones()[-1] <= entry.training.epochs
     short = read.methods[-1].training
     assert (short.epochs, short.batch_size) == (1, 8)
@@ -48,3 +49,13 @@ def test_it_needs_no_files_and_little_time():
 def test_a_rehearsal_is_not_rehearsed_again():
     once = rehearse(spec.parse(SPEC, "s.yaml"))
     assert rehearse(once) is once
+
+
+def test_bic_learns_its_correction_in_every_split():
+    """With a smaller memory nothing would be held out, and the second phase never run."""
+    from dfcil_core.methods.bic import Bic
+
+    for tasks in (5, 10, 20):
+        first = 100 // tasks
+        images = min(MEMORY_PER_CLASS * 100, first * TRAIN_PER_CLASS)
+        assert int(int(Bic.settings_type().held_out * images) / first) == 1

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from fabricated import record, sweep
 
+from dfcil_core.metrics import FORMULAS
 from orchestrator.plan import make_plan
 from orchestrator.results import job_results
 from orchestrator.sweep import Exclusion
+from reports.cells import METRICS
 from reports.results import COLUMNS, frame
 from reports.tables import Cell, cells, render
 
@@ -135,7 +137,8 @@ GOLDEN = """\
 │ With memory   │                │                │
 │   rehearsal   │ 63.8 ± 1.8 (2) │ 81.2 ± 1.8 (2) │
 └───────────────┴────────────────┴────────────────┘
-final accuracy in percent: mean ± sample standard deviation (n - 1) over seeds (n)
+final accuracy in percent: mean ± sample standard deviation (n - 1) over seeds (n); \
+final accuracy = A(T) = mean over j = 1..T of a(T,j); a(t,j): accuracy on task j after task t of T
 """
 
 
@@ -163,7 +166,7 @@ def test_markdown_reads_back():
         str(values["abd", "5"]),
         str(values["abd", "6+2"]),
     ]
-    assert lines[-1] == "final accuracy in percent: mean ± sample standard deviation (n - 1) over seeds (n)"
+    assert lines[-1] == GOLDEN.splitlines()[-1]
 
 
 def test_csv_reads_back_unrounded():
@@ -196,6 +199,13 @@ def test_incomplete_cells_in_csv():
 @pytest.mark.parametrize("form", ["terminal", "markdown"])
 def test_every_table_says_which_deviation_it_shows(form, ddof, words):
     assert words in render(whole(), form, "final", ddof)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_every_table_has_its_measures_formula(metric):
+    rows = frame_of(sweep(("base", "abd"), seeds=(0, 1)))
+    for form in ("terminal", "markdown", "latex"):
+        assert FORMULAS[metric] in render(rows, form, metric)
 
 
 def test_another_metric():

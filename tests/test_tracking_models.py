@@ -126,6 +126,33 @@ def test_a_network_that_is_not_as_it_was_written_is_not_logged(trained, uri):
     file.write_bytes(sound)
 
 
+@pytest.mark.parametrize("quirks", ["none", "iccv2021"])
+def test_what_bic_tests_is_exported_and_not_its_network_alone(quirks, tmp_path):
+    import mlflow.pytorch
+    import torch
+    from mlflow.models import Model
+
+    from dfcil_core.checkpoint import save_tensors
+
+    (job,) = (plan := sweep(("bic",), seeds=(0,), splits=((4, 3, 3),))).jobs
+    stage = plan.stages[job.learn[-1]]
+    stage.recipe.settings["quirks"] = quirks
+    network = build("resnet8", 10, 3, stream(0, "init", 0)).eval()
+    save_tensors(tmp_path / "network.safetensors", network.state_dict())
+    # Pairs that nobody could overlook; those that training finds are near (1, 0).
+    pairs = torch.tensor([[1.0, 0.0], [2.0, -1.0], [0.5, 3.0]])
+    save_tensors(tmp_path / "bias.safetensors", {f"pairs.{task}": pair for task, pair in enumerate(pairs)})
+    made = {"normalisation": {"mean": [0.5] * 3, "std": [0.25] * 3}}
+    models._write(tmp_path / "model", Model(), job, stage, made, tmp_path)
+
+    pixels = torch.randint(0, 256, (5, 3, 8, 8)).float()
+    with torch.no_grad():
+        raw = network((pixels / 255 - 0.5) / 0.25)
+        alpha, beta = (pairs[[0] * 4 + [1] * 3 + [2] * 3, number] for number in (0, 1))
+        expected = raw if quirks == "iccv2021" else alpha * raw + beta
+        torch.testing.assert_close(mlflow.pytorch.load_model(str(tmp_path / "model"))(pixels), expected)
+
+
 @pytest.mark.parametrize("backbone", sorted({name for name in BACKBONES if "8" in name}))
 def test_every_kind_of_network_can_be_exported(backbone, tmp_path):
     import torch

@@ -194,7 +194,7 @@ def test_a_deadline_begins_nothing_new(tmp_path):
     asked = read("trials: 6")
     found = Study(asked, study.open_storage(tmp_path, None), "cpu")
     tuner = Tuner(asked, found, "cpu", 2, lambda text: None, deadline=0.0)
-    engine.run(Plan(asked, (), {}, 0, 0), Store(tmp_path), fake_tuning.options(), tuner.on_event, tuner.source)
+    engine.run(Plan(asked, (), {}, 0, 0), Store(tmp_path), fake_tuning.options(), tuner.on_event, source=tuner.source)
     assert found.ended() == 0 and not found.trials(RUNNING)
 
 

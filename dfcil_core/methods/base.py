@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from dfcil_core.lazy import functional, torch
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from torch import Tensor, nn
 
+    from dfcil_core.config import Recipe
     from dfcil_core.data import DatasetInfo
     from dfcil_core.train import Batch, Learning, Phase
 
@@ -40,6 +43,8 @@ class Method:
     recipe: ClassVar[dict[str, dict[str, Any]]] = {}
     """Settings of `training` and `dreaming` that this method's authors use in the place of the defaults."""
 
+    fewest_epochs: ClassVar[int] = 1
+    """The smallest `epochs` with which every phase runs: what a rehearsal asks for."""
     chained: ClassVar[bool] = True
     """Each task starts from the network of the task before. False: a fresh network on all classes so far."""
     selection: ClassVar[Literal["random", "nearest-mean", "herding"] | None] = None
@@ -118,6 +123,10 @@ class Method:
     def tested(self, learning: Learning) -> nn.Module:
         """What is tested after the last phase: images to logits of (at least) the seen classes."""
         return learning.student
+
+    def restored(self, network: nn.Module, folder: Path, recipe: Recipe) -> nn.Module:
+        """What `tested` was, of a finished stage: from its network, and the files of `outputs` in its `folder`."""
+        return network
 
 
 class CrossEntropy(Method):

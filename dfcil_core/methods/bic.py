@@ -12,9 +12,11 @@ from dfcil_core.methods.base import Method
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from torch import Tensor, nn
 
+    from dfcil_core.config import Recipe
     from dfcil_core.train import Batch, Learning, Phase
 
 PAIRS = "bias.safetensors"
@@ -88,6 +90,13 @@ class Bic(Method):
         if learning.quirks == "iccv2021":
             return learning.student
         return torch.nn.Sequential(learning.student, self._correction)
+
+    def restored(self, network: nn.Module, folder: Path, recipe: Recipe) -> nn.Module:
+        if recipe.settings.get("quirks") == "iccv2021":
+            return network
+        pairs = correction.Correction([len(task) for task in recipe.classes])
+        pairs.load_state_dict(checkpoint.load_tensors(folder / PAIRS))
+        return torch.nn.Sequential(network, pairs)
 
     def loss(self, learning: Learning, batch: Batch) -> Tensor:
         """Phase 1; the new task's pair is still (1, 0)."""

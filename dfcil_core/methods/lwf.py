@@ -31,6 +31,12 @@ class Lwf(Method):
 
     `CE(z[:seen], y) + mu * KD(z, O(x), old)`, temperature 2, without a factor T².
     Source: Li and Hoiem, Learning without Forgetting, ECCV 2016; settings of Smith et al., ICCV 2021.
+
+    Differs from the paper:
+    1. One head over all classes in the place of one for each task, and so one distillation over all old classes.
+    2. The new classes' part of the head is not trained by itself first.
+
+    Quirks: none, the public code computes the same. Its first task is the plain one.
     """
 
     name = "lwf"

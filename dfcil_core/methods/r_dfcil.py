@@ -77,6 +77,7 @@ class RDfcil(Method):
         "training": {"epochs": 200, "milestones": (80, 120), "weight_decay": 5e-4},
         "dreaming": {"steps": 5000},
     }
+    fewest_epochs = 2  # one for each stage
     dreams = True
     continues_generator = False
     network_variant = "r-dfcil"

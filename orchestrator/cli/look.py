@@ -28,10 +28,10 @@ def methods(name, plugin) -> None:
 
 def _needs(method) -> str:
     if method.group == "bound":
-        return "all images"
+        return "the images of all tasks"
     if method.group == "memory":
-        return "a memory"
-    return "no image, dreams" if method.dreams else "no image"
+        return "a memory of old images"
+    return "data-free, dreams" if method.dreams else "data-free"
 
 
 def _method_in_full(method) -> None:
@@ -40,14 +40,39 @@ def _method_in_full(method) -> None:
 
     click.echo(f"{method.name} (version {method.version}): {method.summary}\nNeeds: {_needs(method)}\n")
     click.echo(inspect.getdoc(method))
-    click.echo("\nSettings:")
-    fields = dataclasses.fields(method.settings_type)
+    click.echo("\nSettings, with their defaults:")
+    fields, explained = dataclasses.fields(method.settings_type), _explained(method.settings_type)
     for field in fields:
-        click.echo(f"  {field.name}: {field.default}")
+        click.echo(f"  {field.name}: {_as_yaml(field.default)}")
+        if field.name in explained:
+            click.echo(f"      {explained[field.name]}")
     if not fields:
         click.echo("  none of its own")
     for section, values in method.recipe.items():
-        click.echo(f"Its own {section}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+        given = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in values.items())
+        click.echo(f"Its own defaults of {section}: {given}")
+
+
+def _explained(settings_type) -> dict[str, str]:
+    """Field to the docstring below it, which is in the source alone."""
+    import ast
+    import inspect
+    import textwrap
+
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(settings_type))).body
+    texts = {}
+    for field, below in zip(body.body, body.body[1:], strict=False):
+        match field, below:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                texts[name] = " ".join(text.split())
+    return texts
+
+
+def _as_yaml(value) -> str:
+    """A default as a spec would have it."""
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_as_yaml, value))}]"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @click.command()

@@ -109,7 +109,7 @@ class Session:
             f"{at_once} at a time on {self.device}"
         )
         nothing = Plan(self.spec, (), {}, 0, 0, self.device)
-        engine.run(nothing, self.store, self.launch.options, tuner.on_event, tuner.source)
+        engine.run(nothing, self.store, self.launch.options, tuner.on_event, source=tuner.source)
         return tuner
 
     # ---- the choice --------------------------------------------------------------------------------------------------
