@@ -1,6 +1,7 @@
 """What MLflow costs: a share of a sweep's wall time, the number of calls, and how long `sync` takes.
 
     python -m benchmarks.tracking share [SWEEP]       a digits sweep launched anew, with MLflow's calls timed
+    python -m benchmarks.tracking without [SWEEP]     the same launch with nothing delivered
     python -m benchmarks.tracking sync [JOBS]         fabricated 5-task jobs delivered to a new sqlite store
 
 The figures in docs/mlflow.md are made with these. Everything is written to a temporary folder.
@@ -16,7 +17,7 @@ from orchestrator.plan import Plan
 from orchestrator.tracking.environment import prepare_client
 
 WATCHED = (
-    "create_run", "log_inputs", "log_batch", "log_image", "log_dict", "log_text", "log_figure", "set_tag",
+    "create_run", "log_inputs", "log_batch", "log_image", "log_text", "log_artifacts", "set_tag",
     "delete_tag", "set_terminated", "update_run", "get_run", "search_runs", "get_experiment_by_name",
     "create_experiment", "list_artifacts",
 )  # fmt: skip
@@ -26,7 +27,7 @@ WATCHED = (
 class Calls:
     """Counts the calls to MLflow's client and the time in them: wall seconds, and seconds of the calling thread's CPU.
 
-    A call inside another (`log_figure` within a helper of MLflow's own) counts once.
+    A call inside another (`log_artifacts` within a helper of MLflow's own) counts once.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,22 @@ class Calls:
         for name, count in self.count.most_common():
             print(f"  {name:24s} {count:6d} calls {self.wall[name]:8.2f} s")
         print(f"  {'all':24s} {self.count.total():6d} calls {self.wall.total():8.2f} s, {self.cpu:.2f} s of CPU")
+
+
+def without(sweep: str = "demo") -> None:
+    """The same launch with nothing delivered to MLflow: its wall time, to compare with that of `share`."""
+    from orchestrator.cli import cli
+    from orchestrator.tracking.tracker import Tracker
+
+    Tracker._run = lambda self: None
+    with tempfile.TemporaryDirectory() as folder:
+        before = time.perf_counter()
+        try:
+            cli.main(["launch", sweep, "--runs", folder], standalone_mode=False)
+        except SystemExit as stop:
+            if stop.code:
+                raise
+        print(f"launch without MLflow: {time.perf_counter() - before:.1f} s of wall time")
 
 
 def share(sweep: str = "demo") -> None:
@@ -131,4 +148,4 @@ def sync(jobs: str = "1000") -> None:
 
 
 if __name__ == "__main__":
-    {"share": share, "sync": sync}[sys.argv[1]](*sys.argv[2:])
+    {"share": share, "without": without, "sync": sync}[sys.argv[1]](*sys.argv[2:])

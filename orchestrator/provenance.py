@@ -1,6 +1,7 @@
 """Where a record's numbers come from: the commit, the versions, the device, the host."""
 
 import functools
+import os
 import platform
 import socket
 import subprocess
@@ -16,13 +17,14 @@ def provenance(device: str) -> dict[str, Any]:
     """What to write beside the results of this process. `device` is `cpu`, or a CUDA device such as `cuda:0`.
 
     Keys: `commit` (of the source that runs, with `+changes` where it was edited; None where it is not a git checkout),
-    `versions` (package to version), `device` (kind and name) and `host`.
+    `versions` (package to version), `device` (kind and name), `host` and `system` (operating system, cores, memory).
     """
     return {
         "commit": commit(),
         "versions": dict(versions()),
         "device": _device(device),
         "host": socket.gethostname(),
+        "system": dict(system()),
     }
 
 
@@ -49,6 +51,16 @@ def versions() -> tuple[tuple[str, str], ...]:
             found.append((package, version(package)))
         except PackageNotFoundError:
             continue
+    return tuple(found)
+
+
+@functools.cache
+def system() -> tuple[tuple[str, str], ...]:
+    """What the machine is, as text: `os`, `cores` (of the machine, not of the worker) and `memory_gib`, where known."""
+    found = [("os", platform.platform()), ("cores", str(os.cpu_count()))]
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        found.append(("memory_gib", f"{memory / 2**30:.1f}"))
     return tuple(found)
 
 

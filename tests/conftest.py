@@ -1,10 +1,23 @@
 """What several test files share."""
 
+import os
+
 import pytest
 from launched import Launched, launch
+
+# They decide where every later test reads and writes.
+STEERING = ("DFCIL_RUNS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")
 
 
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory) -> Launched:
     """The tiny sweep, launched once with two workers. To be read only: copy `runs` to change it."""
     return launch(tmp_path_factory.mktemp("tiny"), jobs=2)
+
+
+@pytest.fixture(autouse=True)
+def environment_is_left_as_it_was():
+    """A test that leaves one of these behind breaks another one, far from the cause: mlflow itself sets them."""
+    before = {name: os.environ.get(name) for name in STEERING}
+    yield
+    assert {name: os.environ.get(name) for name in STEERING} == before

@@ -1,6 +1,8 @@
 """Where numbers come from, written beside them."""
 
 import importlib.util
+import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -46,7 +48,8 @@ def test_the_commit_is_that_of_the_source(repository, tmp_path):
 
 def test_versions_device_and_host_are_named():
     about = provenance.provenance("cpu")
-    assert about.keys() == {"commit", "versions", "device", "host"}
+    assert about.keys() == {"commit", "versions", "device", "host", "system"}
     assert {"python", "torch", "numpy"} <= about["versions"].keys()
     assert about["device"].startswith("cpu (")
     assert about["host"] == socket.gethostname()
+    assert int(about["system"]["cores"]) == os.cpu_count() and platform.system() in about["system"]["os"]

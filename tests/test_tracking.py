@@ -108,7 +108,7 @@ def test_a_killed_launcher_leaves_runs_that_the_next_completes(runs, uri, monkey
     class Killed(BaseException):
         pass
 
-    calls = ("create_run", "log_inputs", "log_image", "log_batch", "log_dict", "log_figure", "set_terminated")
+    calls = ("create_run", "log_inputs", "log_image", "log_batch", "log_artifacts", "set_terminated")
     for victim in calls:
         for after in (False, True):
             real = getattr(MlflowClient, victim)
@@ -136,7 +136,7 @@ def test_a_relaunch_sends_nothing_again(runs, uri, monkeypatch):
     launch(plan, runs)
     before = view(uri)
     sent = []
-    for name in ("create_run", "log_batch", "log_image", "log_figure", "set_terminated", "update_run"):
+    for name in ("create_run", "log_batch", "log_image", "log_artifacts", "set_terminated", "update_run"):
         real = getattr(MlflowClient, name)
 
         def spy(self, run, *args, name=name, real=real, **kwargs):
@@ -187,9 +187,9 @@ def test_states_tell_how_a_job_ended(runs, uri):
 
     # It is RUNNING again as soon as the next launch has something new of it, and as it ends it is FINISHED.
     with Tracker(plan, runs) as tracker:
-        finish(plan, runs, abd.stages[:2])
+        finish(plan, runs, abd.stages[:3])
         tracker.deliver(results_of(plan, runs)[1])
-        wait_for(lambda: view(uri)[abd.name]["tags"]["dfcil.delivered"].startswith("2"))
+        wait_for(lambda: view(uri)[abd.name]["tags"]["dfcil.delivered"].startswith("3"))
         assert view(uri)[abd.name]["state"] == view(uri)["fab"]["state"] == "RUNNING"
         finish(plan, runs)
         tracker.finish("FINISHED", results_of(plan, runs))

@@ -68,7 +68,7 @@ def test_the_model_that_is_loaded_gives_the_logits_of_the_store(trained, uri, tm
         model.model_id
     ]
 
-    mlflow.set_tracking_uri(uri)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     monkeypatch.setenv("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false")
     stage = plan.stages[plan.jobs[0].stages[-1]]
     tensors = load_file(Store(runs).folder(stage) / "logits.safetensors")

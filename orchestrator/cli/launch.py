@@ -17,6 +17,7 @@ _MOST_SEEDS = 10  # that `plan` lists one by one
 @click.command()
 @options.sweep
 @options.tracking_uri
+@options.experiment
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
 @options.log_models
@@ -31,7 +32,7 @@ _MOST_SEEDS = 10  # that `plan` lists one by one
 )
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
 def launch(
-    spec, runs, device, tracking_uri, jobs, per_gpu, log_models, retry_failed, save_every, dry_run, **told
+    spec, runs, device, tracking_uri, experiment, jobs, per_gpu, log_models, retry_failed, save_every, dry_run, **told
 ) -> None:
     """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
 
@@ -48,7 +49,8 @@ def launch(
         return
     require_files(plan.spec.dataset)
     workers = jobs or _slots(plan.device, per_gpu)
-    sys.exit(_Launch(plan, runs, tracking_uri, workers, per_gpu, log_models, retry_failed, save_every).run())
+    options_of_run = (workers, per_gpu, retry_failed, save_every)
+    sys.exit(_Launch(plan, runs, (tracking_uri, experiment, log_models), *options_of_run).run())
 
 
 @click.command()
@@ -128,7 +130,7 @@ def _listed(seeds: tuple[int, ...]) -> str:
 class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
-    def __init__(self, plan, runs, tracking_uri, workers, per_gpu, log_models, retry_failed, save_every) -> None:
+    def __init__(self, plan, runs, tracking, workers, per_gpu, retry_failed, save_every) -> None:
         from orchestrator.engine import Options
         from orchestrator.progress import Progress
         from orchestrator.store import Store
@@ -143,7 +145,8 @@ class _Launch:
             workers, plan.device, data_root=root, per_gpu=per_gpu, plugin=plugin, save_every=save_every
         )
         self.progress = Progress(plan, workers)
-        self.tracker = Tracker(plan, runs, tracking_uri, warn=self.progress.warn, log_models=log_models)
+        uri, experiment, log_models = tracking
+        self.tracker = Tracker(plan, runs, uri, experiment, warn=self.progress.warn, log_models=log_models)
         self.records: dict[str, dict] = {}
         self.retry_failed = retry_failed
 

@@ -8,6 +8,11 @@ tracking_uri = click.option(
     metavar="URI",
     help="MLflow tracking store. Default: MLFLOW_TRACKING_URI, else a sqlite file in the runs folder.",
 )
+experiment = click.option(
+    "--experiment",
+    metavar="NAME",
+    help="MLflow experiment. Default: MLFLOW_EXPERIMENT_NAME, else as the last time, else the sweep's name.",
+)
 log_models = click.option(
     "--log-models", is_flag=True, help="Log the final network of each finished job as an MLflow model."
 )

@@ -17,6 +17,7 @@ def read(runs: str | None, names, device: str, uri: str | None):
 
 
 def _from_tracking(uri, folder, name):
+    from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import prepare_client
     from orchestrator.tracking.uri import tracking_uri
 
@@ -25,7 +26,7 @@ def _from_tracking(uri, folder, name):
     from orchestrator.tracking.read import read_sweep
 
     sweep, _, commit = name.partition("@")
-    return read_sweep(address, sweep, commit or None)
+    return read_sweep(address, sweep, commit or None, experiment_name(folder, sweep, None))
 
 
 def _from_store(folder, name, device):

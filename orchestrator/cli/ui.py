@@ -15,15 +15,17 @@ from orchestrator.cli import options
 @click.argument("sweep", required=False)
 @options.runs
 @options.tracking_uri
+@options.experiment
 @click.option(
     "--port", type=click.IntRange(1, 65535), default=5000, show_default=True, help="If taken, a free one is used."
 )
 @click.option("--open/--no-open", "opens", default=True, help="Open a browser.")
-def ui(sweep, runs, tracking_uri, port, opens) -> None:
+def ui(sweep, runs, tracking_uri, experiment, port, opens) -> None:
     """Show SWEEP (or all) in the MLflow UI, served on 127.0.0.1 until Ctrl-C."""
     from orchestrator import sweep_folder
     from orchestrator.errors import Mistake
     from orchestrator.tracking import tracking_uri as resolve
+    from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import server_environment
     from orchestrator.tracking.ui import free_port, is_server, ui_address, ui_command
 
@@ -36,11 +38,12 @@ def ui(sweep, runs, tracking_uri, port, opens) -> None:
     if not tracking_uri and not os.environ.get("MLFLOW_TRACKING_URI") and not (runs / "mlflow.db").exists():
         raise Mistake(f"nothing is tracked in {runs} yet: launch a sweep first, or choose another folder with --runs")
     uri = resolve(runs, tracking_uri)
+    experiment = experiment_name(runs, name, experiment) if name else None
     if is_server(uri):
-        click.echo(ui_address(uri, port, name))
+        click.echo(ui_address(uri, port, name, experiment))
         return
     port = free_port(port)
-    address = ui_address(uri, port, name)
+    address = ui_address(uri, port, name, experiment)
     click.echo(f"{address}\nCtrl-C stops the server")
     _serve(ui_command(runs, uri, port), server_environment(), address if opens else None)
 
@@ -69,8 +72,9 @@ def _serve(command: list[str], environment: dict[str, str], opened: str | None) 
 @options.runs
 @options.device
 @options.tracking_uri
+@options.experiment
 @options.log_models
-def sync(sweep, runs, device, tracking_uri, log_models) -> None:
+def sync(sweep, runs, device, tracking_uri, experiment, log_models) -> None:
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
     from orchestrator import sweep_folder
     from orchestrator.cli.tables import result_tables
@@ -79,5 +83,6 @@ def sync(sweep, runs, device, tracking_uri, log_models) -> None:
 
     runs = sweep_folder.runs_folder(runs)
     plan = sweep_folder.find(runs, sweep, device_kind(device))
-    count = deliver(plan, runs, tracking_uri, texts=partial(result_tables, plan.spec), log_models=log_models)
+    texts = partial(result_tables, plan.spec)
+    count = deliver(plan, runs, tracking_uri, experiment, texts=texts, log_models=log_models)
     click.echo(f"{count} jobs are in the tracking store")

@@ -16,6 +16,7 @@ from typing import Any
 
 # A delivery writes the whole file: with thousands of jobs not more often than this, in seconds.
 _PAUSE = 2.0
+_TRACKING = "tracking.json"
 
 
 def sweep_folder(runs: Path, sweep: str) -> Path:
@@ -37,6 +38,19 @@ def runs_id(runs: Path) -> str:
             os.link(draft, path)
         draft.unlink()
     return path.read_text().strip()
+
+
+def experiment_name(runs: Path, sweep: str, given: str | None) -> str:
+    """Where a sweep's runs go: `given`, else MLFLOW_EXPERIMENT_NAME, else as the last time, else the sweep's name."""
+    kept = read_json(sweep_folder(runs, sweep) / _TRACKING).get("experiment")
+    return given or os.environ.get("MLFLOW_EXPERIMENT_NAME") or kept or sweep
+
+
+def keep_experiment(runs: Path, sweep: str, name: str) -> None:
+    """Remember where the sweep's runs go: the commands that look for them are not told again."""
+    path = sweep_folder(runs, sweep) / _TRACKING
+    if read_json(path).get("experiment", sweep) != name:
+        write_json(path, {"experiment": name})
 
 
 class Delivered:

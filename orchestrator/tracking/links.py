@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.tracking.delivered import Delivered
+from orchestrator.tracking.delivered import Delivered, experiment_name
 from orchestrator.tracking.ui import is_server
 from orchestrator.tracking.uri import without_password
 
@@ -24,7 +24,7 @@ def run_address(uri: str, run: str, experiment: str | None = None) -> str:
 
 def links(runs: Path, sweep: str, uri: str) -> Callable[[str], str | None]:
     """A function from a job's id to the page of its run; None for a job that was not delivered from here."""
-    delivered = Delivered(runs, sweep, uri, sweep)
+    delivered = Delivered(runs, sweep, uri, experiment_name(runs, sweep, None))
 
     def link(job: str) -> str | None:
         child = delivered.jobs.get(job)

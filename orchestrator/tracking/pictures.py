@@ -1,6 +1,8 @@
 """The artifacts of runs: the accuracy matrix and its figures, dreamed images, the comparison of methods."""
 
+import json
 import math
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,15 +30,26 @@ def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
     # With these a report from MLflow says what a report from the store says.
     told |= {"images": images_by_task(result), "group": result.job.entry.method.group}
     told["seconds"] = math.fsum(record["seconds"] for record in result.records.values())
-    client.log_dict(run, told, MATRIX)
-    client.log_figure(run, figures.accuracy_matrix(result), "accuracy_matrix.png")
-    client.log_figure(run, figures.accuracy_over_tasks(result), "accuracy_over_tasks.png")
+    files = {
+        MATRIX: json.dumps(told).encode(),
+        "accuracy_matrix.png": figures.png(figures.accuracy_matrix(result)),
+        "accuracy_over_tasks.png": figures.png(figures.accuracy_over_tasks(result)),
+    }
+    _send_files(client, run, files)
 
 
 def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult]) -> None:
     """The comparison of the sweep's methods, over seeds."""
     if (figure := figures.comparison(results)) is not None:
-        client.log_figure(run, figure, "comparison.png")
+        _send_files(client, run, {"comparison.png": figures.png(figure)})
+
+
+def _send_files(client: MlflowClient, run: str, files: Mapping[str, bytes]) -> None:
+    """Artifacts by name, in one call."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, content in files.items():
+            (Path(folder) / name).write_bytes(content)
+        client.log_artifacts(run, folder)
 
 
 def send_dreams(

@@ -26,26 +26,27 @@ from orchestrator.errors import Mistake, choices
 from orchestrator.tracking import describe
 from orchestrator.tracking.links import run_address
 from orchestrator.tracking.pictures import DREAMS, MATRIX
-from orchestrator.tracking.runs import search
+from orchestrator.tracking.runs import find_experiment, search
 from orchestrator.tracking.uri import without_password
 from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport
 
 _AT_ONCE = 8  # artifacts that are fetched at the same time
 
 
-def read_sweep(uri: str, name: str, commit: str | None = None) -> SweepReport:
+def read_sweep(uri: str, name: str, commit: str | None = None, experiment: str | None = None) -> SweepReport:
     """The sweep of that name in the tracking store at `uri`; of the runs made at a commit alone, where one is given.
 
-    `commit` is the beginning of its name. Raises Mistake where there is no such sweep, or the store is out of reach.
+    `commit` is the beginning of its name; `experiment` is by default the sweep's name.
+    Raises Mistake where there is no such sweep, or the store is out of reach.
     """
     client = MlflowClient(tracking_uri=uri)
     try:
-        experiment = client.get_experiment_by_name(name)
-        if experiment is None:
+        found = find_experiment(client, name, experiment or name)
+        if found is None:
             known = [entry.name for entry in client.search_experiments() if entry.name != "Default"]
             told = choices(name, known) if known else "It has no sweeps"
             raise Mistake(f"no sweep '{name}' in the tracking store {without_password(uri)}. {told}")
-        runs = search(client, experiment.experiment_id, {describe.SWEEP: name})
+        runs = search(client, found.experiment_id, {describe.SWEEP: name})
         jobs, parents = _sorted_out(runs, commit)
         source = _Source(client, uri, name, len({run.data.tags.get(describe.RUNS) for run in jobs}) > 1)
         with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mlflow.entities import Run, ViewType
+from mlflow.entities import Experiment, Run, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
@@ -47,6 +47,16 @@ def open_experiment(client: MlflowClient, name: str, artifacts: str | None) -> s
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return experiment.experiment_id
+
+
+def find_experiment(client: MlflowClient, sweep: str, name: str) -> Experiment | None:
+    """The experiment of that name, else one that has the sweep: it was launched with --experiment, maybe elsewhere."""
+    if found := client.get_experiment_by_name(name):
+        return found
+    known = client.search_experiments()
+    wanted = f"tags.`{describe.SWEEP}` = {_quoted(sweep)} and tags.`{describe.KIND}` = 'sweep'"
+    runs = client.search_runs([entry.experiment_id for entry in known], wanted, max_results=1)
+    return client.get_experiment(runs[0].info.experiment_id) if runs else None
 
 
 def living(client: MlflowClient, run: str | None, experiment: str) -> Run | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import Interrupted, Mistake
 from orchestrator.plan import Job, Plan
 from orchestrator.results import JobResult, job_result, job_results
-from orchestrator.tracking.delivered import Failures
+from orchestrator.tracking.delivered import Failures, experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import tracking_uri, without_password
@@ -51,14 +51,15 @@ class Tracker:
         retry_every: float = 30.0,
         log_models: bool = False,
     ) -> None:
-        """`uri` by default as `tracking_uri` says, `experiment` the sweep's name. Raises Mistake for a wrong uri.
+        """`uri` and `experiment` by default as `tracking_uri` and `experiment_name` say.
 
         `warn` is given one text when something cannot be delivered; it is called from the tracker's thread.
+        Raises Mistake for a wrong uri.
         `log_models`: log the final network of each finished job, when nothing else is to be delivered.
         """
         self.plan, self.runs = plan, runs
         self.uri = tracking_uri(runs, uri)
-        self.experiment = experiment or plan.spec.name
+        self.experiment = experiment_name(runs, plan.spec.name, experiment)
         self.failures = Failures(runs, plan.spec.name)
         self._warn, self._retry_every, self._log_models = warn, retry_every, log_models
         self._changed = threading.Condition()
@@ -198,12 +199,20 @@ class Tracker:
         """Deliver the rest and the ends; stop asking a tracking store that is down."""
         state, results, texts = self._ending
         left, failed_in_a_row = list(reversed(self._pending.values())), 0
+        again: set[str] = set()
         while left and failed_in_a_row < _DOWN:
             result = left.pop()
-            ended = "FAILED" if job_id(result.job) in self.failures.jobs else "KILLED"
-            delivered = self._attempt(writer, partial(writer.deliver, result, ended))
-            failed_in_a_row = 0 if delivered else failed_in_a_row + 1
-            self._undelivered += not delivered
+            identity = job_id(result.job)
+            ended = "FAILED" if identity in self.failures.jobs else "KILLED"
+            if self._attempt(writer, partial(writer.deliver, result, ended)):
+                failed_in_a_row = 0
+                continue
+            failed_in_a_row += 1
+            if identity in again:
+                self._undelivered += 1
+            else:  # what we remembered of its run may have been wrong, and the writer has dropped that now
+                again.add(identity)
+                left.insert(0, result)
         self._undelivered += len(left)
         complete = True
         # Whoever stops a launch does not want to wait for models: the next one, or `sync`, logs them.
@@ -271,7 +280,7 @@ def sync(
     results = job_results(plan, records)
     known = [result for result in results if result.records]
     failures = Failures(runs, plan.spec.name)
-    writer = Writer(plan, runs, address, experiment or plan.spec.name, failures, trusting=False)
+    writer = Writer(plan, runs, address, experiment_name(runs, plan.spec.name, experiment), failures, trusting=False)
     try:
         writer.open(known, live=False)
         for result in results:

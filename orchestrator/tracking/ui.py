@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
-from orchestrator.tracking.describe import IN_SPEC, KIND
+from orchestrator.tracking.describe import IN_SPEC, KIND, SWEEP
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import artifact_root, without_password
 
@@ -51,12 +51,20 @@ def ui_command(runs: Path, uri: str, port: int) -> list[str]:
     return command
 
 
-def ui_address(uri: str, port: int, experiment: str | None) -> str:
-    """Where a browser finds the jobs of that experiment, or the list of all where there is none of that name."""
+def ui_address(uri: str, port: int, sweep: str | None, experiment: str | None = None) -> str:
+    """Where a browser finds the jobs of that sweep, or the list of all experiments where there is none of that name.
+
+    `experiment` is by default the sweep's name; of one that several sweeps may share, the sweep's jobs alone are shown.
+    """
     prepare_client()
     from mlflow.tracking import MlflowClient
 
+    from orchestrator.tracking.runs import find_experiment
+
     base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
-    found = MlflowClient(tracking_uri=uri).get_experiment_by_name(experiment) if experiment else None
-    view = f"/{found.experiment_id}/runs?{urlencode(_VIEW, quote_via=quote)}" if found else ""
+    found = find_experiment(MlflowClient(tracking_uri=uri), sweep, experiment or sweep) if sweep else None
+    shown = dict(_VIEW)
+    if found and found.name != sweep:
+        shown["searchFilter"] += f' and tags.`{SWEEP}` = "{sweep}"'
+    view = f"/{found.experiment_id}/runs?{urlencode(shown, quote_via=quote)}" if found else ""
     return f"{base}/#/experiments{view}"

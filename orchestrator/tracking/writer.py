@@ -22,13 +22,16 @@ from orchestrator.results import JobResult
 from orchestrator.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
 from orchestrator.tracking.database import make_sqlite
-from orchestrator.tracking.delivered import Delivered, Failures, runs_id
+from orchestrator.tracking.delivered import Delivered, Failures, keep_experiment, runs_id
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child
 from orchestrator.tracking.uri import artifact_root
 
 _BATCH = 1000  # entities that one log_batch takes
 _TAG_LIMIT = describe.TAG_LIMIT
+_LONG = 30.0  # seconds of dreaming after which somebody may be waiting for the pictures
+# What a tracking store says of a run that is not there, or not any more.
+_GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
 
 
 class Unavailable(Exception):
@@ -53,6 +56,8 @@ class Writer:
         self.launched: str | None = None
         self._lock = FileLock(self.delivered.lock)
         self._children: dict[str, Child] = {}
+        self._doubted = False
+        """A run that we remembered is gone."""
         self._searched = False
         """Whether `_children` has every run there is: a job that is not in it has none."""
 
@@ -72,6 +77,7 @@ class Writer:
             self.client = MlflowClient(tracking_uri=self.uri)
             artifacts = artifact_root(self.folder, self.uri)
             self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
+            keep_experiment(self.folder, self.plan.spec.name, self.experiment_name)
             self.runs_id = runs_id(self.folder)
             self._find_children(self._find_parent(results))
             self._mark_dropped()
@@ -134,7 +140,7 @@ class Writer:
             self.client.log_text(self.parent, text, name)
 
     def _find_children(self, remembered: bool) -> None:
-        if remembered and self.trusting:
+        if remembered and self.trusting and not self._doubted:
             known = self.delivered.jobs.items()
             self._children = {job: Child(**child) for job, child in known}
             return
@@ -148,7 +154,7 @@ class Writer:
         self.delivered.jobs = {}
         for job, child in self._children.items():
             self._remember(job, child)
-        self._searched = True
+        self._searched, self._doubted = True, False
 
     def _mark_dropped(self) -> None:
         """Tell the runs of jobs that the spec has no more from the others; mark those that it has again."""
@@ -180,6 +186,8 @@ class Writer:
                 if not stop and state != "FAILED":
                     return
                 child = self._create(result)
+            if state == "RUNNING":
+                stop = self._worth_a_call(result, child.stages, stop)
             if child.stages < stop:
                 if self.live and child.state != "RUNNING":
                     self._set_state(job, child, "RUNNING", None)
@@ -189,6 +197,14 @@ class Writer:
             elif state not in ("RUNNING", child.state):
                 self._end(result, child, state)
         self.delivered.save()
+
+    def _worth_a_call(self, result: JobResult, start: int, stop: int) -> int:
+        """Where to stop for now: what comes after the latest accuracy is sent with the next, unless it took long."""
+        for position in range(stop, start, -1):
+            key = result.job.stages[position - 1]
+            if self.plan.stages[key].recipe.kind == "learn" or result.records[key]["seconds"] >= _LONG:
+                return position
+        return start
 
     def send_model(self, result: JobResult) -> None:
         """Log the final network of a finished job that is delivered, unless it is there. Raises Unavailable.
@@ -214,7 +230,8 @@ class Writer:
         """The job's run, if it has one."""
         identity = describe.job_id(job)
         if identity not in self._children and not self._searched:
-            tags = {describe.JOB: identity, describe.RUNS: self.runs_id}
+            # Several sweeps may share an experiment, and a job.
+            tags = {describe.JOB: identity, describe.RUNS: self.runs_id, describe.SWEEP: self.plan.spec.name}
             found = runs.by_job(self.client, runs.search(self.client, self.experiment, tags))
             self._children |= found
         return self._children.get(identity)
@@ -305,11 +322,13 @@ class Writer:
     # ---- what can go wrong -------------------------------------------------------------------------------------------
 
     def _reaching(self, job: str | None) -> "_Reaching":
-        return _Reaching(lambda: self._distrust(job))
+        return _Reaching(lambda error: self._distrust(job, error))
 
-    def _distrust(self, job: str | None) -> None:
+    def _distrust(self, job: str | None, error: Exception) -> None:
         """After a failure, ask the tracking store again for what we thought we knew of it."""
         self.opened = False
+        if getattr(error, "error_code", None) in _GONE:
+            self._doubted = True  # of the other runs as well
         if job is not None:
             self.delivered.jobs.pop(job, None)
             self._searched = False
@@ -318,7 +337,7 @@ class Writer:
 class _Reaching:
     """Turns what a tracking store's failure looks like into Unavailable. Our own bugs pass."""
 
-    def __init__(self, failed: Callable[[], None]) -> None:
+    def __init__(self, failed: Callable[[Exception], None]) -> None:
         self._failed = failed
 
     def __enter__(self) -> None:
@@ -328,7 +347,7 @@ class _Reaching:
         if isinstance(error, Timeout):
             raise Unavailable("another process is delivering this sweep at the moment") from error
         if isinstance(error, MlflowException | OSError):
-            self._failed()
+            self._failed(error)
             raise Unavailable(str(error)) from error
 
 
