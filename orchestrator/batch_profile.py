@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import Mistake, choices
+from orchestrator.errors import Mistake, SpecError, choices
 from orchestrator.spec_yaml import Document, read, show
 
 KINDS = ("slurm", "pbs", "sge", "lsf", "htcondor")
@@ -83,7 +83,12 @@ def load(path: str | Path, kind: str) -> Profile:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise Mistake(f"--profile: {path} cannot be read: {why}") from None
-    document = read(text, str(path))
+    try:
+        document = read(text, str(path))
+    except SpecError as error:
+        wrong = error.problems[0]
+        place, remedy = f"{path}:{wrong.line}:{wrong.column}", "Write it as docs/cluster.md shows"
+        raise Mistake(f"--profile: {place}: is no YAML mapping of keys to values: {wrong.message}. {remedy}") from None
     _check_keys(document, kind)
     values = {key: value for key, value in document.data.items() if value is not None}
     walltime = _walltime(document, values)
@@ -93,7 +98,7 @@ def load(path: str | Path, kind: str) -> Profile:
     prologue = _lines(document, values, "prologue")
     extra = _mapping(document, values) if kind == "htcondor" else _lines(document, values, "job_extra")
     _check_interface(document, values)
-    document.check()
+    document.check("the profile")
     if "gres" in values:
         extra = (f"--gres={values['gres']}", *extra)
     optional = {key: values.get(key) for key in ("account", "interface", "python", "scratch", "disk", "resource_spec")}
@@ -150,7 +155,9 @@ def _check_cores(document: Document, values: dict[str, Any]) -> None:
         document.add(("cores",), f"{show(cores)} is no number of cores", cores, "Give a whole number from 1")
     for key in ("memory", "disk"):
         if key in values and not _BYTES.fullmatch(str(values[key])):
-            document.add((key,), f"{show(values[key])} is no amount of {key}", values[key], "Write it with its unit: 16GB")
+            document.add(
+                (key,), f"{show(values[key])} is no amount of {key}", values[key], "Write it with its unit: 16GB"
+            )
 
 
 def _check_texts(document: Document, values: dict[str, Any], kind: str) -> None:

@@ -185,3 +185,20 @@ def interrupts_deferred() -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
     if waiting:
         signal.raise_signal(waiting[0])
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Answer SIGTERM like Ctrl-C: close the cluster, then go. Python handles signals in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: Any) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

@@ -195,8 +195,8 @@ class _Keeper:
                 await job.close()
         if self._failures >= _MOST_FAILURES:
             raise Mistake(
-                f"--cluster: {self._failures} jobs in turn ended before a worker came up. See the logs in {self._logs}; "
-                f"the last lines of the newest:\n{_newest_log(self._logs)}"
+                f"--cluster: {self._failures} jobs in turn ended before a worker came up. See the logs in "
+                f"{self._logs}; the last lines of the newest:\n{_newest_log(self._logs)}"
             )
         return gone
 

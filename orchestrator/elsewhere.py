@@ -1,10 +1,12 @@
-"""Workers that are not this launcher's own: the address and the certificates of a Dask scheduler that is up already."""
+"""Where stages run if not here: a batch system by its profile, or a Dask scheduler that is up by its address."""
 
 import ipaddress
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from orchestrator import batch_profile
 from orchestrator.errors import Mistake
 
 _ADDRESS = re.compile(r"(?P<protocol>[a-z]+)://(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})")
@@ -24,6 +26,31 @@ class Scheduler:
     def encrypted(self) -> bool:
         """Whether the address is `tls://`."""
         return self.address.startswith("tls://")
+
+
+def chosen(told: dict[str, Any], device: str, jobs: int | None) -> batch_profile.Profile | Scheduler | None:
+    """What the options of `launch` say: `cluster`, `profile`, `scheduler`, `tls_ca`, `tls_cert`, `tls_key`.
+
+    None: on this machine. Raises Mistake for options that do not go together, and as the profile and `scheduler` do.
+    """
+    kind, profile, address = told["cluster"], told["profile"], told["scheduler"]
+    certificates = {f"--{name.replace('_', '-')}": told[name] for name in ("tls_ca", "tls_cert", "tls_key")}
+    if kind and address:
+        raise Mistake("--cluster and --scheduler: give one of them")
+    if profile and not kind:
+        raise Mistake(f"--profile: {profile} is of no use without --cluster {'|'.join(batch_profile.KINDS)}")
+    if kind and not profile:
+        raise Mistake(f"--cluster {kind} needs --profile FILE, which says what a job asks for; see docs/cluster.md")
+    if not address and (given := [option for option, file in certificates.items() if file]):
+        raise Mistake(f"{given[0]}: is of no use without --scheduler tls://HOST:PORT")
+    if not (kind or address):
+        return None
+    where = f"--cluster {kind}" if kind else "--scheduler"
+    if device == "auto":
+        raise Mistake(f"{where}: say --device cpu or --device cuda: 'auto' can only look at this machine")
+    if jobs is None:
+        raise Mistake(f"{where}: say with --jobs N how many stages to run at a time, in all")
+    return batch_profile.load(profile, kind) if kind else scheduler(address, *certificates.values())
 
 
 def scheduler(address: str, ca: str | None, cert: str | None, key: str | None) -> Scheduler:

@@ -6,26 +6,29 @@ messages and keeps the processes alive, no more.
 """
 
 import queue
-import signal
-import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import schedule
+from orchestrator.batch_profile import Profile
+from orchestrator.census import EVERY_SECONDS, Census
+from orchestrator.elsewhere import Scheduler
+from orchestrator.errors import Mistake
 from orchestrator.events import (
     Event,
     Outcome,
     StageDamaged,
     StageFailed,
     StageFinished,
+    StageMoved,
     StageProgress,
     StageRetried,
     StageStarted,
+    WorkersAwaited,
 )
 from orchestrator.execute import Task, execute
 from orchestrator.growth import Growth, Source
@@ -36,8 +39,7 @@ from orchestrator.stage import Stage
 from orchestrator.store import DamagedStage, Store
 
 _HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
-_CENSUS_SECONDS = 5.0  # of silence, after which the workers are counted
-_NO_WORKER_SECONDS = 300.0  # without any worker, after which the engine gives up
+_TEND_SECONDS = 5.0  # between looks of the crew at its workers
 _RELEASE_TOGETHER = 32  # finished tasks, which Dask remembers until then
 _DAMAGE_REPORTS = 10  # of one stage, after which it is given up: this disk does not keep it
 
@@ -47,7 +49,7 @@ class Options:
     """How a plan is run: no part of any identity."""
 
     workers: int
-    """Stages at a time; on CUDA at most `per_gpu` a device."""
+    """Stages at a time; on CUDA of this machine at most `per_gpu` a device."""
     device: str = "cpu"
     """`cpu` or `cuda`."""
     data_root: str | None = None
@@ -62,6 +64,8 @@ class Options:
     """Seconds without a heartbeat after which another launcher's stage is taken over."""
     runner: str = "dfcil_core.run_stage:run_stage"
     """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
+    elsewhere: Profile | Scheduler | None = None
+    """Where the workers are; None: on this machine."""
 
 
 def run(
@@ -77,7 +81,8 @@ def run(
     `given_up`, by key: stages that failed before and are not to be started again; they count as failed.
 
     Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
-    the cluster fails. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
+    the cluster fails; Mistake if workers elsewhere cannot be had or used. Whatever is raised, `on_event`'s own
+    exceptions included, finished stages are in the store.
     """
     store.prepare()
     outcome = Outcome()
@@ -90,13 +95,13 @@ def run(
     work = growth.work
     if work.unfinished:
         # Dask takes half a second to import and one to start: only where there is something to do.
-        from orchestrator import cluster
+        from orchestrator import cluster, crew
 
         # A launch that grows will want all its workers.
         workers = options.workers if source is not dict else min(options.workers, work.unfinished)
-        slots = cluster.environments(options.device, workers, options.per_gpu)
-        with _stoppable(), cluster.local_client(slots) as client:
-            _Run(growth, store, options, on_event, outcome, client).to_the_end()
+        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu)
+        with cluster.stoppable(), crew.assembled(*place) as hands:
+            _Run(growth, store, options, on_event, outcome, hands).to_the_end()
     outcome.blocked = work.keys(schedule.BLOCKED)
     return outcome
 
@@ -118,14 +123,15 @@ class _Attempt:
 class _Run:
     """One launch, from the first message to the last."""
 
-    def __init__(self, growth, store, options, on_event, outcome, client) -> None:
+    def __init__(self, growth, store, options, on_event, outcome, crew) -> None:
         self._growth, self._store, self._options, self._emit = growth, store, options, on_event
         self._work: Schedule = growth.work
         self._outcome: Outcome = outcome
-        self._client = client
+        self._crew, self._client = crew, crew.client
         self._launch = uuid.uuid4().hex[:12]
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._workers: dict[str, _Attempt | None] = {}
+        self._leaving: set[str] = set()
         self._tickets: dict[str, _Attempt] = {}
         self._spent: list[Any] = []
         self._starts = 0
@@ -134,12 +140,14 @@ class _Run:
         self._held: dict[str, Stage] = {}
         self._stale: dict[str, Holder] = {}
         self._watch = Watch(options.patience)
-        self._peopled = self._counted = time.monotonic()
+        self._census = Census(crew.client, crew.queued)
+        self._tended = time.monotonic()
 
     def to_the_end(self) -> None:
         self._listen()
         while True:
             self._growth.grow()
+            self._tend()
             self._hand_out()
             if not self._work.unfinished:
                 self._growth.grow()  # handing out finishes stages too: those that others have done
@@ -148,7 +156,7 @@ class _Run:
                 continue
             try:
                 # Held stages and the health of the cluster are looked after in the pauses.
-                message = self._inbox.get(timeout=_HELD_SECONDS if self._held else _CENSUS_SECONDS)
+                message = self._inbox.get(timeout=_HELD_SECONDS if self._held else EVERY_SECONDS)
             except queue.Empty:
                 self._look_after()
                 continue
@@ -160,6 +168,8 @@ class _Run:
 
     def _hand_out(self) -> None:
         for address, attempt in self._workers.items():
+            if len(self._tickets) >= self._options.workers:  # a cluster of somebody else's may have more
+                return
             stage = self._next() if attempt is None else None
             if stage is not None:
                 self._start(stage, address)
@@ -188,6 +198,7 @@ class _Run:
             patience=options.patience,
             runner=options.runner,
             stale=self._stale.pop(stage.key, None),
+            meeting=None if self._crew.meeting is None else str(self._crew.meeting),
             topic=self._topic,
             ticket=ticket,
         )
@@ -220,8 +231,12 @@ class _Run:
         self._count_workers()
 
     def _on_cluster_event(self, event: tuple[float, dict[str, Any]]) -> None:
-        if event[1].get("action") in ("add-worker", "remove-worker"):
-            self._inbox.put({"what": event[1]["action"], "address": event[1]["worker"]})
+        what = event[1].get("action")
+        if what in ("add-worker", "remove-worker"):
+            self._inbox.put({"what": what, "address": event[1]["worker"], "retired": event[1].get("expected", False)})
+        elif what == "retire-workers":
+            # These had results that no other worker could take over, and leave all the same.
+            self._inbox.put({"what": "leaving", "addresses": event[1]["could-not-retire"]})
 
     def _on_future(self, future: Any) -> None:
         if future.status == "error":
@@ -232,7 +247,9 @@ class _Run:
         if what == "add-worker":
             self._workers.setdefault(message["address"], None)
         elif what == "remove-worker":
-            self._lost(message["address"])
+            self._lost(message["address"], message["retired"])
+        elif what == "leaving":
+            self._leaving.update(message["addresses"])
         elif message["ticket"] in self._tickets:  # else of an attempt given up on
             attempt = self._tickets[message["ticket"]]
             handlers = {
@@ -243,6 +260,7 @@ class _Run:
                 "failed": self._on_failed,
                 "damaged": self._on_damaged,
                 "broken": self._on_broken,
+                "astray": self._on_astray,
             }
             handlers[what](attempt, message)
 
@@ -266,7 +284,18 @@ class _Run:
         self._give_up(attempt.stage, message["error"], message["traceback"])
 
     def _on_broken(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        if self._crew.meeting is not None:
+            raise Mistake(
+                f"the worker at {attempt.worker} cannot take a stage: {message['error']!r}. Its Python must have the "
+                "same version of dfcil-sweep, and of what it needs, as this one"
+            ) from message["error"]
         raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from message["error"]
+
+    def _on_astray(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+        raise Mistake(
+            f"the worker {message['name']} on {message['host']} does not see the runs folder {self._store.runs}. Give "
+            "with --runs a folder of a file system that this machine and the workers share, under the same path"
+        )
 
     def _on_damaged(self, attempt: _Attempt, message: dict[str, Any]) -> None:
         self._over(attempt)
@@ -311,14 +340,23 @@ class _Run:
         elif not self._store.has(stage):  # else another launcher has done it anew
             self._work.reopen(stage.key, self._store.has)
 
-    def _lost(self, address: str) -> None:
-        """A worker is gone. Its stage, if it had one, is the only one to suffer."""
+    def _lost(self, address: str, retired: bool = False) -> None:
+        """A worker is gone. Its stage, if it had one, is the only one to suffer.
+
+        One that was `retired` has ended of itself, as its walltime neared: that tells nothing against its stage.
+        """
+        retired = retired or address in self._leaving
+        self._leaving.discard(address)
         attempt = self._workers.pop(address, None)
         if attempt is None:
             return
         self._over(attempt)
         attempt.future.release()  # at once, or a new worker at the same address would be given it
         key = attempt.stage.key
+        if retired:
+            self._emit(StageMoved(attempt.stage, attempt.name))
+            self._work.put_back(key)
+            return
         self._deaths[key] += 1
         if self._deaths[key] < self._options.attempts:
             self._emit(StageRetried(attempt.stage, attempt.name, self._deaths[key] + 1))
@@ -328,27 +366,31 @@ class _Run:
         error = f"the worker process died {times} over this stage: it was killed, ran out of memory, or crashed"
         self._give_up(attempt.stage, error, "")
 
-    # ---- in the pauses -----------------------------------------------------------------------------------------------
+    # ---- now and then ------------------------------------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        """Let the crew see to its workers, however busy we are."""
+        if time.monotonic() - self._tended >= _TEND_SECONDS:
+            self._crew.look_after()
+            self._tended = time.monotonic()
 
     def _look_after(self) -> None:
         self._look_at_held()
         if self._client.status != "running":
             raise RuntimeError("the connection to the Dask scheduler is gone")
-        if time.monotonic() - self._counted >= _CENSUS_SECONDS:
+        if self._census.due():
             self._count_workers()
 
     def _count_workers(self) -> None:
         """Learn of workers that came or went unnoticed; there must be some, sooner or later."""
-        present = self._client.nthreads()
-        self._counted = time.monotonic()
+        present, gone = self._census.take(set(self._workers))
         for address in present:
             self._workers.setdefault(address, None)
-        for address in self._workers.keys() - present.keys():
+        for address in gone:
             self._lost(address)
-        if self._workers:
-            self._peopled = self._counted
-        elif self._counted - self._peopled > _NO_WORKER_SECONDS:
-            raise RuntimeError(f"no worker process has come up for {_NO_WORKER_SECONDS:.0f} seconds")
+        awaited = self._census.awaited()
+        if awaited is not None:
+            self._emit(WorkersAwaited(awaited))
 
     def _look_at_held(self) -> None:
         """See which stages of other launchers are finished by now, and which have been abandoned."""
@@ -364,20 +406,3 @@ class _Run:
                 if holder is not None:
                     self._stale[key] = holder
                 self._work.put_back(key)
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Answer SIGTERM like Ctrl-C: close the cluster, then go. Python handles signals in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: Any) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)

@@ -53,6 +53,21 @@ class StageRetried:
 
 
 @dataclass(frozen=True)
+class StageMoved:
+    """The worker ended because its time was over; the stage goes on from its last save, at another one."""
+
+    stage: Stage
+    worker: str
+
+
+@dataclass(frozen=True)
+class WorkersAwaited:
+    """A warning: a batch system, or a cluster of somebody else's, has no worker for us. We wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class StageDamaged:
     """A warning: a finished stage was not what its record says, and is done again."""
 
@@ -62,7 +77,16 @@ class StageDamaged:
     """Where the damaged folder was put."""
 
 
-Event = StageStarted | StageProgress | StageFinished | StageFailed | StageRetried | StageDamaged
+Event = (
+    StageStarted
+    | StageProgress
+    | StageFinished
+    | StageFailed
+    | StageRetried
+    | StageMoved
+    | StageDamaged
+    | WorkersAwaited
+)
 
 
 @dataclass

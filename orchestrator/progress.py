@@ -75,6 +75,11 @@ class Progress:
                 self._say(f"failed   {stage}: {error} (log: {log})")
             case events.StageRetried(stage, worker, attempt):
                 self.warn(f"worker {worker} died over {stage}; started again (attempt {attempt})")
+            case events.StageMoved(stage, worker):
+                self._forget(stage)
+                self._say(f"moved    {stage}: worker {worker} ended; it goes on at another one, from its last save")
+            case events.WorkersAwaited(seconds):
+                self.warn(f"no worker has been there for {seconds:.0f} seconds; waiting for one")
             case events.StageDamaged(stage, reason, aside):
                 self.left.add(stage.key)
                 self.warn(f"{stage} is damaged ({reason}); put aside as {aside} and done again")

@@ -35,8 +35,14 @@ LAYERS = (
         "orchestrator.spec_tune",
         "orchestrator.rehearse",
     },
-    {"orchestrator.plan", "orchestrator.store", "orchestrator.schedule", "orchestrator.events"},
-    {"orchestrator.estimate", "orchestrator.launches"},
+    {
+        "orchestrator.plan",
+        "orchestrator.store",
+        "orchestrator.schedule",
+        "orchestrator.events",
+        "orchestrator.batch_profile",
+    },
+    {"orchestrator.estimate", "orchestrator.launches", "orchestrator.elsewhere"},
     {
         "orchestrator.results",
         "orchestrator.derive",
@@ -48,7 +54,11 @@ LAYERS = (
     {"reports"},
     {
         "orchestrator.engine",
+        "orchestrator.census",
         "orchestrator.cluster",
+        "orchestrator.cluster_batch",
+        "orchestrator.cluster_remote",
+        "orchestrator.crew",
         "orchestrator.execute",
         "orchestrator.growth",
         "orchestrator.progress",
