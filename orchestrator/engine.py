@@ -14,9 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import schedule
-from orchestrator.batch_profile import Profile
 from orchestrator.census import EVERY_SECONDS, Census
-from orchestrator.elsewhere import Scheduler
 from orchestrator.errors import Mistake
 from orchestrator.events import (
     Event,
@@ -32,7 +30,8 @@ from orchestrator.events import (
 )
 from orchestrator.execute import Task, execute
 from orchestrator.growth import Growth, Source
-from orchestrator.lease import PATIENCE, Holder, Watch
+from orchestrator.lease import Holder, Watch
+from orchestrator.options import Options
 from orchestrator.plan import Plan
 from orchestrator.schedule import Schedule
 from orchestrator.stage import Stage
@@ -42,30 +41,6 @@ _HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
 _TEND_SECONDS = 5.0  # between looks of the crew at its workers
 _RELEASE_TOGETHER = 32  # finished tasks, which Dask remembers until then
 _DAMAGE_REPORTS = 10  # of one stage, after which it is given up: this disk does not keep it
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a plan is run: no part of any identity."""
-
-    workers: int
-    """Stages at a time; on CUDA of this machine at most `per_gpu` a device."""
-    device: str = "cpu"
-    """`cpu` or `cuda`."""
-    data_root: str | None = None
-    per_gpu: int = 1
-    save_every: float = 60.0
-    """Seconds between saves within a stage."""
-    attempts: int = 2
-    """How often a stage is started in all when its worker process dies. An exception is final at once."""
-    plugin: str | None = None
-    """Path of the plug-in's source."""
-    patience: float = PATIENCE
-    """Seconds without a heartbeat after which another launcher's stage is taken over."""
-    runner: str = "dfcil_core.run_stage:run_stage"
-    """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
-    elsewhere: Profile | Scheduler | None = None
-    """Where the workers are; None: on this machine."""
 
 
 def run(

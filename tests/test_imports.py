@@ -54,6 +54,7 @@ LAYERS = (
     {"reports"},
     {
         "orchestrator.engine",
+        "orchestrator.options",
         "orchestrator.census",
         "orchestrator.cluster",
         "orchestrator.cluster_batch",
