@@ -1,5 +1,6 @@
 """A sweep of digits that is run elsewhere and disturbed: what it is, and what the undisturbed one gives."""
 
+import json
 import os
 import socket
 import subprocess
@@ -16,20 +17,23 @@ dataset: {name: digits, image_size: 8}
 methods: [base, lwf, abd]
 tasks: [2]
 seeds: [0]
-training: {backbone: resnet8, epochs: 30, batch_size: 32}
-dreaming: {steps: 100}
+training: {backbone: resnet8, epochs: 16, batch_size: 32}
+dreaming: {steps: 50}
 """
 STAGES = 5  # of SPEC: a learn 1, a dream, three learn 2
 
 
-def table(folder: Path, runs: Path) -> str:
-    """The numbers of every job, unrounded."""
-    answer = dfcil("report", "clustered", "--runs", runs, "--format", "csv", "--rows", "jobs", folder=folder)
+def table(folder: Path, runs: Path) -> dict[str, object]:
+    """The final table as it is printed, and every stage's numbers to the last digit."""
+    answer = dfcil("report", "clustered", "--runs", runs, "--device", "cpu", "--format", "markdown", folder=folder)
     assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+    records = [json.loads(path.read_text()) for path in (runs / "stages").glob("*/record.json")]
+    assert len(records) == STAGES
+    numbers = {record["folder"]: (record.get("evaluation"), record["curves"]) for record in records}
+    return {"table": answer.stdout, "numbers": numbers}
 
 
-def undisturbed(folder: Path) -> str:
+def undisturbed(folder: Path) -> dict[str, object]:
     """The table of SPEC, which is left in `folder` as spec.yaml, run on this machine."""
     (folder / "spec.yaml").write_text(SPEC)
     answer = dfcil("launch", "spec.yaml", "--runs", "local", "--jobs", 2, "--device", "cpu", folder=folder)
@@ -64,6 +68,13 @@ def until_saved(folder: Path, process: subprocess.Popen, seconds: float) -> None
         return any(any(path.iterdir()) for path in (folder / "runs" / "stages").glob(".saves-*"))
 
     wait_until(saved, seconds, "a save within a stage")
+
+
+def holder(folder: Path) -> int:
+    """The process that has a lease on a stage."""
+    for path in (folder / "runs" / "stages").glob(".lease-*.json"):
+        return json.loads(path.read_text())["pid"]
+    raise AssertionError("no stage is being worked on")
 
 
 def free_port() -> int:

@@ -1,4 +1,4 @@
-"""A Slurm of one node on the loopback interface, with its own munged: for as long as a test lasts, and in its folder."""
+"""A Slurm of one node on the loopback interface, with its own munged: in the folder of a test, and while it lasts."""
 
 import os
 import secrets

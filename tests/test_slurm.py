@@ -1,9 +1,9 @@
 """`launch --cluster slurm`, through sbatch to a real Slurm, with a worker's job cancelled in the middle."""
 
-import json
+from pathlib import Path
 
 import pytest
-from clustered import STAGES, launcher, need_root, said, table, undisturbed, until_saved
+from clustered import holder, launcher, need_root, said, table, undisturbed, until_saved
 from processes import wait_until
 from slurm import ask, slurm
 from tools import need
@@ -42,24 +42,19 @@ def test_a_sweep_through_sbatch_survives_scancel_of_a_worker(conf, tmp_path):
     with launcher(tmp_path, "--cluster", "slurm", "--profile", profile, "--jobs", 2, SLURM_CONF=str(conf)) as process:
         until_saved(tmp_path, process, 90)
         before = jobs(conf)
-        busy = _job_at_work(conf)
-        ask(conf, "scancel", busy)
-        wait_until(lambda: set(jobs(conf)) - set(before) or process.poll() is not None, 60, "a job in its place")
-        assert process.wait(240) == 0, said(tmp_path)
+        ask(conf, "scancel", job_of(holder(tmp_path)))
+        wait_until(lambda: set(jobs(conf)) - set(before), 60, "a job in its place")
+        assert process.wait(200) == 0, said(tmp_path)
+    assert "started again" in said(tmp_path)
     assert table(tmp_path, tmp_path / "runs") == expected
-    assert set(jobs(conf)) == set()
-    records = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "stages").glob("*/record.json")]
-    assert len(records) == STAGES
-    logs = [path.read_text() for path in (tmp_path / "runs" / "logs").glob("*.log")]
-    assert sum(text.count("--- ") for text in logs) > STAGES, "no stage was started twice"
+    assert jobs(conf) == []
     assert list((tmp_path / "runs").glob(".cluster-*")) == []
 
 
-def _job_at_work(conf) -> str:
-    """The job that has the first stage: while one is run, only one of the two has work."""
-    names = ask(conf, "squeue", "--noheader", "--states", "RUNNING", "--format=%i").split()
-    assert names
-    return min(names, key=int)
+def job_of(pid: int) -> str:
+    """The job that a process belongs to."""
+    variables = Path(f"/proc/{pid}/environ").read_text().split("\0")
+    return dict(variable.partition("=")[::2] for variable in variables)["SLURM_JOB_ID"]
 
 
 def test_a_profile_that_slurm_refuses_is_answered_with_what_slurm_says(conf, tmp_path):
