@@ -70,12 +70,23 @@ def open_cluster(profile: Profile, meeting: Path, logs: Path, per_job: int) -> J
     cluster = CLUSTERS[profile.kind]
     return cluster(
         job_cls=_told(cluster.job_cls, meeting),
-        security=Security.temporary(),
-        shared_temp_directory=str(meeting),
+        security=_certified(meeting),
         scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", "port": 0},
         silence_logs=logging.CRITICAL,
         **job_options(profile, meeting, logs, per_job),
     )
+
+
+def _certified(meeting: Path) -> Security:
+    """Who may talk to the scheduler: whoever can read the key in the meeting folder, which only its owner can."""
+    made = Security.temporary()
+    certificate, key = meeting / "certificate.pem", meeting / "key.pem"
+    key.touch(0o600)
+    certificate.write_text(made.tls_client_cert)
+    key.write_text(made.tls_client_key)
+    roles = ("client", "scheduler", "worker")
+    files = {f"tls_{role}_{name}": str(path) for role in roles for name, path in (("cert", certificate), ("key", key))}
+    return Security(require_encryption=True, tls_ca_file=str(certificate), **files)
 
 
 def job_options(profile: Profile, meeting: Path, logs: Path, per_job: int) -> dict[str, Any]:
