@@ -18,7 +18,7 @@ from typing import Any
 import dask
 import dask_jobqueue
 from dask_jobqueue.core import Job, JobQueueCluster
-from distributed import Client
+from distributed import Client, Status
 from distributed.security import Security
 from ruamel.yaml import YAML
 
@@ -162,6 +162,11 @@ def _told(job: type[Job], meeting: Path) -> type[Job]:
             except (RuntimeError, ValueError, OSError) as error:
                 # Raised here, it would end up in Dask's log; the keeper raises it where it is seen.
                 self.refused = str(error)
+                self.status = Status.running  # what Dask takes for a start that went well
+
+        async def close(self) -> None:
+            await super().close()
+            self.status = Status.closed  # dask-jobqueue leaves it as it was, and Dask minds
 
     return Told
 

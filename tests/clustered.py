@@ -4,12 +4,15 @@ import json
 import os
 import socket
 import subprocess
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from launched import command, dfcil, environment
 from processes import wait_until
+
+from orchestrator.lease import Leases
 
 SPEC = """\
 name: clustered
@@ -42,12 +45,15 @@ def undisturbed(folder: Path) -> dict[str, object]:
 
 
 @contextmanager
-def launcher(folder: Path, *arguments: object, **more: str):
-    """A launch of spec.yaml in `folder` into its runs folder; its output goes to launch.log there."""
+def launcher(folder: Path, *arguments: object, prefix: Sequence[str] = (), **more: str):
+    """A launch of spec.yaml in `folder` into its runs folder; its output goes to launch.log there.
+
+    `prefix` is put before its command line, `more` into its environment.
+    """
     told = ["launch", "spec.yaml", "--runs", folder / "runs", "--device", "cpu", "--save-every", 0.5, *arguments]
     with (folder / "launch.log").open("w") as log:
         output = {"stdout": log, "stderr": subprocess.STDOUT}
-        process = subprocess.Popen(command(*told), cwd=folder, env={**environment(), **more}, **output)
+        process = subprocess.Popen([*prefix, *command(*told)], cwd=folder, env={**environment(), **more}, **output)
         try:
             yield process
         finally:
@@ -70,11 +76,10 @@ def until_saved(folder: Path, process: subprocess.Popen, seconds: float) -> None
     wait_until(saved, seconds, "a save within a stage")
 
 
-def holder(folder: Path) -> int:
-    """The process that has a lease on a stage."""
-    for path in (folder / "runs" / "stages").glob(".lease-*.json"):
-        return json.loads(path.read_text())["pid"]
-    raise AssertionError("no stage is being worked on")
+def holders(folder: Path) -> dict[str, int]:
+    """The first digits of each stage that is being worked on, to the process that has its lease."""
+    found = Leases(folder / "runs" / "stages").holders()
+    return {key: holder.pid for key, holder in found.items()}
 
 
 def free_port() -> int:
