@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _TESTS = Path(__file__).parent
@@ -35,5 +35,7 @@ def running(command: list[str], log: Path, **more: str):
         try:
             yield process
         finally:
-            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+            # One that has ended may have left processes of its session behind.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait(30)

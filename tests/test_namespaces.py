@@ -65,7 +65,7 @@ def on(host: str, command: list[str]) -> list[str]:
 
 @pytest.mark.parametrize("files", ["files stay", "files go"])
 def test_a_host_that_is_cut_off_costs_the_sweep_nothing(hosts, certificates, expected, tmp_path, files):
-    """Its worker still has the runs folder, and may finish its stage there; or it is frozen, as on a lost file server."""
+    """Its worker still has the runs folder, and may finish its stage there; or it is frozen, as by a lost disk."""
     (tmp_path / "spec.yaml").write_text(SPEC)
     here, there = hosts
     address = f"tls://{_HERE}:8786"
