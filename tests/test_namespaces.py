@@ -18,7 +18,7 @@ pytestmark = pytest.mark.server
 
 _DOCS = Path(__file__).parent.parent / "docs" / "cluster.md"
 _HERE, _THERE = "10.213.77.1", "10.213.77.2"
-_SECONDS = "3s"  # after which a connection without an answer is dead
+_SECONDS = "12s"  # after which a connection without an answer is dead; Dask takes no less than 11
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +83,7 @@ def test_a_host_that_is_cut_off_costs_the_sweep_nothing(hosts, certificates, exp
             for name, command in commands.items()
         }
         told = ["--scheduler", address, "--tls-ca", ca, "--tls-cert", cert, "--tls-key", key, "--jobs", 2]
+        wait_until(lambda: "Scheduler at" in (tmp_path / "scheduler.log").read_text(), 60, "the scheduler")
         process = stack.enter_context(launcher(tmp_path, *told, prefix=on(here, [])))
         far = processes["far"].pid
         wait_until(lambda: _saves(tmp_path, far, process), 120, "a save of the far worker")
