@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test soak lint screenshots clean
+.PHONY: demo rehearse test test-slurm soak lint screenshots clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -18,6 +18,10 @@ rehearse: $(VENV)/.ready
 
 test: $(VENV)/.ready
 	$(BIN)/python -m pytest -m 'not server'
+
+# A sweep through sbatch: needs root and Debian's slurmctld, slurmd, slurm-client and munge; half a minute of two cores.
+test-slurm: $(VENV)/.ready
+	CI=true $(BIN)/python -m pytest -m server tests/test_slurm.py
 
 # Thirty random kills of workers and launchers over a small sweep: about five minutes on two CPU cores.
 soak: $(VENV)/.ready

@@ -9,9 +9,11 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 import dask
@@ -22,8 +24,8 @@ from distributed.deploy.spec import SpecCluster
 from orchestrator.device import visible_devices
 
 _LOCAL = "127.0.0.1"
-_CLOSE_SECONDS = 10
-_SETTINGS = {
+CLOSE_SECONDS = 10
+SETTINGS = {
     # A stage whose worker dies is taken back and counted by the engine, never by the scheduler.
     "distributed.scheduler.allowed-failures": 1_000_000,
     "distributed.scheduler.work-stealing": False,
@@ -50,7 +52,20 @@ _SETTINGS = {
     # Asking the driver from every worker would make a CUDA context in each.
     "distributed.diagnostics.nvml": False,
 }
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Crew:
+    """The workers of a launch, and the way to them."""
+
+    client: Client
+    meeting: Path | None = None
+    """A folder that every worker must see where we see it; None for workers on this machine."""
+    look_after: Callable[[], None] = lambda: None
+    """To be called every few seconds, between events: sees to it that workers that have ended are replaced."""
+    queued: bool = False
+    """Whether workers come when a batch system or a person has them come, be it in hours."""
 
 
 def default_workers(device: str, per_gpu: int = 1) -> int:
@@ -64,10 +79,10 @@ def environments(device: str, workers: int, per_gpu: int) -> list[dict[str, str]
     At most `workers` of them, and on CUDA at most `per_gpu` a device.
     """
     if device == "cpu":
-        return [dict(_ONE_THREAD) for _ in range(workers)]
+        return [dict(ONE_THREAD) for _ in range(workers)]
     devices = visible_devices()
     slots = min(workers, per_gpu * len(devices))
-    return [{**_ONE_THREAD, "CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} for slot in range(slots)]
+    return [{**ONE_THREAD, "CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} for slot in range(slots)]
 
 
 @contextmanager
@@ -77,21 +92,21 @@ def local_client(environments: list[dict[str, str]]) -> Iterator[Client]:
     The workers come up while the caller goes on. At the end, however it comes, they are killed: whoever leaves early
     wants them gone, and whoever leaves late has left them idle.
     """
-    with _quiet(), dask.config.set(_SETTINGS):
+    with quiet(), dask.config.set(SETTINGS):
         last_first = ExitStack()
         try:
             scratch = tempfile.mkdtemp(prefix="dfcil-sweep-")
             last_first.callback(shutil.rmtree, scratch, ignore_errors=True)
-            with _interrupts_deferred():
+            with interrupts_deferred():
                 cluster = _Local(environments, scratch)
-                last_first.callback(cluster.close, timeout=_CLOSE_SECONDS)
+                last_first.callback(cluster.close, timeout=CLOSE_SECONDS)
                 client = Client(cluster, set_as_default=False)
-                last_first.callback(client.close, timeout=_CLOSE_SECONDS)
+                last_first.callback(client.close, timeout=CLOSE_SECONDS)
                 last_first.callback(cluster.kill_workers)
                 cluster.scale(len(environments))
             yield client
         finally:
-            with _interrupts_deferred():
+            with interrupts_deferred():
                 last_first.close()
 
 
@@ -143,7 +158,7 @@ async def _block_interrupts() -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep Dask's log off the terminal: what it has to say of dying workers, the engine says in its own words."""
     loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
     levels = [logger.level for logger in loggers]
@@ -157,7 +172,7 @@ def _quiet() -> Iterator[None]:
 
 
 @contextmanager
-def _interrupts_deferred() -> Iterator[None]:
+def interrupts_deferred() -> Iterator[None]:
     """Let Ctrl-C and SIGTERM wait for the moment that opening or closing takes: half done, both leave a mess."""
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -44,6 +44,13 @@ def device_kind(wanted: str) -> str:
     return "cpu"
 
 
+def device_elsewhere(wanted: str) -> str:
+    """`cpu` or `cuda` of other machines, which cannot be asked from here. Raises Mistake for any other word."""
+    if wanted not in KINDS[1:]:
+        raise Mistake(f"device: '{wanted}' is no device of another machine. {choices(wanted, KINDS[1:])}")
+    return wanted
+
+
 def device_count() -> int:
     """How many CUDA devices this process may use."""
     return _probe(os.environ.get("CUDA_VISIBLE_DEVICES"))

@@ -10,11 +10,13 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from orchestrator import schedule
+from orchestrator.attempt import Attempt
+from orchestrator.census import EVERY_SECONDS, Census
 from orchestrator.crowding import Crowding
+from orchestrator.errors import Mistake
 from orchestrator.events import (
     Event,
     Outcome,
@@ -22,49 +24,27 @@ from orchestrator.events import (
     StageDamaged,
     StageFailed,
     StageFinished,
+    StageMoved,
     StageProgress,
     StageRetried,
     StageStarted,
+    WorkersAwaited,
 )
 from orchestrator.execute import Task, execute
 from orchestrator.freeing import Freeing
 from orchestrator.growth import Growth, Source
 from orchestrator.launches import terminable
-from orchestrator.lease import PATIENCE, Holder, Watch
+from orchestrator.lease import Holder, Watch
+from orchestrator.options import Options
 from orchestrator.plan import Plan
 from orchestrator.schedule import Schedule
 from orchestrator.stage import Stage
 from orchestrator.store import DamagedStage, Store
 
 _HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
-_CENSUS_SECONDS = 5.0  # of silence, after which the workers are counted
-_NO_WORKER_SECONDS = 300.0  # without any worker, after which the engine gives up
+_TEND_SECONDS = 5.0  # between looks of the crew at its workers
 _RELEASE_TOGETHER = 32  # finished tasks, which Dask remembers until then
 _DAMAGE_REPORTS = 10  # of one stage, after which it is given up: this disk does not keep it
-
-
-@dataclass(frozen=True)
-class Options:
-    """How a plan is run: no part of any identity."""
-
-    workers: int
-    """Stages at a time; on CUDA at most `per_gpu` a device."""
-    device: str = "cpu"
-    """`cpu` or `cuda`."""
-    data_root: str | None = None
-    per_gpu: int = 1
-    save_every: float = 60.0
-    """Seconds between saves within a stage."""
-    attempts: int = 2
-    """How often a stage is started in all when its worker process dies. An exception is final at once."""
-    plugin: str | None = None
-    """Path of the plug-in's source."""
-    patience: float = PATIENCE
-    """Seconds without a heartbeat after which another launcher's stage is taken over."""
-    free: bool = False
-    """Whether checkpoints that nothing needs any more are removed on the way."""
-    runner: str = "dfcil_core.run_stage:run_stage"
-    """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
 
 
 def run(
@@ -80,7 +60,8 @@ def run(
     `given_up`, by key: stages that failed before and are not to be started again; they count as failed.
 
     Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
-    the cluster fails. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
+    the cluster fails; Mistake if workers elsewhere cannot be had or used. Whatever is raised, `on_event`'s own
+    exceptions included, finished stages are in the store.
     """
     store.prepare()
     outcome = Outcome()
@@ -93,14 +74,14 @@ def run(
     work = growth.work
     if work.unfinished:
         # Dask takes half a second to import and one to start: only where there is something to do.
-        from orchestrator import cluster
+        from orchestrator import crew
 
         # A launch that grows will want all its workers.
         workers = options.workers if source is not dict else min(options.workers, work.unfinished)
-        slots = cluster.environments(options.device, workers, options.per_gpu)
-        with terminable(), cluster.local_client(slots) as client:
-            freeing = Freeing(plan, store, work) if options.free else None
-            _Run(growth, store, options, on_event, outcome, client, freeing).to_the_end()
+        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu)
+        freeing = Freeing(plan, store, work) if options.free else None
+        with terminable(), crew.assembled(*place) as hands:
+            _Run(growth, store, options, on_event, outcome, hands, freeing).to_the_end()
         if freeing is not None:
             freeing.finish()
             outcome.freed, outcome.freed_bytes = freeing.count, freeing.bytes
@@ -108,32 +89,19 @@ def run(
     return outcome
 
 
-@dataclass
-class _Attempt:
-    """A stage at a worker."""
-
-    stage: Stage
-    worker: str
-    """Its address."""
-    ticket: str
-    future: Any
-    """Kept because Dask forgets a task that nobody holds."""
-    name: str = "?"
-    """Of the worker, for people; known once the stage has started."""
-
-
 class _Run:
     """One launch, from the first message to the last."""
 
-    def __init__(self, growth, store, options, on_event, outcome, client, freeing) -> None:
+    def __init__(self, growth, store, options, on_event, outcome, crew, freeing) -> None:
         self._growth, self._store, self._options, self._emit = growth, store, options, on_event
         self._work: Schedule = growth.work
         self._outcome: Outcome = outcome
-        self._client, self._freeing = client, freeing
+        self._crew, self._client, self._freeing = crew, crew.client, freeing
         self._launch = uuid.uuid4().hex[:12]
         self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
-        self._workers: dict[str, _Attempt | None] = {}
-        self._tickets: dict[str, _Attempt] = {}
+        self._workers: dict[str, Attempt | None] = {}
+        self._leaving: set[str] = set()
+        self._tickets: dict[str, Attempt] = {}
         self._spent: list[Any] = []
         self._starts = 0
         self._crowding = Crowding()
@@ -142,12 +110,14 @@ class _Run:
         self._held: dict[str, Stage] = {}
         self._stale: dict[str, Holder] = {}
         self._watch = Watch(options.patience)
-        self._peopled = self._counted = time.monotonic()
+        self._census = Census(crew.client, crew.queued)
+        self._tended = time.monotonic()
 
     def to_the_end(self) -> None:
         self._listen()
         while True:
             self._growth.grow()
+            self._tend()
             self._hand_out()
             if not self._work.unfinished:
                 self._growth.grow()  # handing out finishes stages too: those that others have done
@@ -156,7 +126,7 @@ class _Run:
                 continue
             try:
                 # Held stages and the health of the cluster are looked after in the pauses.
-                message = self._inbox.get(timeout=_HELD_SECONDS if self._held else _CENSUS_SECONDS)
+                message = self._inbox.get(timeout=_HELD_SECONDS if self._held else EVERY_SECONDS)
             except queue.Empty:
                 self._look_after()
                 continue
@@ -168,6 +138,8 @@ class _Run:
 
     def _hand_out(self) -> None:
         for address, attempt in self._workers.items():
+            if len(self._tickets) >= self._options.workers:  # a cluster of somebody else's may have more
+                return
             stage = self._next() if attempt is None and self._crowding.room(address) else None
             if stage is not None:
                 self._start(stage, address)
@@ -197,15 +169,16 @@ class _Run:
             patience=options.patience,
             runner=options.runner,
             stale=self._stale.pop(stage.key, None),
+            meeting=None if self._crew.meeting is None else str(self._crew.meeting),
             topic=self._topic,
             ticket=ticket,
         )
         future = self._client.submit(execute, task, key=ticket, workers=[address], allow_other_workers=False)
         future.add_done_callback(self._on_future)
-        self._workers[address] = self._tickets[ticket] = _Attempt(stage, address, ticket, future)
+        self._workers[address] = self._tickets[ticket] = Attempt(stage, address, ticket, future)
         self._crowding.begin(address)
 
-    def _over(self, attempt: _Attempt) -> int:
+    def _over(self, attempt: Attempt) -> int:
         """An attempt has ended: its worker, if it is still there, is free. How many stages shared its memory."""
         crowd = self._crowding.end(attempt.worker)
         del self._tickets[attempt.ticket]
@@ -232,8 +205,12 @@ class _Run:
         self._count_workers()
 
     def _on_cluster_event(self, event: tuple[float, dict[str, Any]]) -> None:
-        if event[1].get("action") in ("add-worker", "remove-worker"):
-            self._inbox.put({"what": event[1]["action"], "address": event[1]["worker"]})
+        what = event[1].get("action")
+        if what in ("add-worker", "remove-worker"):
+            self._inbox.put({"what": what, "address": event[1]["worker"], "retired": event[1].get("expected", False)})
+        elif what == "retire-workers":
+            # These had results that no other worker could take over, and leave all the same.
+            self._inbox.put({"what": "leaving", "addresses": event[1]["could-not-retire"]})
 
     def _on_future(self, future: Any) -> None:
         if future.status == "error":
@@ -244,7 +221,9 @@ class _Run:
         if what == "add-worker":
             self._workers.setdefault(message["address"], None)
         elif what == "remove-worker":
-            self._lost(message["address"])
+            self._lost(message["address"], message["retired"])
+        elif what == "leaving":
+            self._leaving.update(message["addresses"])
         elif message["ticket"] in self._tickets:  # else of an attempt given up on
             attempt = self._tickets[message["ticket"]]
             handlers = {
@@ -255,26 +234,27 @@ class _Run:
                 "failed": self._on_failed,
                 "damaged": self._on_damaged,
                 "broken": self._on_broken,
+                "astray": self._on_astray,
             }
             handlers[what](attempt, message)
 
-    def _on_started(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_started(self, attempt: Attempt, message: dict[str, Any]) -> None:
         attempt.name = message["name"]
         self._crowding.learn(attempt.worker, message["place"])
         self._emit(StageStarted(attempt.stage, message["name"], message["time"]))
 
-    def _on_progress(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_progress(self, attempt: Attempt, message: dict[str, Any]) -> None:
         self._emit(StageProgress(attempt.stage, message["name"], message["info"]))
 
-    def _on_done(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_done(self, attempt: Attempt, message: dict[str, Any]) -> None:
         self._over(attempt)
         self._finished(attempt.stage, message["reused"])
 
-    def _on_held(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_held(self, attempt: Attempt, message: dict[str, Any]) -> None:
         self._over(attempt)
         self._held[attempt.stage.key] = attempt.stage
 
-    def _on_failed(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_failed(self, attempt: Attempt, message: dict[str, Any]) -> None:
         crowd = self._over(attempt)
         if message["memory"] and crowd > 1:
             self._thin(attempt, crowd)
@@ -282,10 +262,21 @@ class _Run:
             alone = ", with no other stage beside it: a smaller batch_size needs less" if message["memory"] else ""
             self._give_up(attempt.stage, message["error"] + alone, message["traceback"])
 
-    def _on_broken(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_broken(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        if self._crew.meeting is not None:
+            raise Mistake(
+                f"the worker at {attempt.worker} cannot take a stage: {message['error']!r}. Its Python must have the "
+                "same version of dfcil-sweep, and of what it needs, as this one"
+            ) from message["error"]
         raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from message["error"]
 
-    def _on_damaged(self, attempt: _Attempt, message: dict[str, Any]) -> None:
+    def _on_astray(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        raise Mistake(
+            f"the worker {message['name']} on {message['host']} does not see the runs folder {self._store.runs}. Give "
+            "with --runs a folder of a file system that this machine and the workers share, under the same path"
+        )
+
+    def _on_damaged(self, attempt: Attempt, message: dict[str, Any]) -> None:
         self._over(attempt)
         self._redo(self._growth.stages[message["parent"]], message["reason"])
         self._work.put_back(attempt.stage.key)
@@ -315,7 +306,7 @@ class _Run:
         if self._freeing is not None:
             self._freeing.after(stage)
 
-    def _thin(self, attempt: _Attempt, crowd: int) -> None:
+    def _thin(self, attempt: Attempt, crowd: int) -> None:
         """Memory did not suffice for so many stages: this one is tried again with fewer neighbours."""
         most = self._crowding.thin(attempt.worker, crowd, attempt.stage.key)
         self._emit(StageCrowded(attempt.stage, attempt.name, most))
@@ -340,8 +331,13 @@ class _Run:
         elif not self._store.whole(stage):  # else another launcher has done it anew
             self._work.reopen(stage.key, self._store.whole)
 
-    def _lost(self, address: str) -> None:
-        """A worker is gone. Its stage, if it had one, is the only one to suffer."""
+    def _lost(self, address: str, retired: bool = False) -> None:
+        """A worker is gone. Its stage, if it had one, is the only one to suffer.
+
+        One that was `retired` has ended of itself, as its walltime neared: that tells nothing against its stage.
+        """
+        retired = retired or address in self._leaving
+        self._leaving.discard(address)
         attempt = self._workers.pop(address, None)
         if attempt is None:
             return
@@ -351,6 +347,10 @@ class _Run:
             self._thin(attempt, crowd)
             return
         key = attempt.stage.key
+        if retired:
+            self._emit(StageMoved(attempt.stage, attempt.name))
+            self._work.put_back(key)
+            return
         self._deaths[key] += 1
         if self._deaths[key] < self._options.attempts:
             self._emit(StageRetried(attempt.stage, attempt.name, self._deaths[key] + 1))
@@ -360,27 +360,31 @@ class _Run:
         error = f"the worker process died {times} over this stage: it was killed, ran out of memory, or crashed"
         self._give_up(attempt.stage, error, "")
 
-    # ---- in the pauses -----------------------------------------------------------------------------------------------
+    # ---- now and then ------------------------------------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        """Let the crew see to its workers, however busy we are."""
+        if time.monotonic() - self._tended >= _TEND_SECONDS:
+            self._crew.look_after()
+            self._tended = time.monotonic()
 
     def _look_after(self) -> None:
         self._look_at_held()
         if self._client.status != "running":
             raise RuntimeError("the connection to the Dask scheduler is gone")
-        if time.monotonic() - self._counted >= _CENSUS_SECONDS:
+        if self._census.due():
             self._count_workers()
 
     def _count_workers(self) -> None:
         """Learn of workers that came or went unnoticed; there must be some, sooner or later."""
-        present = self._client.nthreads()
-        self._counted = time.monotonic()
+        present, gone = self._census.take(set(self._workers))
         for address in present:
             self._workers.setdefault(address, None)
-        for address in self._workers.keys() - present.keys():
+        for address in gone:
             self._lost(address)
-        if self._workers:
-            self._peopled = self._counted
-        elif self._counted - self._peopled > _NO_WORKER_SECONDS:
-            raise RuntimeError(f"no worker process has come up for {_NO_WORKER_SECONDS:.0f} seconds")
+        awaited = self._census.awaited()
+        if awaited is not None:
+            self._emit(WorkersAwaited(awaited))
 
     def _look_at_held(self) -> None:
         """See which stages of other launchers are finished by now, and which have been abandoned."""

@@ -34,12 +34,12 @@ class Problem:
 
 
 class SpecError(Mistake):
-    """All the mistakes of a spec, at once."""
+    """All the mistakes of a spec, or of another YAML file of ours, at once."""
 
-    def __init__(self, problems: list[Problem]) -> None:
+    def __init__(self, problems: list[Problem], where: str = "the spec") -> None:
         self.problems = problems
         count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        super().__init__("\n".join([f"{count} in the spec; nothing was started:", *(f"  {p}" for p in problems)]))
+        super().__init__("\n".join([f"{count} in {where}; nothing was started:", *(f"  {p}" for p in problems)]))
 
 
 def choices(value: str, valid: Iterable[str]) -> str:

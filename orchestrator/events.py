@@ -63,6 +63,21 @@ class StageCrowded:
 
 
 @dataclass(frozen=True)
+class StageMoved:
+    """The worker ended because its time was over; the stage goes on from its last save, at another one."""
+
+    stage: Stage
+    worker: str
+
+
+@dataclass(frozen=True)
+class WorkersAwaited:
+    """A warning: a batch system, or a cluster of somebody else's, has no worker for us. We wait."""
+
+    seconds: float
+
+
+@dataclass(frozen=True)
 class StageDamaged:
     """A warning: a finished stage was not what its record says, and is done again."""
 
@@ -72,7 +87,17 @@ class StageDamaged:
     """Where the damaged folder was put."""
 
 
-Event = StageStarted | StageProgress | StageFinished | StageFailed | StageRetried | StageCrowded | StageDamaged
+Event = (
+    StageStarted
+    | StageProgress
+    | StageFinished
+    | StageFailed
+    | StageRetried
+    | StageCrowded
+    | StageMoved
+    | StageDamaged
+    | WorkersAwaited
+)
 
 
 @dataclass

@@ -32,7 +32,8 @@ _REPORT_SECONDS = 0.25  # more news than this in a second is more than an eye ca
 _OURS = {"key", "kind", "task", "folder", "started", "ended", "seconds", "attempt", "provenance", "files", "replaces"}
 
 Message = dict[str, Any]
-"""What a worker tells the launcher: `what` is started, progress, done, failed, held or damaged. Plain data."""
+"""What a worker tells the launcher: `what` is started, progress, done, failed, held, damaged or
+astray. Plain data."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ class Task:
     """Where the launcher listens."""
     ticket: str
     """Which attempt a message belongs to."""
+    meeting: str | None = None
+    """A folder that the launcher has made in the runs folder: a worker that does not see it is in another one."""
 
 
 def execute(task: Task) -> None:
@@ -86,6 +89,8 @@ def execute(task: Task) -> None:
 
 def perform(task: Task, send: Callable[[Message], None]) -> Message:
     """Do one stage in this process; the message that says how it ended."""
+    if task.meeting is not None and not Path(task.meeting).is_dir():
+        return {"what": "astray", "host": socket.gethostname()}
     store = Store(Path(task.runs), task.patience)
     stage = Stage(Recipe.from_json(task.recipe))
     if stage.key != task.key:

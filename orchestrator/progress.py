@@ -78,6 +78,11 @@ class Progress:
             case events.StageCrowded(stage, worker, most):
                 self._forget(stage)
                 self.warn(f"{stage} ran out of memory beside others; started again, {most} at a time where {worker} is")
+            case events.StageMoved(stage, worker):
+                self._forget(stage)
+                self._say(f"moved    {stage}: worker {worker} ended; it goes on at another one, from its last save")
+            case events.WorkersAwaited(seconds):
+                self.warn(f"no worker has been there for {seconds:.0f} seconds; waiting for one")
             case events.StageDamaged(stage, reason, aside):
                 self.left.add(stage.key)
                 self.warn(f"{stage} is damaged ({reason}); put aside as {aside} and done again")

@@ -58,10 +58,10 @@ class Document:
         """Whether no problem lies in any of these top-level sections."""
         return not any(path[:1] == (section,) for path, _ in self._reported for section in sections)
 
-    def check(self) -> None:
+    def check(self, what: str = "the spec") -> None:
         """Raise SpecError with all problems, in the order of the file, if there are any."""
         if self.problems:
-            raise SpecError(sorted(self.problems, key=lambda problem: (problem.line or 0, problem.column or 0)))
+            raise SpecError(sorted(self.problems, key=lambda problem: (problem.line or 0, problem.column or 0)), what)
 
     def _place(self, path: Path, at_key: bool) -> tuple[str, int | None, int | None]:
         key: Node | None = None

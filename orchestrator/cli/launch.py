@@ -37,6 +37,7 @@ _MOST_SEEDS = 10  # that `plan` lists one by one
     show_default=True,
     help="Checkpoints on the disk: needed frees those between a job's first and last task when nothing needs them.",
 )
+@options.elsewhere
 @click.option("--dry-run", is_flag=True, help="Print the plan and stop, as `plan` does.")
 def launch(
     spec,
@@ -62,13 +63,14 @@ def launch(
     from orchestrator.sweep_folder import runs_folder
 
     runs = runs_folder(runs)
-    plan = _plan(spec, device, **told)
+    elsewhere = _elsewhere(told, device, jobs)
+    plan = _plan(spec, device, here=elsewhere is None, **told)
     if dry_run:
         _print_plan(plan, runs)
         return
     require_files(plan.spec.dataset)
     workers = jobs or _slots(plan.device, per_gpu)
-    options_of_run = (workers, per_gpu, retry_failed, save_every, keep)
+    options_of_run = (workers, per_gpu, retry_failed, save_every, keep, elsewhere)
     sys.exit(_Launch(plan, runs, (tracking_uri, experiment, log_models), *options_of_run).run())
 
 
@@ -82,14 +84,27 @@ def plan(spec, runs, device, as_json, **told) -> None:
     _print_plan(_plan(spec, device, **told), runs_folder(runs), as_json)
 
 
-def _plan(spec: str, device: str, overrides: tuple[str, ...], data_root, plugin, rehearse: bool) -> Plan:
+def _elsewhere(told: dict, device: str, jobs: int | None):
+    """What `options.elsewhere` were given, taken out of `told`; None where they were not."""
+    names = ("cluster", "profile", "scheduler", "tls_ca", "tls_cert", "tls_key")
+    given = {name: told.pop(name) for name in names}
+    if not any(given.values()):
+        return None
+    from orchestrator import elsewhere
+
+    return elsewhere.chosen(given, device, jobs)
+
+
+def _plan(
+    spec: str, device: str, overrides: tuple[str, ...], data_root, plugin, rehearse: bool, here: bool = True
+) -> Plan:
     from orchestrator import spec as reader
-    from orchestrator.device import device_kind
+    from orchestrator.device import device_elsewhere, device_kind
     from orchestrator.plan import make_plan
     from orchestrator.rehearse import rehearse as rehearsal
 
     read = reader.load(spec, overrides=overrides, data_root=data_root, plugin=plugin)
-    return make_plan(rehearsal(read) if rehearse else read, device_kind(device))
+    return make_plan(rehearsal(read) if rehearse else read, device_kind(device) if here else device_elsewhere(device))
 
 
 def _slots(device: str, per_gpu: int) -> int:
@@ -152,7 +167,7 @@ def _listed(seeds: tuple[int, ...]) -> str:
 class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
-    def __init__(self, plan, runs, tracking, workers, per_gpu, retry_failed, save_every, keep) -> None:
+    def __init__(self, plan, runs, tracking, workers, per_gpu, retry_failed, save_every, keep, elsewhere) -> None:
         from orchestrator.engine import Options
         from orchestrator.progress import Progress
         from orchestrator.store import Store
@@ -163,15 +178,8 @@ class _Launch:
         # A worker runs in a folder of its own: what it is told must not depend on where it stands.
         root = str(Path(plan.spec.dataset.root or "data").expanduser().absolute())
         plugin = plan.spec.plugin
-        self.options = Options(
-            workers,
-            plan.device,
-            data_root=root,
-            per_gpu=per_gpu,
-            plugin=plugin,
-            save_every=save_every,
-            free=keep == "needed",
-        )
+        how = {"per_gpu": per_gpu, "plugin": plugin, "save_every": save_every, "elsewhere": elsewhere}
+        self.options = Options(workers, plan.device, data_root=root, free=keep == "needed", **how)
         self.progress = Progress(plan, workers)
         uri, experiment, log_models = tracking
         self.tracker = Tracker(plan, runs, uri, experiment, warn=self.progress.warn, log_models=log_models)

@@ -50,3 +50,17 @@ def stack(*decorators):
 
 # What decides which stages there are, for `launch` and `plan` alike.
 sweep = stack(click.argument("spec"), runs, device, overrides, data_root, plugin, rehearse)
+
+elsewhere = stack(
+    click.option(
+        "--cluster",
+        type=click.Choice(["slurm", "pbs", "sge", "lsf", "htcondor"]),
+        help="Run in jobs of this batch system; needs --profile.",
+    ),
+    click.option("--profile", metavar="FILE", help="What a job of --cluster asks for; see docs/cluster.md."),
+    click.option("--scheduler", metavar="tls://HOST:PORT", help="Run on the Dask cluster of this scheduler."),
+    click.option("--tls-ca", metavar="FILE", help="Certificate of the authority that signed the scheduler's."),
+    click.option("--tls-cert", metavar="FILE", help="Our certificate, signed by it too."),
+    click.option("--tls-key", metavar="FILE", help="The key of our certificate."),
+)
+"""Where `launch` finds workers, if not on this machine: arguments for `elsewhere.chosen`."""

@@ -1,0 +1,53 @@
+"""A Dask cluster that somebody else has brought up. It stays up when we go."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import dask
+from distributed import Client
+from distributed.security import Security
+
+from orchestrator.cluster import CLOSE_SECONDS, SETTINGS, Crew, interrupts_deferred, quiet
+from orchestrator.elsewhere import Scheduler
+from orchestrator.errors import Mistake
+
+_CONNECT_SECONDS = 15
+
+
+@contextmanager
+def meeting_folder(runs: Path) -> Iterator[Path]:
+    """A folder that only we have made, for the workers to prove that they see the same runs folder."""
+    with tempfile.TemporaryDirectory(prefix=".cluster-", dir=runs) as folder:
+        yield Path(folder).absolute()
+
+
+@contextmanager
+def remote_crew(scheduler: Scheduler, runs: Path) -> Iterator[Crew]:
+    """The workers of a scheduler that is up. Raises Mistake where none answers, or not to these certificates."""
+    with quiet(), dask.config.set(SETTINGS), meeting_folder(runs) as meeting:
+        last_first = ExitStack()
+        try:
+            with interrupts_deferred():
+                client = _connected(scheduler)
+                last_first.callback(client.close, timeout=CLOSE_SECONDS)
+            yield Crew(client, meeting, queued=True)
+        finally:
+            with interrupts_deferred():
+                last_first.close()
+
+
+def _connected(scheduler: Scheduler) -> Client:
+    security = None
+    if scheduler.encrypted:
+        certificates = {"tls_client_cert": str(scheduler.cert), "tls_client_key": str(scheduler.key)}
+        security = Security(tls_ca_file=str(scheduler.ca), require_encryption=True, **certificates)
+    try:
+        return Client(scheduler.address, security=security, timeout=_CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors, and those of a bad PEM file ValueErrors
+        why = error.__cause__ or error
+        raise Mistake(
+            f"--scheduler: no Dask scheduler answers at {scheduler.address} within {_CONNECT_SECONDS} seconds: {why}. "
+            "See whether it runs, and whether its certificate and yours are of the same authority (--tls-ca)"
+        ) from error
