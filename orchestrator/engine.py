@@ -226,17 +226,7 @@ class _Run:
             self._leaving.update(message["addresses"])
         elif message["ticket"] in self._tickets:  # else of an attempt given up on
             attempt = self._tickets[message["ticket"]]
-            handlers = {
-                "started": self._on_started,
-                "progress": self._on_progress,
-                "done": self._on_done,
-                "held": self._on_held,
-                "failed": self._on_failed,
-                "damaged": self._on_damaged,
-                "broken": self._on_broken,
-                "astray": self._on_astray,
-            }
-            handlers[what](attempt, message)
+            getattr(self, f"_on_{what}")(attempt, message)
 
     def _on_started(self, attempt: Attempt, message: dict[str, Any]) -> None:
         attempt.name = message["name"]
