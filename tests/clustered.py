@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
 from launched import command, dfcil, environment
 from processes import wait_until
+from tools import lacking
 
 from orchestrator.lease import Leases
 
@@ -91,4 +91,4 @@ def free_port() -> int:
 def need_root() -> None:
     """Skip a test that only root can do; where CI says that all must be done, fail it."""
     if os.geteuid() != 0:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)("needs root")
+        lacking("needs root")
