@@ -62,12 +62,10 @@ class Calls:
         print(f"  {'all':24s} {self.count.total():6d} calls {self.wall.total():8.2f} s, {self.cpu:.2f} s of CPU")
 
 
-def without(sweep: str = "demo") -> None:
-    """The same launch with nothing delivered to MLflow: its wall time, to compare with that of `share`."""
+def _launch(sweep: str) -> float:
+    """Launch a sweep into an empty folder, in this process; seconds of wall time."""
     from orchestrator.cli import cli
-    from orchestrator.tracking.tracker import Tracker
 
-    Tracker._run = lambda self: None
     with tempfile.TemporaryDirectory() as folder:
         before = time.perf_counter()
         try:
@@ -75,7 +73,15 @@ def without(sweep: str = "demo") -> None:
         except SystemExit as stop:
             if stop.code:
                 raise
-        print(f"launch without MLflow: {time.perf_counter() - before:.1f} s of wall time")
+        return time.perf_counter() - before
+
+
+def without(sweep: str = "demo") -> None:
+    """The same launch with nothing delivered to MLflow: its wall time, to compare with that of `share`."""
+    from orchestrator.tracking.tracker import Tracker
+
+    Tracker._run = lambda self: None
+    print(f"launch without MLflow: {_launch(sweep):.1f} s of wall time")
 
 
 def share(sweep: str = "demo") -> None:
@@ -86,7 +92,6 @@ def share(sweep: str = "demo") -> None:
     """
     import threading
 
-    from orchestrator.cli import cli
     from orchestrator.tracking.tracker import Tracker
 
     spent: dict[str, float] = {}
@@ -108,14 +113,7 @@ def share(sweep: str = "demo") -> None:
     prepare_client()
     calls = Calls()
     assert threading.current_thread() is threading.main_thread()
-    with tempfile.TemporaryDirectory() as folder:
-        before = time.perf_counter()
-        try:
-            cli.main(["launch", sweep, "--runs", folder], standalone_mode=False)
-        except SystemExit as stop:
-            if stop.code:
-                raise
-        wall = time.perf_counter() - before
+    wall = _launch(sweep)
     calls.print()
     print(f"launch: {wall:.1f} s of wall time")
     print(f"tracking thread: {spent['thread']:.2f} s of CPU, {100 * spent['thread'] / wall:.2f}% of one core")

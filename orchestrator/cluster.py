@@ -92,22 +92,17 @@ def local_client(environments: list[dict[str, str]]) -> Iterator[Client]:
     The workers come up while the caller goes on. At the end, however it comes, they are killed: whoever leaves early
     wants them gone, and whoever leaves late has left them idle.
     """
-    with quiet(), dask.config.set(SETTINGS):
-        last_first = ExitStack()
-        try:
-            scratch = tempfile.mkdtemp(prefix="dfcil-sweep-")
-            last_first.callback(shutil.rmtree, scratch, ignore_errors=True)
-            with interrupts_deferred():
-                cluster = _Local(environments, scratch)
-                last_first.callback(cluster.close, timeout=CLOSE_SECONDS)
-                client = Client(cluster, set_as_default=False)
-                last_first.callback(client.close, timeout=CLOSE_SECONDS)
-                last_first.callback(cluster.kill_workers)
-                cluster.scale(len(environments))
-            yield client
-        finally:
-            with interrupts_deferred():
-                last_first.close()
+    with closing_last_first() as closing:
+        scratch = tempfile.mkdtemp(prefix="dfcil-sweep-")
+        closing.callback(shutil.rmtree, scratch, ignore_errors=True)
+        with interrupts_deferred():
+            cluster = _Local(environments, scratch)
+            closing.callback(cluster.close, timeout=CLOSE_SECONDS)
+            client = Client(cluster, set_as_default=False)
+            closing.callback(client.close, timeout=CLOSE_SECONDS)
+            closing.callback(cluster.kill_workers)
+            cluster.scale(len(environments))
+        yield client
 
 
 class _Local(SpecCluster):
@@ -158,7 +153,19 @@ async def _block_interrupts() -> None:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def closing_last_first() -> Iterator[ExitStack]:
+    """Our settings of Dask, and its log off the terminal; at the end, however it comes, what the stack was given."""
+    with _quiet(), dask.config.set(SETTINGS):
+        closing = ExitStack()
+        try:
+            yield closing
+        finally:
+            with interrupts_deferred():
+                closing.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Keep Dask's log off the terminal: what it has to say of dying workers, the engine says in its own words."""
     loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
     levels = [logger.level for logger in loggers]

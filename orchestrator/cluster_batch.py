@@ -11,11 +11,10 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dask
 import dask_jobqueue
 from dask_jobqueue.core import Job, JobQueueCluster
 from distributed import Client, Status
@@ -23,7 +22,7 @@ from distributed.security import Security
 from ruamel.yaml import YAML
 
 from orchestrator.batch_profile import Profile
-from orchestrator.cluster import CLOSE_SECONDS, ONE_THREAD, SETTINGS, Crew, interrupts_deferred, quiet
+from orchestrator.cluster import CLOSE_SECONDS, ONE_THREAD, SETTINGS, Crew, closing_last_first, interrupts_deferred
 from orchestrator.cluster_remote import meeting_folder
 from orchestrator.errors import Mistake
 
@@ -49,20 +48,16 @@ def batch_crew(profile: Profile, runs: Path, workers: int, per_job: int) -> Iter
     job or jobs end before their workers come up.
     """
     _require_commands(profile)
-    with quiet(), dask.config.set(SETTINGS), meeting_folder(runs) as meeting:
-        last_first = ExitStack()
-        try:
-            with interrupts_deferred():
-                cluster = open_cluster(profile, meeting, runs / "logs" / "jobs", per_job)
-                last_first.callback(cluster.close, timeout=CLOSE_SECONDS)
-                client = Client(cluster, set_as_default=False)
-                last_first.callback(client.close, timeout=CLOSE_SECONDS)
-                keeper = _Keeper(cluster, math.ceil(workers / per_job), meeting, runs / "logs" / "jobs")
-                keeper.scale()
-            yield Crew(client, meeting, keeper.look_after, queued=True)
-        finally:
-            with interrupts_deferred():
-                last_first.close()
+    logs = runs / "logs" / "jobs"
+    with meeting_folder(runs) as meeting, closing_last_first() as closing:
+        with interrupts_deferred():
+            cluster = open_cluster(profile, meeting, logs, per_job)
+            closing.callback(cluster.close, timeout=CLOSE_SECONDS)
+            client = Client(cluster, set_as_default=False)
+            closing.callback(client.close, timeout=CLOSE_SECONDS)
+            keeper = _Keeper(cluster, math.ceil(workers / per_job), logs)
+            keeper.scale()
+        yield Crew(client, meeting, keeper.look_after, queued=True)
 
 
 def open_cluster(profile: Profile, meeting: Path, logs: Path, per_job: int) -> JobQueueCluster:
@@ -174,8 +169,8 @@ def _told(job: type[Job], meeting: Path) -> type[Job]:
 class _Keeper:
     """Keeps as many jobs queued or running as were asked for."""
 
-    def __init__(self, cluster: JobQueueCluster, jobs: int, meeting: Path, logs: Path) -> None:
-        self._cluster, self._jobs, self._meeting, self._logs = cluster, jobs, meeting, logs
+    def __init__(self, cluster: JobQueueCluster, jobs: int, logs: Path) -> None:
+        self._cluster, self._jobs, self._logs = cluster, jobs, logs
         self._seen: dict[Path, float] = {}
         self._failures = 0
 

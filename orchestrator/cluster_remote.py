@@ -2,14 +2,13 @@
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
-import dask
 from distributed import Client
 from distributed.security import Security
 
-from orchestrator.cluster import CLOSE_SECONDS, SETTINGS, Crew, interrupts_deferred, quiet
+from orchestrator.cluster import CLOSE_SECONDS, Crew, closing_last_first, interrupts_deferred
 from orchestrator.elsewhere import Scheduler
 from orchestrator.errors import Mistake
 
@@ -26,16 +25,11 @@ def meeting_folder(runs: Path) -> Iterator[Path]:
 @contextmanager
 def remote_crew(scheduler: Scheduler, runs: Path) -> Iterator[Crew]:
     """The workers of a scheduler that is up. Raises Mistake where none answers, or not to these certificates."""
-    with quiet(), dask.config.set(SETTINGS), meeting_folder(runs) as meeting:
-        last_first = ExitStack()
-        try:
-            with interrupts_deferred():
-                client = _connected(scheduler)
-                last_first.callback(client.close, timeout=CLOSE_SECONDS)
-            yield Crew(client, meeting, queued=True)
-        finally:
-            with interrupts_deferred():
-                last_first.close()
+    with meeting_folder(runs) as meeting, closing_last_first() as closing:
+        with interrupts_deferred():
+            client = _connected(scheduler)
+            closing.callback(client.close, timeout=CLOSE_SECONDS)
+        yield Crew(client, meeting, queued=True)
 
 
 def _connected(scheduler: Scheduler) -> Client:

@@ -5,7 +5,6 @@ a unit are the mean over finished stages of the same method, network, data set, 
 method has none, over those of any method.
 """
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from typing import Any
 from dfcil_core.config import Recipe
 from orchestrator.plan import Plan
 from orchestrator.stage import Stage
-from orchestrator.store import RECORD, STAGE, Store
+from orchestrator.store import DamagedStage, Store, read_stage
 
 _SAMPLE = 20  # other sweeps' stages that are looked at, of each data set, kind and method
 NAME = re.compile(r"(?P<data>.+)-s\d+-(?P<kind>learn|remember|dream)-\d+-(?P<method>.+)-[0-9a-f]{16}")
@@ -70,10 +69,9 @@ class Rates:
                 continue
             left[sort.groups()] -= 1
             try:
-                folder = store.stages / name
-                recipe = Recipe.from_json(json.loads((folder / STAGE).read_bytes()))
-                self.add(recipe, float(json.loads((folder / RECORD).read_bytes())["seconds"]))
-            except (OSError, ValueError, KeyError, TypeError):
+                stage = read_stage(store.stages / name)
+                self.add(stage.recipe, float(store.record(stage)["seconds"]))
+            except (DamagedStage, ValueError, KeyError, TypeError):
                 continue  # damaged: `store verify` tells; an estimate does without it
 
 

@@ -25,7 +25,7 @@ class Freeing:
         self._stages, self._store, self._work = plan.stages, store, work
         self._last = {job.learn[-1] for job in plan.jobs}
         self._others = _Others(store, {job.stages for job in plan.jobs})
-        self._waiting: dict[str, Stage] = {}
+        self._candidates: dict[str, Stage] = {}
         self.count = self.bytes = 0
         """What was freed so far: stages, and bytes."""
 
@@ -33,21 +33,19 @@ class Freeing:
         """A stage has been finished, here or elsewhere: free those of its parents that it was the last to need."""
         for key in stage.parents:
             parent = self._stages[key]
-            if parent.recipe.kind == "remember" or parent.recipe.task == 1 or key in self._last:
-                continue
-            if self._work.awaited(key) or self._others.need(key):
-                self._waiting[key] = parent
-            else:
-                self._free(parent)
+            if parent.recipe.kind != "remember" and parent.recipe.task > 1 and key not in self._last:
+                self._candidates[key] = parent
+                self._free_unless_needed(key)
 
     def finish(self) -> None:
         """The launch is over: free what others needed when it was looked at last, and need no more."""
-        for key, parent in self._waiting.items():
-            if not self._work.awaited(key) and not self._others.need(key):
-                self._free(parent)
+        for key in list(self._candidates):
+            self._free_unless_needed(key)
 
-    def _free(self, stage: Stage) -> None:
-        freed = self._store.free(stage, _checkpoints)
+    def _free_unless_needed(self, key: str) -> None:
+        if self._work.awaited(key) or self._others.need(key):
+            return
+        freed = self._store.free(self._candidates.pop(key), _checkpoints)
         self.count += freed > 0
         self.bytes += freed
 

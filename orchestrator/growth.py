@@ -51,10 +51,9 @@ class Growth:
         for key in wanted_again(new, records, self._store.whole):
             del records[key]
         self.work.add(new, set(records))
-        for key in new.keys() - records.keys():
-            for parent in new[key].parents:
-                if not self._store.whole(self.stages[parent]):
-                    self.work.reopen(parent, self._store.whole)  # known before, and freed: does nothing to others
+        for parent in (parent for key, stage in new.items() if key not in records for parent in stage.parents):
+            if parent not in new and not self._store.whole(self.stages[parent]):
+                self.work.reopen(parent, self._store.whole)  # freed since it was given
         self._outcome.reused += len(records)
         return records
 

@@ -80,9 +80,7 @@ def remove(store: Store, found: Waste) -> None:
     """Remove something that `waste` named. A stage goes at once: it is renamed first, then its files are removed."""
     path = found.path
     if path.parent == store.stages and not path.name.startswith("."):
-        with store.leases.lock():
-            aside = path.with_name(f".damaged-{path.name}-pruned")
-            path = path.rename(aside)
+        path = store.put_aside(path)
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -101,15 +99,6 @@ def verify(store: Store) -> Iterator[tuple[str, str | None]]:
                 yield path.name, damage.reason
         else:
             yield path.name, None
-
-
-def put_aside(store: Store, name: str) -> Path:
-    """Take a damaged folder out of the store; where it went."""
-    with store.leases.lock():
-        number = 1
-        while (aside := store.stages / f".damaged-{name}-{number}").exists():
-            number += 1
-        return (store.stages / name).rename(aside)
 
 
 def _kind(name: str) -> str:

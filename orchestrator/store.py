@@ -170,6 +170,11 @@ class Store:
             except DamagedStage:
                 return self._put_aside(folder)
 
+    def put_aside(self, folder: Path) -> Path:
+        """Take a stage's folder out of the store, whatever is in it; where it went."""
+        with self.leases.lock():
+            return self._put_aside(folder)
+
     def _put_aside(self, folder: Path) -> Path:
         number = 1
         while not _rename_to_new(folder, aside := self.stages / f".damaged-{folder.name}-{number}"):

@@ -51,6 +51,13 @@ def style(method: str) -> tuple[str, str]:
     return colours[number % len(colours)], _SPARE_MARKERS[number // len(colours) % len(_SPARE_MARKERS)]
 
 
+def blank(width: float, height: float, layout: str | None = None) -> Figure:
+    """A figure of so many inches, with nothing in it."""
+    figure = Figure(figsize=(width, height), dpi=100, layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
 def accuracy_matrix(result: JobResult, local: bool = False) -> Figure:
     """The accuracy matrix as a heat map: rows after task t, columns task j, cells in percent.
 
@@ -61,8 +68,7 @@ def accuracy_matrix(result: JobResult, local: bool = False) -> Figure:
     side = min(8.0, max(2.8, 0.55 * tasks))
     # In inches. A layout that is computed would double the time of a drawing.
     width, height, left, bottom = side + 1.7, side + 1.1, 0.6, 0.55
-    figure = Figure(figsize=(width, height), dpi=100)
-    FigureCanvasAgg(figure)
+    figure = blank(width, height)
     axes = figure.add_axes((left / width, bottom / height, side / width, side / height))
     scale = figure.add_axes(((left + side + 0.15) / width, bottom / height, 0.16 / width, side / height))
     cells = [[row[j] if row and j < len(row) else float("nan") for j in range(tasks)] for row in rows]
@@ -86,8 +92,7 @@ def accuracy_matrix(result: JobResult, local: bool = False) -> Figure:
 def accuracy_over_tasks(result: JobResult) -> Figure:
     """One line a task, from the moment it is learnt, and the average over the tasks seen so far, in percent."""
     tasks = len(result.matrix)
-    figure = Figure(figsize=(6.4, 4.2), dpi=100)
-    FigureCanvasAgg(figure)
+    figure = blank(6.4, 4.2)
     axes = figure.add_axes((0.1, 0.12, 0.87, 0.76))
     for task in range(tasks):
         known = [(t + 1, row[task]) for t, row in enumerate(result.matrix) if row and task < len(row)]
@@ -116,8 +121,7 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
     panels = _panels(results)
     if not panels:
         return None
-    figure = Figure(figsize=(1.2 + 5.6 * len(panels), 4.4), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(1.2 + 5.6 * len(panels), 4.4, layout="constrained")
     columns = figure.subplots(1, len(panels), squeeze=False)[0]
     for axes, (title, labels) in zip(columns, panels.items(), strict=True):
         seen: dict[str, int] = {}

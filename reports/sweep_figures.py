@@ -4,12 +4,11 @@ import io
 import statistics
 from collections.abc import Iterable, Sequence
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
 from dfcil_core import metrics
-from reports.figures import style
+from reports.figures import blank, style
 from reports.jobs import JobReport
 
 _UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
@@ -103,8 +102,7 @@ def heat_maps(jobs: Iterable[JobReport]) -> Figure | None:
         return None
     across = min(4, len(matrices))
     down = -(-len(matrices) // across)
-    figure = Figure(figsize=(3 * across + 0.8, 3.1 * down), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(3 * across + 0.8, 3.1 * down, layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, ((title, label), (seeds, mean)) in zip(grid, matrices.items(), strict=False):
         rows = [[float("nan") if cell is None else cell for cell in row] for row in mean]
@@ -127,8 +125,7 @@ def dream_sheet(name: str, pictures: Sequence[tuple[int, bytes]]) -> Figure | No
         return None
     across = min(4, len(pictures))
     down = -(-len(pictures) // across)
-    figure = Figure(figsize=(4 * across, 2.4 * down + 0.4), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(4 * across, 2.4 * down + 0.4, layout="constrained")
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
@@ -149,8 +146,7 @@ def _by_split(jobs: Iterable[JobReport]) -> dict[str, dict[str, list[JobReport]]
 
 
 def _panels(count: int):
-    figure = Figure(figsize=(1.2 + 5.6 * count, 4.4), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(1.2 + 5.6 * count, 4.4, layout="constrained")
     return figure, figure.subplots(1, count, squeeze=False)[0]
 
 

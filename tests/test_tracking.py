@@ -19,14 +19,6 @@ from orchestrator.tracking.points import points
 from orchestrator.tracking.writer import Writer
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory):
-    """A tracking store with its tables and nothing in them: making them takes seconds, copying them none."""
-    path = tmp_path_factory.mktemp("blank") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{path}").search_experiments()
-    return path
-
-
 @pytest.fixture
 def runs(tmp_path, blank, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)

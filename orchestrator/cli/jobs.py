@@ -6,7 +6,7 @@ import time
 import click
 
 from orchestrator.cli import options
-from orchestrator.wording import counted
+from orchestrator.wording import counted, duration
 
 
 @click.command()
@@ -131,13 +131,6 @@ def _silence(state, holder, remedy: str) -> str:
 def _moment(unix: float) -> str:
     """A local time, and how long ago it was."""
     return f"{time.strftime('%F %T', time.localtime(unix))} ({duration(max(0.0, time.time() - unix))})"
-
-
-def duration(seconds: float) -> str:
-    """About how long: `40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.plan import Plan
-from orchestrator.wording import counted
+from orchestrator.wording import counted, duration, readable
 
 _MOST_SEEDS = 10  # that `plan` lists one by one
 
@@ -114,7 +114,6 @@ def _slots(device: str, per_gpu: int) -> int:
 
 
 def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
-    from orchestrator.cli.jobs import duration
     from orchestrator.estimate import Rates
     from orchestrator.freeing import wanted_again
     from orchestrator.store import Store
@@ -263,8 +262,6 @@ class _Launch:
         done = f"{jobs - len(failed)} of {counted(jobs, 'job')} done"
         click.echo(f"{name}: {done}; {counted(outcome.done, 'stage')} run, {outcome.reused} reused")
         if outcome.freed:
-            from orchestrator.cli.store import readable
-
             freed, size = counted(outcome.freed, "checkpoint"), readable(outcome.freed_bytes)
             click.echo(f"{freed} freed, {size}: nothing needs them any more (--keep all keeps them)")
         for key, failure in outcome.failed.items():

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import options
-from orchestrator.wording import counted
+from orchestrator.wording import counted, readable
 
 
 @click.group(invoke_without_command=True)
@@ -63,7 +63,6 @@ def prune(runs, unused, dry_run) -> None:
 @click.pass_obj
 def verify(runs, set_aside) -> None:
     """Read every finished stage through and compare it with its checksums. Exit status 1 where one is damaged."""
-    from orchestrator.housekeeping import put_aside
     from orchestrator.housekeeping import verify as read_through
     from orchestrator.store import Store
 
@@ -75,7 +74,7 @@ def verify(runs, set_aside) -> None:
         damaged += 1
         click.echo(f"damaged: {name}: {reason}")
         if set_aside:
-            click.echo(f"  put aside as {put_aside(store, name)}")
+            click.echo(f"  put aside as {store.put_aside(store.stages / name)}")
     click.echo(f"{counted(read, 'stage')} read, {damaged} damaged")
     if damaged:
         sys.exit(1)
@@ -115,12 +114,3 @@ def bring(runs, file, most_gib) -> None:
     click.echo(f"{counted(len(done.added), 'stage')} imported, {len(done.present)} were here already")
     if done.held:
         click.echo(f"{counted(len(done.held), 'stage')} left alone, being computed here now")
-
-
-def readable(size: float) -> str:
-    """Bytes for people: `512 B`, `1.5 MiB`."""
-    for unit in ("B", "KiB", "MiB"):
-        if size < 1024:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} GiB"
