@@ -64,9 +64,10 @@ def deliver(runs: Path, plan, records) -> None:
     from orchestrator.tracking import pictures, uri
     from orchestrator.tracking.delivered import Failures
     from orchestrator.tracking.writer import Writer
+    from reports import figures
 
-    pictures.figures.accuracy_matrix = pictures.figures.accuracy_over_tasks = lambda result: None
-    pictures.figures.png = lambda figure: b""
+    figures.accuracy_matrix = figures.accuracy_over_tasks = lambda result: None
+    figures.png = lambda figure: b""
     pictures.send_comparison = lambda *_: None
     writer = Writer(plan, runs, uri.tracking_uri(runs, None), plan.spec.name, Failures(runs, plan.spec.name))
     writer.open(live=False)
