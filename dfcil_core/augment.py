@@ -34,19 +34,20 @@ class Augmentation:
         self.std = 255 * torch.tensor(std, device=device).view(1, -1, 1, 1)
 
     def __call__(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
-        """Pixels 0..255 (n, 3, s, s), any dtype, to an augmented, normalised float32 batch of the same shape."""
+        """Pixels 0..255 (n, 3, s, s), any dtype, to an augmented, normalised batch of the same shape, in the default dtype."""
         if not self.jitters:
             images = self.normalise(pixels)
             images = crop(images, images.shape[-1] // 8, rng)
             return flip(images, rng) if self.flips else images
-        images = jitter(pixels.float(), rng)
+        images = jitter(pixels.to(torch.get_default_dtype()), rng)
         if self.flips:
             images = flip(images, rng)
         return self.normalise(crop(images, images.shape[-1] // 8, rng))
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """Pixels 0..255 to zero mean and unit deviation: all that a test image gets."""
-        return ((pixels.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        images = (pixels.to(torch.get_default_dtype()) - self.mean) / self.std
+        return images.contiguous(memory_format=torch.channels_last)
 
 
 def jitter(images: Tensor, rng: torch.Generator) -> Tensor:

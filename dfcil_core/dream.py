@@ -123,10 +123,11 @@ class _Run:
         with torch.autocast(device.type, torch.bfloat16, enabled=self.training["precision"] == "bfloat16"):
             images = self.generator(_noise(self.training["batch_size"], self.noise, self.generator))
             logits = self.teacher(images)[:, : self.old]
-        logits = logits.float()
+        # The losses are never in reduced precision.
+        logits, images = (values.to(self.totals.dtype) for values in (logits, images))
         ce = inversion.confidence(logits, settings.temperature)
         bn = statistics.divergence()
-        prior = inversion.image_prior(images.float())
+        prior = inversion.image_prior(images)
         diversity = inversion.diversity(logits)
         loss = settings.ce_weight * ce + diversity + settings.bn_weight * bn + settings.prior_weight * prior
         self.optimizer.zero_grad()

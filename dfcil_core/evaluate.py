@@ -13,11 +13,11 @@ BATCH = 256
 
 @torch.no_grad()
 def test_logits(network: torch.nn.Module, images: Images, augmentation: Augmentation, seen: int) -> Tensor:
-    """Logits of the seen classes, (n, seen) float32 on the CPU; the network is left in eval mode."""
+    """Logits of the seen classes, (n, seen) on the CPU, in torch's default dtype; the network is left in eval mode."""
     network.eval()
-    device = next(network.parameters()).device
+    device, dtype = next(network.parameters()).device, torch.get_default_dtype()
     batches = [
-        network(augmentation.normalise(pixels.to(device)))[:, :seen].float().cpu()
+        network(augmentation.normalise(pixels.to(device)))[:, :seen].to("cpu", dtype)
         for pixels in images.pixels.split(BATCH)
     ]
     return torch.cat(batches)
@@ -25,8 +25,10 @@ def test_logits(network: torch.nn.Module, images: Images, augmentation: Augmenta
 
 @torch.no_grad()
 def plain_features(network: torch.nn.Module, pixels: Tensor, augmentation: Augmentation) -> Tensor:
-    """Features of images without augmentation, (n, d) float32 on the CPU; the network is left in eval mode."""
+    """Features of images without augmentation, (n, d) on the CPU, default dtype; the network is left in eval mode."""
     network.eval()
-    device = next(network.parameters()).device
-    batches = [network.features(augmentation.normalise(part.to(device))).float().cpu() for part in pixels.split(BATCH)]
+    device, dtype = next(network.parameters()).device, torch.get_default_dtype()
+    batches = [
+        network.features(augmentation.normalise(part.to(device))).to("cpu", dtype) for part in pixels.split(BATCH)
+    ]
     return torch.cat(batches)

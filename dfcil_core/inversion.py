@@ -51,12 +51,12 @@ def image_prior(images: Tensor) -> Tensor:
 
 def blur(images: Tensor) -> Tensor:
     """Images through the 5 x 5 kernel proportional to `exp(-((i - 2) / 2)^2 - ((j - 2) / 2)^2)`, reflected borders."""
-    rows, columns = (_blur_matrix(size, images.device) for size in images.shape[2:])
+    rows, columns = (_blur_matrix(size, images.device, images.dtype) for size in images.shape[2:])
     return rows @ images @ columns.T
 
 
 @lru_cache(maxsize=8)
-def _blur_matrix(size: int, device: torch.device) -> Tensor:
+def _blur_matrix(size: int, device: torch.device, dtype: torch.dtype) -> Tensor:
     """One axis of the blur, reflections included, as a (size, size) matrix.
 
     The kernel is a product of its two axes. Products of matrices give the same numbers each time on a GPU, which the
@@ -69,7 +69,7 @@ def _blur_matrix(size: int, device: torch.device) -> Tensor:
             source = abs(position + offset)
             source = source if source < size else 2 * (size - 1) - source
             matrix[position, source] += weight / sum(kernel)
-    return matrix.float().to(device)
+    return matrix.to(device, dtype)
 
 
 class BatchNormStatistics:
@@ -115,7 +115,7 @@ class BatchNormStatistics:
 
     def _recorder(self, index: int):
         def record(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-            self._recorded[index] = _Moments.apply(inputs[0].float())
+            self._recorded[index] = _Moments.apply(inputs[0].to(layer.running_mean.dtype))
 
         return record
 

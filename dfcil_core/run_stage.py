@@ -27,6 +27,8 @@ from dfcil_core.train import Learning, train
 
 NETWORK = "network.safetensors"
 LOGITS = "logits.safetensors"
+THREADS = 1
+"""Of a stage on a CPU: sums in another order would round differently."""
 
 
 def ignore(_: dict[str, Any]) -> None:
@@ -179,7 +181,7 @@ def _steady_numbers(device: str) -> Iterator[None]:
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
     if device == "cpu":
-        torch.set_num_threads(1)
+        torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True, warn_only=True)
     try:
         yield

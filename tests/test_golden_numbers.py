@@ -1,7 +1,7 @@
 """A change of the training core that moves a number must bump the version of the component that moved it.
 
-Otherwise the store would serve old numbers for new work. The numbers are compared to one part in a thousand: processors
-round differently, and a change that matters moves more.
+Otherwise the store would serve old numbers for new work. They are computed in double precision (golden.py), so that the
+same bound, one part in ten million, holds on every processor.
 """
 
 import json
@@ -24,9 +24,8 @@ def test_numbers_move_only_with_a_version(method, quirks):
     expected = EXPECTED[f"{method} {quirks}"]
     assert golden.versions(method) == expected["versions"], f"golden.json is of other versions; {REMEDY}"
     measured = golden.numbers(method, quirks)
-    assert measured.keys() == expected["numbers"].keys()
-    for stage, values in expected["numbers"].items():
-        assert measured[stage] == pytest.approx(values, rel=1e-3, abs=1e-4), f"{method}, {stage}: {REMEDY}"
+    off = golden.deviation(measured, expected["numbers"])
+    assert off <= golden.BOUND, f"{method}: off by {off:.1e}; {REMEDY}"
 
 
 def test_every_method_has_golden_numbers():
