@@ -34,7 +34,7 @@ class Augmentation:
         self.std = 255 * torch.tensor(std, device=device).view(1, -1, 1, 1)
 
     def __call__(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
-        """Pixels 0..255 (n, 3, s, s), any dtype, to an augmented, normalised batch of the same shape, in the default dtype."""
+        """Pixels 0..255 (n, 3, s, s), any dtype, to an augmented, normalised batch of the same shape."""
         if not self.jitters:
             images = self.normalise(pixels)
             images = crop(images, images.shape[-1] // 8, rng)
