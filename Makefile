@@ -21,11 +21,11 @@ test: $(VENV)/.ready
 
 # A sweep through sbatch: needs root and Debian's slurmctld, slurmd, slurm-client and munge; half a minute of two cores.
 test-slurm: $(VENV)/.ready
-	CI=true $(BIN)/python -m pytest -m server tests/test_slurm.py
+	CI=true $(BIN)/python -m pytest -m server tests/cluster/test_slurm.py
 
 # Thirty random kills of workers and launchers over a small sweep: about five minutes on two CPU cores.
 soak: $(VENV)/.ready
-	PYTHONPATH=tests $(BIN)/python -m soak --kills 30
+	$(BIN)/python -m tests.support.soak --kills 30
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
@@ -34,7 +34,7 @@ lint: $(VENV)/.ready
 # The pictures of docs/mlflow.md, of the demo in the MLflow UI: needs chromium and chromium-driver.
 screenshots: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
-	PYTHONPATH=tests $(BIN)/python tests/screenshots.py runs
+	$(BIN)/python -m tests.support.screenshots runs
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -14,11 +14,12 @@ import tempfile
 import time
 from pathlib import Path
 
-from orchestrator import engine, spec
-from orchestrator.engine import Options
-from orchestrator.events import StageFinished
-from orchestrator.plan import Plan, make_plan
-from orchestrator.store import Store
+from orchestrator.engine import engine
+from orchestrator.engine.engine import Options
+from orchestrator.engine.events import StageFinished
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.spec.load import parse_spec
+from orchestrator.store.store import Store
 
 RELAUNCH = "name: many\ndataset: digits\nmethods: [base, lwf]\ntasks: [5]\nrepeats: {repeats}\n"
 DISPATCH = "name: many\ndataset: digits\nmethods: [base, lwf]\ntasks: [2]\nrepeats: {repeats}\n"
@@ -52,7 +53,7 @@ def dispatched(plan: Plan, runs: Path) -> tuple[float, list[float]]:
 def dispatch(jobs: str = "10000") -> None:
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        plan = make_plan(spec.parse(DISPATCH.format(repeats=int(jobs) // 2), "benchmark"), "cpu")
+        plan = make_plan(parse_spec(DISPATCH.format(repeats=int(jobs) // 2), "benchmark"), "cpu")
         print(f"{len(plan.jobs)} jobs, {len(plan.stages)} stages planned in {time.perf_counter() - start:.2f} s")
         planned = resident()
         seconds, held = dispatched(plan, Path(folder))
@@ -66,7 +67,7 @@ def relaunch(jobs: str = "1000") -> None:
     with tempfile.TemporaryDirectory() as folder:
         path, runs = Path(folder) / "many.yaml", Path(folder) / "runs"
         path.write_text(text)
-        plan = make_plan(spec.parse(text, "benchmark"), "cpu")
+        plan = make_plan(parse_spec(text, "benchmark"), "cpu")
         seconds, _ = dispatched(plan, runs)
         print(f"{len(plan.jobs)} jobs, {len(plan.stages)} stages computed in {seconds:.1f} s")
         print(f"launched, all delivered to MLflow: {launched(path, runs):.1f} s")

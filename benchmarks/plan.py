@@ -11,8 +11,8 @@ import pstats
 import sys
 import time
 
-from orchestrator import spec
-from orchestrator.plan import Plan, make_plan
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.spec.load import parse_spec
 
 METHODS = "name: many\nmethods: [upper-bound, base, lwf, abd, rehearsal]\n"
 SWEEPS = {
@@ -23,7 +23,7 @@ TARGET = 5.0
 
 
 def planned(text: str) -> Plan:
-    return make_plan(spec.parse(text, "benchmark"))
+    return make_plan(parse_spec(text, "benchmark"))
 
 
 def main(profiled: bool = False) -> None:

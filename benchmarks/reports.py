@@ -15,13 +15,14 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / "tests")]
 
-from fabricated import record  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from orchestrator import spec, sweep_folder  # noqa: E402
-from orchestrator.plan import make_plan  # noqa: E402
-from orchestrator.results import job_results  # noqa: E402
-from orchestrator.store import Store  # noqa: E402
+from orchestrator import sweep_folder  # noqa: E402
+from orchestrator.plan.plan import make_plan  # noqa: E402
+from orchestrator.results.job_result import job_results  # noqa: E402
+from orchestrator.spec.load import parse_spec  # noqa: E402
+from orchestrator.store.store import Store  # noqa: E402
+from tests.support.fabricated import record  # noqa: E402
 
 SPEC = """\
 name: many
@@ -39,7 +40,7 @@ def fabricate(runs: Path, repeats: int):
     """A store in which every stage of the sweep is finished, written without forcing it to the disk."""
     import json
 
-    plan = make_plan(spec.parse(SPEC.format(repeats=repeats), "benchmark"))
+    plan = make_plan(parse_spec(SPEC.format(repeats=repeats), "benchmark"))
     sweep_folder.save(runs, plan)
     store = Store(runs)
     store.prepare()
@@ -64,10 +65,10 @@ def deliver(runs: Path, plan, records) -> None:
     from orchestrator.tracking import pictures, uri
     from orchestrator.tracking.delivered import Failures
     from orchestrator.tracking.writer import Writer
-    from reports import figures
+    from reports.figures import job_figures
 
-    figures.accuracy_matrix = figures.accuracy_over_tasks = lambda result: None
-    figures.png = lambda figure: b""
+    job_figures.accuracy_matrix = job_figures.accuracy_over_tasks = lambda result: None
+    job_figures.png = lambda figure: b""
     pictures.send_comparison = lambda *_: None
     writer = Writer(plan, runs, uri.tracking_uri(runs, None), plan.spec.name, Failures(runs, plan.spec.name))
     writer.open(live=False)

@@ -13,7 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from orchestrator.plan import Plan
+from orchestrator.plan.plan import Plan
 from orchestrator.tracking.environment import prepare_client
 
 WATCHED = (
@@ -125,10 +125,9 @@ def share(sweep: str = "demo") -> None:
 def sync(jobs: str = "1000") -> None:
     """Deliver so many fabricated jobs of 5 tasks to a new sqlite store, pictures apart, and then once more."""
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from fabricated import finish, sweep
-
     from orchestrator.tracking import pictures
     from orchestrator.tracking import sync as deliver
+    from tests.support.fabricated import finish, sweep
 
     plan: Plan = sweep(("base", "abd"), seeds=range(int(jobs) // 2))
     for name in ("send_job", "send_dreams", "send_comparison"):

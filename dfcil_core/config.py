@@ -14,7 +14,7 @@ from annotated_types import Ge, Gt, Lt
 Quirks = Literal["none", "iccv2021"]
 Backbone = Literal["resnet8", "resnet14", "resnet20", "resnet32", "resnet18"]
 
-# Hand-bumped when a change moves numbers; `tests/test_golden_numbers.py` fails when they move without a bump.
+# Hand-bumped when a change moves numbers; `tests/golden/test_numbers.py` fails when they move without a bump.
 # A method's own version is `Method.version`.
 DATA_VERSION = 1  # decoding, resizing, splitting, normalising, augmenting
 LOOP_VERSION = 1  # initialisation, batches, optimiser, schedule, evaluation

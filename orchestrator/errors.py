@@ -1,6 +1,6 @@
 """A person's mistakes, told apart from ours.
 
-`Mistake` is shown as a message with exit status 2; every other exception is a bug of ours and keeps its traceback.
+`UserError` is shown as a message with exit status 2; every other exception is a bug of ours and keeps its traceback.
 """
 
 import difflib
@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 
-class Mistake(Exception):
+class UserError(Exception):
     """Something a person can mend. The message says where, what, and how."""
 
 
@@ -33,7 +33,7 @@ class Problem:
         return f"{place}: {self.path}: {self.message}" + (f". {self.remedy}" if self.remedy else "")
 
 
-class SpecError(Mistake):
+class SpecError(UserError):
     """All the mistakes of a spec, or of another YAML file of ours, at once."""
 
     def __init__(self, problems: list[Problem], where: str = "the spec") -> None:

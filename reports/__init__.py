@@ -1,7 +1,7 @@
 """From results to tables, figures and pages.
 
 jobs.py        what a report knows of a job and of a sweep, from whichever source
-from_store.py  a sweep from the store (orchestrator/tracking/read.py: from a tracking store)
+from_store.py  a sweep from the store (reports/sources/mlflow.py: from a tracking store)
 merge.py       several sweeps as one set of jobs
 results.py     the tidy frame: a row a job
 statistics.py  deviations, intervals, paired tests
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
 
 def load(*names: str, runs: str | None = None) -> DataFrame:
     """The jobs of one or more sweeps as a tidy pandas frame: a row a job, columns as in
-    `reports.results.COLUMNS`.
+    `reports.frame.COLUMNS`.
 
     `runs` is the folder of all results: by default DFCIL_RUNS, else ./runs. Equal jobs of two sweeps are one row; rows
     that contradict each other have the sweep's name in their label. What a reader must know beside the numbers (jobs
-    that failed or are missing, conflicts, damage) is in `frame.attrs["notes"]`. Raises Mistake for an unknown sweep.
+    that failed or are missing, conflicts, damage) is in `frame.attrs["notes"]`. Raises UserError for an unknown sweep.
     """
-    from orchestrator import sweep_folder
-    from orchestrator.errors import Mistake
-    from reports.from_store import read_sweep
+    from orchestrator.errors import UserError
+    from orchestrator.store import sweep_folder
+    from reports.frame import frame_of
     from reports.merge import merge
-    from reports.results import frame_of
+    from reports.sources.store import read_sweep
 
     if not names:
-        raise Mistake("no sweep was named: load('demo'), or several names")
+        raise UserError("no sweep was named: load('demo'), or several names")
     folder = sweep_folder.runs_folder(runs)
     jobs, notes = merge([read_sweep(folder, sweep_folder.load(folder, name, as_launched=True)) for name in names])
     frame = frame_of(jobs)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from orchestrator.wording import counted
+from orchestrator.text import counted
+from reports.frame import frame_of
 from reports.jobs import JobReport
-from reports.results import frame_of
 from reports.statistics import LEVEL, Paired, paired
 
 COLUMNS = {

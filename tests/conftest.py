@@ -3,7 +3,12 @@
 import os
 
 import pytest
-from launched import Launched, launch
+
+from tests.support.launched import Launched, launch
+from tests.support.paths import ROOT
+
+# Programs that tests start import from here too, whatever folder they stand in.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
 
 # They decide where every later test reads and writes.
 STEERING = ("DFCIL_RUNS", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME")

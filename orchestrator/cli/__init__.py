@@ -53,7 +53,7 @@ def cli() -> None:
 
 def main() -> None:
     """The console script. Exit status: 0 done, 1 a job failed, 2 a person's mistake, 130 interrupted."""
-    from orchestrator.errors import Mistake
+    from orchestrator.errors import UserError
 
     try:
         cli.main(prog_name="dfcil-sweep", standalone_mode=False)
@@ -64,7 +64,7 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(2)
-    except Mistake as mistake:
+    except UserError as mistake:
         click.echo(f"Error: {mistake}", err=True)
         sys.exit(2)
     except BrokenPipeError:

@@ -34,7 +34,7 @@ def compare(a, b, runs, runs_b, device, tracking_uri, metric, form, exit_code) -
 
     from orchestrator.cli import sources
     from reports.compare import compare as compared
-    from reports.comparison_tables import render
+    from reports.tables.comparison import render
 
     first = sources.read(runs, [a], device, tracking_uri)
     second = sources.read(runs_b or runs, [b], device, tracking_uri)

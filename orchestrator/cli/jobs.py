@@ -6,7 +6,7 @@ import time
 import click
 
 from orchestrator.cli import options
-from orchestrator.wording import counted, duration
+from orchestrator.text import counted, duration
 
 
 @click.command()
@@ -22,16 +22,16 @@ def status(sweep, runs, device, watch, every) -> None:
 
     Its jobs by state, the stages at work and since when, what failed and where its log lies, and the time left.
     """
-    from orchestrator import sweep_folder
-    from orchestrator.device import device_kind
-    from orchestrator.errors import Mistake
+    from orchestrator.cluster.device import device_kind
+    from orchestrator.errors import UserError
+    from orchestrator.store import sweep_folder
 
     runs = sweep_folder.runs_folder(runs)
     if sweep:
         _one(runs, sweep_folder.find(runs, sweep, device_kind(device)), every if watch else None)
         return
     if watch:
-        raise Mistake("--watch looks at one sweep: give its name, or its spec file")
+        raise UserError("--watch looks at one sweep: give its name, or its spec file")
     names = sweep_folder.names(runs)
     if not names:
         click.echo(f"no sweep was launched in {runs} yet")
@@ -41,7 +41,7 @@ def status(sweep, runs, device, watch, every) -> None:
 
 
 def _present(runs, plan) -> set[str]:
-    from orchestrator.store import Store
+    from orchestrator.store.store import Store
 
     return Store(runs).finished(plan.stages.values())
 
@@ -53,8 +53,8 @@ def _how_far(plan, present) -> str:
 
 
 def _one(runs, plan, every: float | None) -> None:
-    from orchestrator.state import read_state
-    from orchestrator.store import Store
+    from orchestrator.status import read_state
+    from orchestrator.store.store import Store
 
     records: dict[str, dict] = {}
     damaged: dict[str, str] = {}
@@ -78,7 +78,7 @@ def _show(state) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from orchestrator.results import job_result
+    from orchestrator.results.job_result import job_result
 
     click.echo(_how_far(state.plan, set(state.records)))
     for line in _lines(state):
@@ -94,7 +94,7 @@ def _show(state) -> None:
 
 def _lines(state):
     """What there is to say of a sweep beside its jobs."""
-    from orchestrator.state import DONE, STATES
+    from orchestrator.status import DONE, STATES
 
     jobs = state.jobs()
     yield "jobs: " + ", ".join(f"{jobs[name]} {name}" for name in STATES if jobs[name])
@@ -144,8 +144,8 @@ def logs(job, runs, sweep, tail, paths) -> None:
 
     A stage that several jobs share has one log, and so has one that several sweeps share.
     """
-    from orchestrator import sweep_folder
-    from orchestrator.store import Store
+    from orchestrator.store import sweep_folder
+    from orchestrator.store.store import Store
 
     runs = sweep_folder.runs_folder(runs)
     plan, found = _find_job(runs, job, sweep)
@@ -166,19 +166,19 @@ def logs(job, runs, sweep, tail, paths) -> None:
 
 
 def _find_job(runs, name: str, sweep: str | None):
-    """The plan and the job that `name` means. Raises Mistake where none is called so, or several that differ are."""
-    from orchestrator import sweep_folder
-    from orchestrator.errors import Mistake, choices
+    """The plan and the job that `name` means. Raises UserError where none is called so, or several that differ are."""
+    from orchestrator.errors import UserError, choices
+    from orchestrator.store import sweep_folder
 
     plans = [sweep_folder.load(runs, each) for each in ([sweep] if sweep else sweep_folder.names(runs))]
     found = [(plan, job) for plan in plans for job in plan.jobs if name in (job.slug, job.name)]
     if not found:
         slugs = list(dict.fromkeys(job.slug for plan in plans for job in plan.jobs))
         known = choices(name, slugs[:50]) if slugs else "None was launched yet"
-        raise Mistake(f"no job '{name}' in {runs}. {known}. (--runs or DFCIL_RUNS chooses the runs folder)")
+        raise UserError(f"no job '{name}' in {runs}. {known}. (--runs or DFCIL_RUNS chooses the runs folder)")
     if len({job.stages for _, job in found}) > 1:
         named = ", ".join(plan.spec.name for plan, _ in found)
-        raise Mistake(f"several sweeps have a job '{name}': {named}. Say which one with --sweep")
+        raise UserError(f"several sweeps have a job '{name}': {named}. Say which one with --sweep")
     return found[0]
 
 
@@ -191,16 +191,16 @@ def cancel(sweep, runs, waits) -> None:
 
     Unfinished jobs become KILLED in MLflow. Launch again to go on.
     """
-    from orchestrator import sweep_folder
-    from orchestrator.errors import Mistake
-    from orchestrator.launches import living
+    from orchestrator.errors import UserError
+    from orchestrator.store import sweep_folder
+    from orchestrator.store.launchers import living
 
     runs = sweep_folder.runs_folder(runs)
     if sweep not in sweep_folder.names(runs):
         sweep_folder.load(runs, sweep)  # says what is wrong with the name
     launchers = living(sweep_folder.sweep_folder(runs, sweep))
     if not launchers:
-        raise Mistake(f"no launcher is at work on '{sweep}' in {runs}: there is nothing to cancel")
+        raise UserError(f"no launcher is at work on '{sweep}' in {runs}: there is nothing to cancel")
     for launcher in launchers:
         launcher.ask_to_stop()
         click.echo(f"asked {launcher} to stop")
@@ -209,14 +209,14 @@ def cancel(sweep, runs, waits) -> None:
 
 
 def _wait_for(launcher) -> None:
-    from orchestrator.errors import Mistake
-    from orchestrator.lease import Leases, Watch
+    from orchestrator.errors import UserError
+    from orchestrator.store.lease import Leases, Watch
 
     watch, leases = Watch(), Leases(launcher.folder)
     while not launcher.gone():
         holder = leases.read(launcher.id)
         if holder is not None and watch.silent(launcher.id, holder):
-            raise Mistake(
+            raise UserError(
                 f"{launcher} gives no sign of life: if it is gone, its stages are free to be taken over by now"
             )
         time.sleep(0.1)

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import options
-from orchestrator.plan import Plan
-from orchestrator.wording import counted, duration, readable
+from orchestrator.plan.plan import Plan
+from orchestrator.text import counted, duration, readable
 
 _MOST_SEEDS = 10  # that `plan` lists one by one
 
@@ -59,8 +59,8 @@ def launch(
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
     A stage that raised an error is not started again by that alone: --retry-failed does.
     """
-    from orchestrator.spec_dataset import require_files
-    from orchestrator.sweep_folder import runs_folder
+    from orchestrator.spec.dataset import require_files
+    from orchestrator.store.sweep_folder import runs_folder
 
     runs = runs_folder(runs)
     elsewhere = _elsewhere(told, device, jobs)
@@ -79,7 +79,7 @@ def launch(
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(spec, runs, device, as_json, **told) -> None:
     """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
-    from orchestrator.sweep_folder import runs_folder
+    from orchestrator.store.sweep_folder import runs_folder
 
     _print_plan(_plan(spec, device, **told), runs_folder(runs), as_json)
 
@@ -90,33 +90,33 @@ def _elsewhere(told: dict, device: str, jobs: int | None):
     given = {name: told.pop(name) for name in names}
     if not any(given.values()):
         return None
-    from orchestrator import elsewhere
+    from orchestrator.cluster import select
 
-    return elsewhere.chosen(given, device, jobs)
+    return select.chosen(given, device, jobs)
 
 
 def _plan(
     spec: str, device: str, overrides: tuple[str, ...], data_root, plugin, rehearse: bool, here: bool = True
 ) -> Plan:
-    from orchestrator import spec as reader
-    from orchestrator.device import device_elsewhere, device_kind
-    from orchestrator.plan import make_plan
-    from orchestrator.rehearse import rehearse as rehearsal
+    from orchestrator.cluster.device import device_elsewhere, device_kind
+    from orchestrator.plan.plan import make_plan
+    from orchestrator.spec.load import load_spec
+    from orchestrator.spec.rehearsal import rehearse as rehearsal
 
-    read = reader.load(spec, overrides=overrides, data_root=data_root, plugin=plugin)
+    read = load_spec(spec, overrides=overrides, data_root=data_root, plugin=plugin)
     return make_plan(rehearsal(read) if rehearse else read, device_kind(device) if here else device_elsewhere(device))
 
 
 def _slots(device: str, per_gpu: int) -> int:
-    from orchestrator.device import device_count
+    from orchestrator.cluster.device import device_count
 
     return device_count() * per_gpu if device == "cuda" else len(os.sched_getaffinity(0))
 
 
 def _print_plan(plan: Plan, runs: Path, as_json: bool = False) -> None:
-    from orchestrator.estimate import Rates
-    from orchestrator.freeing import wanted_again
-    from orchestrator.store import Store
+    from orchestrator.engine.checkpoint_gc import wanted_again
+    from orchestrator.results.estimate import Rates
+    from orchestrator.store.store import Store
 
     store = Store(runs)
     rates = Rates.of(plan, store.records(plan.stages.values(), on_damaged=lambda stage, why: None), store)
@@ -167,9 +167,9 @@ class _Launch:
     """One launch: the engine's events go to the progress display and, job by job, to MLflow."""
 
     def __init__(self, plan, runs, tracking, workers, per_gpu, retry_failed, save_every, keep, elsewhere) -> None:
-        from orchestrator.engine import Options
-        from orchestrator.progress import Progress
-        from orchestrator.store import Store
+        from orchestrator.cli.progress import Progress
+        from orchestrator.engine.engine import Options
+        from orchestrator.store.store import Store
         from orchestrator.tracking import Tracker
 
         self.plan, self.runs = plan, runs
@@ -187,9 +187,10 @@ class _Launch:
 
     def run(self) -> int:
         """Launch, and give the exit status."""
-        from orchestrator import engine, sweep_folder
         from orchestrator.cli.tables import result_tables
-        from orchestrator.launches import announced
+        from orchestrator.engine import engine
+        from orchestrator.store import sweep_folder
+        from orchestrator.store.launchers import announced
 
         self._say_changes(sweep_folder.save(self.runs, self.plan))
         folder = sweep_folder.sweep_folder(self.runs, self.plan.spec.name)
@@ -211,7 +212,7 @@ class _Launch:
         return 1 if outcome.failed else 0
 
     def _on_event(self, event) -> None:
-        from orchestrator.events import StageFailed, StageFinished
+        from orchestrator.engine.events import StageFailed, StageFinished
 
         if isinstance(event, StageFinished):
             self.records[event.stage.key] = event.record
@@ -225,7 +226,7 @@ class _Launch:
 
     def _given_up(self):
         """The stages that raised when the sweep was launched before. Those whose process died are worth another try."""
-        from orchestrator.state import stages_failed
+        from orchestrator.status import stages_failed
 
         if self.retry_failed:
             return {}
@@ -241,8 +242,8 @@ class _Launch:
 
     def _results(self, key: str | None = None):
         """Results of all jobs, or of those that need the stage `key`."""
-        from orchestrator.derive import complete
-        from orchestrator.results import job_result
+        from orchestrator.results.job_result import job_result
+        from orchestrator.results.local_accuracy import complete
 
         jobs = self.plan.jobs if key is None else self._jobs_of(key)
         complete(self.plan, jobs, self.store, self.records)

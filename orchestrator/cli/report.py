@@ -60,7 +60,7 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
 
     from orchestrator.cli import sources
     from reports.merge import merge
-    from reports.published import comparable
+    from reports.published.published import comparable
 
     # A report makes millions of objects and ends: looking for garbage among them takes a third of its time.
     gc.disable()
@@ -85,16 +85,16 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
 
 
 def _text(read, jobs, notes, form, rows, **asked) -> str:
-    from reports.results import frame_of
+    from reports.frame import frame_of
 
     if form == "html":
-        from reports.page import page
+        from reports.page.page import page
 
         return page(read, jobs, notes, **asked)
     frame = frame_of(jobs)
     if rows == "jobs":
         return frame.to_csv(index=False)
-    from reports.tables import render
+    from reports.tables.render import render
 
     return render(frame, form, notes=tuple(notes), **asked)
 
@@ -102,23 +102,23 @@ def _text(read, jobs, notes, form, rows, **asked) -> str:
 def _figures(jobs, folder) -> None:
     from pathlib import Path
 
-    from orchestrator.errors import Mistake
-    from reports.figure_files import save_all
+    from orchestrator.errors import UserError
+    from reports.figures.files import save_all
 
     try:
         written = save_all(jobs, Path(folder).expanduser())
     except OSError as error:
-        raise Mistake(f"--figures {folder}: {error.strerror}") from error
+        raise UserError(f"--figures {folder}: {error.strerror}") from error
     click.echo(f"{len(written)} files in {folder}", err=True)
 
 
 def _write(output, text) -> None:
     from pathlib import Path
 
-    from orchestrator.errors import Mistake
+    from orchestrator.errors import UserError
 
     try:
         Path(output).expanduser().write_text(click.unstyle(text), encoding="utf-8")
     except OSError as error:
-        raise Mistake(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
+        raise UserError(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
     click.echo(f"written: {output}", err=True)

@@ -8,7 +8,7 @@ def read(runs: str | None, names, device: str, uri: str | None):
 
     A name may end in `@COMMIT`, the beginning of a commit's name: then only what was computed at that commit counts.
     """
-    from orchestrator import sweep_folder
+    from orchestrator.store import sweep_folder
 
     folder = sweep_folder.runs_folder(runs)
     if uri:
@@ -23,19 +23,19 @@ def _from_tracking(uri, folder, name):
 
     address = tracking_uri(folder, uri)
     prepare_client()
-    from orchestrator.tracking.read import read_sweep
+    from reports.sources.mlflow import read_sweep
 
     sweep, _, commit = name.partition("@")
     return read_sweep(address, sweep, commit or None, experiment_name(folder, sweep, None))
 
 
 def _from_store(folder, name, device):
-    from orchestrator import sweep_folder
-    from orchestrator.device import device_kind
-    from orchestrator.errors import Mistake
+    from orchestrator.cluster.device import device_kind
+    from orchestrator.errors import UserError
+    from orchestrator.store import sweep_folder
     from orchestrator.tracking.links import links
     from orchestrator.tracking.uri import tracking_uri
-    from reports.from_store import at_commit, read_sweep
+    from reports.sources.store import at_commit, read_sweep
 
     commit = ""
     if not sweep_folder.looks_like_a_file(name):
@@ -43,7 +43,7 @@ def _from_store(folder, name, device):
     plan = sweep_folder.find(folder, name, device_kind(device), as_launched=True)
     try:
         link = links(folder, plan.spec.name, tracking_uri(folder, None))
-    except Mistake:
+    except UserError:
         # A tracking store that cannot be written to has no runs to link to; the numbers do not depend on it.
         link = lambda job: None  # noqa: E731
     sweep = read_sweep(folder, plan, link)

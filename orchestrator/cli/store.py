@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import options
-from orchestrator.wording import counted, readable
+from orchestrator.text import counted, readable
 
 
 @click.group(invoke_without_command=True)
@@ -14,7 +14,7 @@ from orchestrator.wording import counted, readable
 @click.pass_context
 def store(context, runs) -> None:
     """Tell what lies in the runs folder, and how large each kind is."""
-    from orchestrator import sweep_folder
+    from orchestrator.store import sweep_folder
 
     context.obj = runs = sweep_folder.runs_folder(runs)
     if context.invoked_subcommand is None:
@@ -25,8 +25,8 @@ def _sizes(runs: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from orchestrator.housekeeping import sizes
-    from orchestrator.store import Store
+    from orchestrator.store.maintenance import sizes
+    from orchestrator.store.store import Store
 
     found = sizes(Store(runs))
     table = Table("kind", "number", "freed", "size")
@@ -43,8 +43,8 @@ def _sizes(runs: Path) -> None:
 @click.pass_obj
 def prune(runs, unused, dry_run) -> None:
     """Remove damaged stages that were put aside, and what is left of stages that no launched sweep has."""
-    from orchestrator.housekeeping import remove, waste
-    from orchestrator.store import Store
+    from orchestrator.store.maintenance import remove, waste
+    from orchestrator.store.store import Store
 
     store, found = Store(runs), list(waste(runs, unused))
     if not dry_run and store.stages.is_dir():
@@ -63,8 +63,8 @@ def prune(runs, unused, dry_run) -> None:
 @click.pass_obj
 def verify(runs, set_aside) -> None:
     """Read every finished stage through and compare it with its checksums. Exit status 1 where one is damaged."""
-    from orchestrator.housekeeping import verify as read_through
-    from orchestrator.store import Store
+    from orchestrator.store.maintenance import verify as read_through
+    from orchestrator.store.store import Store
 
     store, read, damaged = Store(runs), 0, 0
     for name, reason in read_through(store):
@@ -86,8 +86,8 @@ def verify(runs, set_aside) -> None:
 @click.pass_obj
 def export(runs, file, sweeps) -> None:
     """Write the finished stages of SWEEPS (or all) to FILE, a tar file for another machine's `store import`."""
-    from orchestrator import archive, sweep_folder
-    from orchestrator.store import Store
+    from orchestrator.store import archive, sweep_folder
+    from orchestrator.store.store import Store
 
     store = Store(runs)
     if sweeps:
@@ -107,8 +107,8 @@ def export(runs, file, sweeps) -> None:
 @click.pass_obj
 def bring(runs, file, most_gib) -> None:
     """Bring the stages of FILE, which `store export` wrote, into the store. Every checksum is compared."""
-    from orchestrator import archive
-    from orchestrator.store import Store
+    from orchestrator.store import archive
+    from orchestrator.store.store import Store
 
     done = archive.load(Store(runs), file, int(most_gib * 2**30))
     click.echo(f"{counted(len(done.added), 'stage')} imported, {len(done.present)} were here already")

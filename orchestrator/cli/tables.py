@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-from orchestrator.results import JobResult
-from orchestrator.sweep import SweepSpec
+from orchestrator.results.job_result import JobResult
+from orchestrator.spec.model import SweepSpec
 
 
 def result_tables(spec: SweepSpec, results: Sequence[JobResult]) -> dict[str, str]:
     """File name to text: the results of all jobs as Markdown and as CSV."""
-    from reports.results import frame
-    from reports.tables import render
+    from reports.frame import frame
+    from reports.tables.render import render
 
     table = frame(spec, results)
     return {"results.md": render(table, "markdown"), "results.csv": render(table, "csv")}

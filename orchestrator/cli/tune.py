@@ -24,7 +24,7 @@ def tune(spec, runs, device, tracking_uri, trials, timeout, storage, jobs, per_g
     Give the same command again to go on where the tuner stopped. The best settings are run on fresh seeds against the
     published one, and the winner is written as a spec.
     """
-    from orchestrator.sweep_folder import runs_folder
+    from orchestrator.store.sweep_folder import runs_folder
 
     runs = runs_folder(runs)
     read, kind = _read(spec, device, **told)
@@ -40,22 +40,22 @@ def tune(spec, runs, device, tracking_uri, trials, timeout, storage, jobs, per_g
 
 def _read(spec: str, device: str, overrides, data_root, plugin, rehearse: bool):
     """The spec, which must have a `tune:` section, and the kind of device."""
-    from orchestrator import spec as reader
-    from orchestrator.device import device_kind
-    from orchestrator.errors import Mistake
-    from orchestrator.rehearse import rehearse as rehearsal
+    from orchestrator.cluster.device import device_kind
+    from orchestrator.errors import UserError
+    from orchestrator.spec.load import load_spec
+    from orchestrator.spec.rehearsal import rehearse as rehearsal
 
-    read = reader.load(spec, overrides=overrides, data_root=data_root, plugin=plugin)
+    read = load_spec(spec, overrides=overrides, data_root=data_root, plugin=plugin)
     if read.tune is None:
         remedy = f"Add one, as in the bundled spec tune-digits: tune: {{method: {read.methods[0].label}, space: ...}}"
-        raise Mistake(f"{spec}: there is no `tune:` section. {remedy}")
+        raise UserError(f"{spec}: there is no `tune:` section. {remedy}")
     return rehearsal(read) if rehearse else read, device_kind(device)
 
 
 def _run(read, runs: Path, device: str, tracking_uri, timeout, storage, jobs, per_gpu) -> int:
     from orchestrator.cli.launch import _slots
-    from orchestrator.engine import Options
-    from orchestrator.spec_dataset import require_files
+    from orchestrator.engine.engine import Options
+    from orchestrator.spec.dataset import require_files
     from orchestrator.tuning.session import Launch, Session
 
     require_files(read.dataset)

@@ -22,8 +22,8 @@ from orchestrator.cli import options
 @click.option("--open/--no-open", "opens", default=True, help="Open a browser.")
 def ui(sweep, runs, tracking_uri, experiment, port, opens) -> None:
     """Show SWEEP (or all) in the MLflow UI, served on 127.0.0.1 until Ctrl-C."""
-    from orchestrator import sweep_folder
-    from orchestrator.errors import Mistake
+    from orchestrator.errors import UserError
+    from orchestrator.store import sweep_folder
     from orchestrator.tracking import tracking_uri as resolve
     from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import server_environment
@@ -32,11 +32,11 @@ def ui(sweep, runs, tracking_uri, experiment, port, opens) -> None:
     runs = sweep_folder.runs_folder(runs)
     name = sweep
     if sweep and sweep_folder.looks_like_a_file(sweep):
-        from orchestrator import spec
+        from orchestrator.spec.load import load_spec
 
-        name = spec.load(sweep).name
+        name = load_spec(sweep).name
     if not tracking_uri and not os.environ.get("MLFLOW_TRACKING_URI") and not (runs / "mlflow.db").exists():
-        raise Mistake(f"nothing is tracked in {runs} yet: launch a sweep first, or choose another folder with --runs")
+        raise UserError(f"nothing is tracked in {runs} yet: launch a sweep first, or choose another folder with --runs")
     uri = resolve(runs, tracking_uri)
     experiment = experiment_name(runs, name, experiment) if name else None
     if is_server(uri):
@@ -76,9 +76,9 @@ def _serve(command: list[str], environment: dict[str, str], opened: str | None) 
 @options.log_models
 def sync(sweep, runs, device, tracking_uri, experiment, log_models) -> None:
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
-    from orchestrator import sweep_folder
     from orchestrator.cli.tables import result_tables
-    from orchestrator.device import device_kind
+    from orchestrator.cluster.device import device_kind
+    from orchestrator.store import sweep_folder
     from orchestrator.tracking import sync as deliver
 
     runs = sweep_folder.runs_folder(runs)

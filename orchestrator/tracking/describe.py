@@ -5,9 +5,9 @@ import os
 import platform
 from typing import Any
 
-from orchestrator.plan import Job, Plan
-from orchestrator.results import JobResult, job_settings
-from orchestrator.results import job_id as job_id
+from orchestrator.plan.plan import Job, Plan
+from orchestrator.results.job_result import JobResult, job_settings
+from orchestrator.results.job_result import job_id as job_id
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
 DELIVERED, ERROR, LOG = "dfcil.delivered", "dfcil.error", "dfcil.log"

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 
 from dfcil_core.config import Recipe
 from dfcil_core.networks import load
-from orchestrator.plan import Job
-from orchestrator.stage import Stage
+from orchestrator.plan.plan import Job
+from orchestrator.plan.stage import Stage
 from orchestrator.tracking import describe
 
 NAME = "network"

@@ -10,8 +10,8 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from orchestrator.results import JobResult, images_by_task
-from orchestrator.stage import Stage
+from orchestrator.plan.stage import Stage
+from orchestrator.results.job_result import JobResult, images_by_task
 from orchestrator.tracking.points import milliseconds
 from orchestrator.tracking.runs import Child
 
@@ -24,7 +24,7 @@ def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
     """The accuracy matrix as JSON and as a heat map, and accuracy over tasks. Nothing before the first accuracy."""
     if not any(result.matrix):
         return
-    from reports import figures  # matplotlib: a launch with nothing to draw does without it
+    from reports.figures import job_figures  # matplotlib: a launch with nothing to draw does without it
 
     about = "percent; row t: after task t, column j: on task j; null: not trained; images: test images of each task"
     told = {"about": about, "class_incremental": result.matrix, "task_incremental": result.local}
@@ -33,18 +33,18 @@ def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
     told["seconds"] = math.fsum(record["seconds"] for record in result.records.values())
     files = {
         MATRIX: json.dumps(told).encode(),
-        "accuracy_matrix.png": figures.png(figures.accuracy_matrix(result)),
-        "accuracy_over_tasks.png": figures.png(figures.accuracy_over_tasks(result)),
+        "accuracy_matrix.png": job_figures.png(job_figures.accuracy_matrix(result)),
+        "accuracy_over_tasks.png": job_figures.png(job_figures.accuracy_over_tasks(result)),
     }
     _send_files(client, run, files)
 
 
 def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult]) -> None:
     """The comparison of the sweep's methods, over seeds."""
-    from reports import figures
+    from reports.figures import job_figures
 
-    if (figure := figures.comparison(results)) is not None:
-        _send_files(client, run, {"comparison.png": figures.png(figure)})
+    if (figure := job_figures.comparison(results)) is not None:
+        _send_files(client, run, {"comparison.png": job_figures.png(figure)})
 
 
 def _send_files(client: MlflowClient, run: str, files: Mapping[str, bytes]) -> None:

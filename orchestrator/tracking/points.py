@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfcil_core import metrics
-from orchestrator.plan import Plan
-from orchestrator.results import JobResult
+from orchestrator.plan.plan import Plan
+from orchestrator.results.job_result import JobResult
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class StudyTracker:
     def __init__(
         self, name: str, study: str, spec_text: str, runs: Path, uri: str | None, warn: Callable[[str], None]
     ) -> None:
-        """`name` is the experiment, `study` the study's own name. Raises Mistake for a wrong `uri`."""
+        """`name` is the experiment, `study` the study's own name. Raises UserError for a wrong `uri`."""
         self.name, self.study, self.spec_text, self.runs = name, study, spec_text, runs
         self.uri = tracking_uri(runs, uri)
         self._warn, self._warned = warn, False

@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import Interrupted, Mistake
-from orchestrator.plan import Job, Plan
-from orchestrator.results import JobResult, job_result, job_results
+from orchestrator.errors import Interrupted, UserError
+from orchestrator.plan.plan import Job, Plan
+from orchestrator.results.job_result import JobResult, job_result, job_results
 from orchestrator.tracking.delivered import Failures, experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
@@ -54,7 +54,7 @@ class Tracker:
         """`uri` and `experiment` by default as `tracking_uri` and `experiment_name` say.
 
         `warn` is given one text when something cannot be delivered; it is called from the tracker's thread.
-        Raises Mistake for a wrong uri.
+        Raises UserError for a wrong uri.
         `log_models`: log the final network of each finished job, when nothing else is to be delivered.
         """
         self.plan, self.runs = plan, runs
@@ -245,7 +245,7 @@ class Tracker:
 
 def send_model(writer: "Writer", result: JobResult, warn: Callable[[str], None]) -> None:
     """Log the model of a finished job; a warning where the store no longer has the network as it was written."""
-    from orchestrator.store import DamagedStage
+    from orchestrator.store.store import DamagedStage
 
     try:
         writer.send_model(result)
@@ -267,11 +267,11 @@ def sync(
     What is there is asked of the tracking store itself, not of what this machine remembers. A job that is not finished
     and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` makes of the
     results of all jobs what `Tracker.finish` is given; `log_models` is as for `Tracker`. The number of jobs delivered.
-    Raises Mistake where the tracking store cannot be reached.
+    Raises UserError where the tracking store cannot be reached.
     """
     prepare_client()
-    from orchestrator.derive import complete
-    from orchestrator.store import Store
+    from orchestrator.results.local_accuracy import complete
+    from orchestrator.store.store import Store
     from orchestrator.tracking.writer import Unavailable, Writer
 
     address = tracking_uri(runs, uri)
@@ -295,7 +295,7 @@ def sync(
         writer.close(state, results, texts(results) if texts else {}, max(ends, default=None))
     except Unavailable as error:
         text = without_password(f"MLflow at {address} cannot be written to: {error}")
-        raise Mistake(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error
+        raise UserError(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error
     finally:
         writer.release()
     return len(known)

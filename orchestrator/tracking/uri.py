@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from orchestrator.errors import Mistake
+from orchestrator.errors import UserError
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
@@ -14,7 +14,7 @@ _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 def tracking_uri(runs: Path, given: str | None) -> str:
     """The tracking store: `given`, else MLFLOW_TRACKING_URI, else the sqlite file in the runs folder.
 
-    Raises Mistake for an address that MLflow cannot keep runs at.
+    Raises UserError for an address that MLflow cannot keep runs at.
     """
     uri = given or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
@@ -23,7 +23,7 @@ def tracking_uri(runs: Path, given: str | None) -> str:
     scheme = urlsplit(uri).scheme.split("+")[0] or uri
     if scheme not in SCHEMES:
         source = "--tracking-uri" if given else "MLFLOW_TRACKING_URI"
-        raise Mistake(
+        raise UserError(
             f"{source}: '{without_password(uri)}' is no tracking store that MLflow can write to. Give an address such "
             f"as {sqlite_uri(Path('/data/mlflow.db'))} or http://host:5000; it begins with one of {', '.join(SCHEMES)}"
         )
@@ -31,9 +31,9 @@ def tracking_uri(runs: Path, given: str | None) -> str:
 
 
 def sqlite_uri(path: Path) -> str:
-    """The address of a sqlite file, which must be absolute. Raises Mistake for a path that no address can hold."""
+    """The address of a sqlite file, which must be absolute. Raises UserError for a path that no address can hold."""
     if unfit := sorted(set(str(path)) & set("?#%")):
-        raise Mistake(
+        raise UserError(
             f"{path}: MLflow's sqlite address cannot hold the character {unfit[0]} of this path. "
             "Use another runs folder (--runs DIR), or another tracking store (--tracking-uri)"
         )

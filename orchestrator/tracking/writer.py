@@ -16,10 +16,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 
-from orchestrator.fingerprint import fingerprint
-from orchestrator.plan import Job, Plan
-from orchestrator.results import JobResult
-from orchestrator.store import Store, check
+from orchestrator.plan.fingerprint import fingerprint
+from orchestrator.plan.plan import Job, Plan
+from orchestrator.results.job_result import JobResult
+from orchestrator.store.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
 from orchestrator.tracking.database import make_sqlite
 from orchestrator.tracking.delivered import Delivered, Failures, keep_experiment, runs_id

@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from statistics import fmean, stdev
 from typing import Any
 
-from orchestrator.plan import Plan, make_plan
-from orchestrator.results import job_results
-from orchestrator.sweep import SweepSpec
-from orchestrator.tune import OBJECTIVES, Value
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.results.job_result import job_results
+from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.tune_model import OBJECTIVES, Value
 from orchestrator.tuning.trials import Records, entry_of, final_value, held_out, with_settings
 
 PUBLISHED = "published"

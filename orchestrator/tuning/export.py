@@ -6,9 +6,9 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from orchestrator import spec_yaml
-from orchestrator.sweep import SweepSpec
-from orchestrator.tune import Value
+from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.tune_model import Value
+from orchestrator.spec.yaml_document import read_document
 
 SUFFIX = "-tuned"
 _LONGEST = 100 - len(SUFFIX)
@@ -19,7 +19,7 @@ def winner_spec(spec: SweepSpec, settings: Mapping[str, Value], comment: str) ->
 
     Everything else is as it was read, `--set` included. `comment` goes to the top.
     """
-    data = spec_yaml.read(spec.text, spec.name, spec.overrides).data
+    data = read_document(spec.text, spec.name, spec.overrides).data
     entry = next(entry for entry in spec.methods if entry.label == spec.tune.method)
     given = data["methods"][[item.label for item in spec.methods].index(entry.label)]
     plain = {"name": given} if isinstance(given, str) else dict(given)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from orchestrator import engine
-from orchestrator.engine import Options
-from orchestrator.errors import Mistake
-from orchestrator.plan import Plan
-from orchestrator.store import Store
-from orchestrator.sweep import SweepSpec
+from orchestrator.engine import engine
+from orchestrator.engine.engine import Options
+from orchestrator.errors import UserError
+from orchestrator.plan.plan import Plan
+from orchestrator.spec.model import SweepSpec
+from orchestrator.store.store import Store
 from orchestrator.tracking.study import Ending, StudyTracker
-from orchestrator.tuning import look, plots, study
+from orchestrator.tuning import plots, study, summary
 from orchestrator.tuning.confirm import Verdict, confirm_plan, judge
 from orchestrator.tuning.export import winner_spec
 from orchestrator.tuning.study import Study
@@ -53,7 +53,7 @@ class Session:
         self.store = Store(launch.runs)
 
     def run(self) -> int:
-        """Search and confirm. Raises Mistake where another tuner is at work on the study."""
+        """Search and confirm. Raises UserError where another tuner is at work on the study."""
         name = study.study_name(self.spec, self.device)
         folder = folder_of(self.launch.runs, name)
         folder.mkdir(parents=True, exist_ok=True)
@@ -70,15 +70,15 @@ class Session:
             try:
                 ending = self._work(folder, tracker)
             finally:
-                views = [look.view(self.study, trial.number) for trial in self.study.trials() if trial.params]
+                views = [summary.view(self.study, trial.number) for trial in self.study.trials() if trial.params]
                 tracker.finish(views, ending)
         return 0 if ending.state == "FINISHED" else 1
 
     def _work(self, folder: Path, tracker: StudyTracker) -> Ending:
         tuner = self._search(tracker)
-        cost = look.cost(self.study, self.device)
-        self.say(f"{self.study.name}: {look.state(self.study)}\nsearch: {cost}")
-        tags = {"trials": look.state(self.study), "stages": str(cost)}
+        cost = summary.cost(self.study, self.device)
+        self.say(f"{self.study.name}: {summary.state(self.study)}\nsearch: {cost}")
+        tags = {"trials": summary.state(self.study), "stages": str(cost)}
         complete = not tuner.gave_up and self.study.ended() >= tuner.wanted
         if tuner.gave_up:
             self.say(f"no further trial is begun: {tuner.gave_up}")
@@ -100,7 +100,7 @@ class Session:
         deadline = None if self.launch.timeout is None else time.monotonic() + self.launch.timeout
 
         def deliver(number: int) -> None:
-            tracker.deliver(look.view(self.study, number))
+            tracker.deliver(summary.view(self.study, number))
 
         at_once = self.launch.options.workers
         tuner = Tuner(self.spec, self.study, self.device, at_once, self.say, deliver, deadline)
@@ -152,19 +152,22 @@ class Session:
 
 
 def show(spec: SweepSpec, runs: Path, storage: str | None, device: str) -> str:
-    """What is known of a spec's study. Raises Mistake where there is none. Changes nothing."""
+    """What is known of a spec's study. Raises UserError where there is none. Changes nothing."""
     name = study.study_name(spec, device)
     if storage is None and not (runs / study.JOURNAL).exists():
-        raise Mistake(f"nothing was tuned in {runs} yet. (--runs or DFCIL_RUNS chooses the runs folder)")
+        raise UserError(f"nothing was tuned in {runs} yet. (--runs or DFCIL_RUNS chooses the runs folder)")
     opened = study.open_storage(runs, storage)
     if not study.is_open(opened, name):
-        raise Mistake(f"no study {name} in this storage: this spec was not tuned yet, or is another one since")
+        raise UserError(f"no study {name} in this storage: this spec was not tuned yet, or is another one since")
     found = Study(spec, opened, device)
-    lines = [f"{name}: {look.state(found)} (asked for: {spec.tune.trials})", f"search: {look.cost(found, device)}"]
-    headings, rows = look.best(found)
+    lines = [
+        f"{name}: {summary.state(found)} (asked for: {spec.tune.trials})",
+        f"search: {summary.cost(found, device)}",
+    ]
+    headings, rows = summary.best(found)
     if rows:
         lines.append(_table(headings, rows))
-    for objective, shares in look.importances(found).items():
+    for objective, shares in summary.importances(found).items():
         told = ", ".join(f"{path} {100 * share:.0f}%" for path, share in shares.items())
         count = len(found.trials(study.COMPLETE))
         lines.append(f"what {objective} depends on, by the {count} completed trials alone: {told}")
@@ -199,7 +202,7 @@ def _alone(path: Path, name: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise Mistake(f"another tuner is at work on {name}. Look at it with --show") from None
+        raise UserError(f"another tuner is at work on {name}. Look at it with --show") from None
     try:
         yield
     finally:

@@ -8,8 +8,8 @@ from optuna import samplers
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
-from orchestrator.sweep import MethodEntry, settings_of
-from orchestrator.tune import Choices, Range, Tune, Value
+from orchestrator.spec.model import MethodEntry, settings_of
+from orchestrator.spec.tune_model import Choices, Range, Tune, Value
 
 # These choose by the trials' count alone, so that another seed would break their sequence.
 _SEQUENCES = ("grid", "qmc")

@@ -9,15 +9,15 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from orchestrator.errors import Mistake
-from orchestrator.fingerprint import fingerprint
-from orchestrator.sweep import SweepSpec
+from orchestrator.errors import UserError
+from orchestrator.plan.fingerprint import fingerprint
+from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.tune_model import OBJECTIVES, Tune, Value
 from orchestrator.tracking.uri import without_password
-from orchestrator.tune import OBJECTIVES, Tune, Value
 from orchestrator.tuning import space
 from orchestrator.tuning.journal import open_journal
 from orchestrator.tuning.pruner import TaskBoundaryPruner, is_published
-from orchestrator.tuning.trials import Course, entry_of
+from orchestrator.tuning.trials import TrialProgress, entry_of
 
 JOURNAL = "optuna.journal"
 COMPLETE, PRUNED, FAILED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 def open_storage(runs: Path, url: str | None) -> BaseStorage:
     """The storage at `url`, by default the journal file in the runs folder.
 
-    Raises Mistake for a URL that is none, or a storage that does not answer.
+    Raises UserError for a URL that is none, or a storage that does not answer.
     """
     if url is None:
         return open_journal(runs / JOURNAL)
@@ -43,10 +43,10 @@ def open_storage(runs: Path, url: str | None) -> BaseStorage:
         return RDBStorage(url, engine_kwargs={"pool_pre_ping": True})
     except ArgumentError:
         example = "postgresql+psycopg://user@host/name or sqlite:////folder/optuna.db"
-        raise Mistake(f"--storage: '{shown}' is no address of a database. Write it as {example}") from None
+        raise UserError(f"--storage: '{shown}' is no address of a database. Write it as {example}") from None
     except (SQLAlchemyError, ImportError) as error:
         reason = without_password(str(getattr(error, "orig", None) or error)).strip().split("\n")[0]
-        raise Mistake(f"--storage: {shown} cannot be used: {reason}") from error
+        raise UserError(f"--storage: {shown} cannot be used: {reason}") from error
 
 
 def study_name(spec: SweepSpec, device: str) -> str:
@@ -61,9 +61,9 @@ def study_name(spec: SweepSpec, device: str) -> str:
     return f"{spec.name}-{fingerprint(identity)[:12]}"
 
 
-def published_course(spec: SweepSpec, device: str) -> Course:
+def published_course(spec: SweepSpec, device: str) -> TrialProgress:
     """Trial 0."""
-    return Course(spec, {}, device)
+    return TrialProgress(spec, {}, device)
 
 
 class Study:

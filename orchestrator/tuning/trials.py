@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dfcil_core import metrics
-from orchestrator.plan import Job, Plan, make_plan
-from orchestrator.results import JobResult, job_result
-from orchestrator.stage import Stage
-from orchestrator.sweep import MethodEntry, SweepSpec
-from orchestrator.tune import Tune, Value
+from orchestrator.plan.plan import Job, Plan, make_plan
+from orchestrator.plan.stage import Stage
+from orchestrator.results.job_result import JobResult, job_result
+from orchestrator.spec.model import MethodEntry, SweepSpec
+from orchestrator.spec.tune_model import Tune, Value
 
 Records = Mapping[str, Mapping[str, Any]]
 
@@ -53,7 +53,7 @@ class Cell:
         return self.job.stages[: self.job.stages.index(self.job.learn[task - 1]) + 1]
 
 
-class Course:
+class TrialProgress:
     """A trial on its way through its cells: one seed after the other, one task after the other.
 
     What a stopped trial would have needed is never asked for, so there is nothing to be taken back.
@@ -112,7 +112,7 @@ class Course:
         cell, task = place(self.step, self.width)
         return value_at(job_result(self.cells[cell].job, records), self.objective[0], task)
 
-    def move_on(self) -> None:
+    def advance(self) -> None:
         """Go to the step after the next one."""
         self._at += 1
 

@@ -7,13 +7,13 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from orchestrator.events import Event, StageCrowded, StageDamaged, StageFailed, StageFinished, StageRetried
-from orchestrator.stage import Stage
-from orchestrator.sweep import SweepSpec
-from orchestrator.tune import Value
+from orchestrator.engine.events import Event, StageDamaged, StageFailed, StageFinished, StageOutOfMemory, StageRetried
+from orchestrator.plan.stage import Stage
+from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.tune_model import Value
 from orchestrator.tuning import space
 from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
-from orchestrator.tuning.trials import Course
+from orchestrator.tuning.trials import TrialProgress
 
 MOST_FAILURES = 10  # trials that fail in one launch, after which the fault is not the settings'
 
@@ -24,7 +24,7 @@ class _Active:
 
     trial: Trial
     settings: Mapping[str, Value]
-    course: Course
+    course: TrialProgress
 
 
 class Tuner:
@@ -77,7 +77,7 @@ class Tuner:
                 self.say(f"failed: {stage}: {error} (log: {log})")
             case StageRetried(stage, worker, attempt):
                 self.say(f"warning: worker {worker} died over {stage}; started again (attempt {attempt})")
-            case StageCrowded(stage, worker, most):
+            case StageOutOfMemory(stage, worker, most):
                 self.say(f"warning: {stage} ran out of memory beside others; {most} at a time where {worker} is")
             case StageDamaged(stage, reason, aside):
                 self.say(f"warning: {stage} is damaged ({reason}); put aside as {aside} and done again")
@@ -92,7 +92,7 @@ class Tuner:
             self._begin(*self.study.ask(), "begins")
 
     def _begin(self, trial: Trial, settings: Mapping[str, Value], verb: str) -> None:
-        self._active.append(_Active(trial, settings, Course(self.spec, settings, self.device)))
+        self._active.append(_Active(trial, settings, TrialProgress(self.spec, settings, self.device)))
         shown = ", ".join(f"{path} {shown_value(value)}" for path, value in settings.items())
         whose = "the published setting: " if settings == self.study.published else ""
         self.say(f"trial {trial.number} {verb}: {whose}{shown}")
@@ -122,7 +122,7 @@ class Tuner:
             self.on_trial(number)
             if course.last or stop:
                 return True
-            course.move_on()
+            course.advance()
         return self._fails(active)
 
     def _fails(self, active: _Active) -> bool:

@@ -1,0 +1,101 @@
+"""Which device stages run on, found out without importing torch.
+
+The CUDA driver is asked in a process of its own: initialising it here would cost memory on the device, could hang on a
+sick driver, and would leave a state that does not survive a fork.
+"""
+
+import ctypes
+import functools
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from orchestrator.errors import UserError, choices
+
+KINDS = ("auto", "cpu", "cuda")
+_DRIVER = "libcuda.so.1"
+# cuInit honours CUDA_VISIBLE_DEVICES, so the count is of the devices that we may use.
+_PROBE = f"""
+import ctypes
+driver, count = ctypes.CDLL("{_DRIVER}"), ctypes.c_int(0)
+failed = driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count))
+print(0 if failed else count.value)
+"""
+_PROBE_SECONDS = 60
+
+
+def device_kind(wanted: str) -> str:
+    """`cpu` or `cuda` for `auto`, `cpu` or `cuda`.
+
+    Raises UserError for another word, and for `cuda` where there is none to be used.
+    """
+    if wanted not in KINDS:
+        raise UserError(f"device: '{wanted}' is no device. {choices(wanted, KINDS)}")
+    if wanted == "cpu":
+        return "cpu"
+    lacking = _lacking()
+    if not lacking:
+        return "cuda"
+    if wanted == "cuda":
+        raise UserError(f"device: 'cuda' cannot be used here: {lacking}. Choose 'cpu', or 'auto'.")
+    return "cpu"
+
+
+def device_elsewhere(wanted: str) -> str:
+    """`cpu` or `cuda` of other machines, which cannot be asked from here. Raises UserError for any other word."""
+    if wanted not in KINDS[1:]:
+        raise UserError(f"device: '{wanted}' is no device of another machine. {choices(wanted, KINDS[1:])}")
+    return wanted
+
+
+def device_count() -> int:
+    """How many CUDA devices this process may use."""
+    return _probe(os.environ.get("CUDA_VISIBLE_DEVICES"))
+
+
+def visible_devices() -> list[str]:
+    """The CUDA devices that this process may use, each as it is written in CUDA_VISIBLE_DEVICES."""
+    listed = os.environ.get("CUDA_VISIBLE_DEVICES")
+    names = [str(index) for index in range(device_count())] if listed is None else listed.split(",")
+    return [name.strip() for name in names[: device_count()]]
+
+
+def _lacking() -> str:
+    """Why CUDA cannot be used; empty where it can."""
+    if device_count() == 0:
+        return "the NVIDIA driver finds no device (see nvidia-smi, and CUDA_VISIBLE_DEVICES)"
+    if not _torch_has_cuda():
+        return "the installed torch is built without CUDA"
+    return ""
+
+
+@functools.cache
+def _probe(visible: str | None) -> int:
+    """The driver's count of devices. `visible` is only the key of the cache: the driver reads it for itself."""
+    if visible == "":
+        return 0
+    try:
+        ctypes.CDLL(_DRIVER)
+    except OSError:
+        return 0  # no driver, hence no device: the usual case on a machine without a GPU
+    command = [sys.executable, "-I", "-c", _PROBE]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"device: the NVIDIA driver has not answered for {_PROBE_SECONDS} seconds. "
+            "See whether nvidia-smi answers, or choose the device 'cpu'."
+        ) from None
+    return int(answer.stdout) if answer.returncode == 0 else 0
+
+
+def _torch_has_cuda() -> bool:
+    """Whether the installed torch is built for CUDA, read from its `version.py` because importing it takes seconds."""
+    spec = importlib.util.find_spec("torch")
+    if spec is None or spec.origin is None:
+        return False
+    version = Path(spec.origin).with_name("version.py").read_text()
+    return re.search(r"^cuda\b[^=]*=\s*['\"]", version, re.MULTILINE) is not None

@@ -1,0 +1,392 @@
+"""The engine: works a plan off on a Dask cluster, and tells what happens.
+
+The ready queue is ours. A worker is given one stage at a time, by its address, so that a worker that dies takes no
+other stage with it, and the stage it had is the one to be counted. Workers answer over an event topic; Dask carries the
+messages and keeps the processes alive, no more.
+"""
+
+import queue
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestrator.engine import schedule
+from orchestrator.engine.attempt import Attempt
+from orchestrator.engine.checkpoint_gc import CheckpointGC
+from orchestrator.engine.events import (
+    Event,
+    Outcome,
+    StageDamaged,
+    StageFailed,
+    StageFinished,
+    StageMoved,
+    StageOutOfMemory,
+    StageProgress,
+    StageRetried,
+    StageStarted,
+    WorkersAwaited,
+)
+from orchestrator.engine.memory_limits import MemoryLimits
+from orchestrator.engine.options import Options
+from orchestrator.engine.schedule import Schedule
+from orchestrator.engine.stage_source import Source, StageSource
+from orchestrator.engine.worker_monitor import EVERY_SECONDS, WorkerMonitor
+from orchestrator.errors import UserError
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.stage import Stage
+from orchestrator.store.launchers import terminable
+from orchestrator.store.lease import Holder, Watch
+from orchestrator.store.store import DamagedStage, Store
+from orchestrator.worker.run_task import StageTask, execute
+
+_HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
+_TEND_SECONDS = 5.0  # between looks of the cluster at its workers
+_RELEASE_TOGETHER = 32  # finished tasks, which Dask remembers until then
+_DAMAGE_REPORTS = 10  # of one stage, after which it is given up: this disk does not keep it
+
+
+def run(
+    plan: Plan,
+    store: Store,
+    options: Options,
+    on_event: Callable[[Event], None],
+    given_up: Mapping[str, StageFailed] | None = None,
+    source: Source = dict,
+) -> Outcome:
+    """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
+
+    `given_up`, by key: stages that failed before and are not to be started again; they count as failed.
+
+    Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
+    the cluster fails; UserError if workers elsewhere cannot be had or used. Whatever is raised, `on_event`'s own
+    exceptions included, finished stages are in the store.
+    """
+    store.prepare()
+    outcome = Outcome()
+    stages = StageSource(store, source, on_event, outcome)
+    stages.begin(plan.stages)
+    for key, failure in (given_up or {}).items():
+        if stages.work.give_up(key):
+            outcome.failed[key] = failure
+    stages.grow()
+    work = stages.work
+    if work.unfinished:
+        # Dask takes half a second to import and one to start: only where there is something to do.
+        from orchestrator.cluster.workers import open_workers
+
+        # A launch that grows will want all its workers.
+        workers = options.workers if source is not dict else min(options.workers, work.unfinished)
+        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu)
+        gc = CheckpointGC(plan, store, work) if options.free else None
+        with terminable(), open_workers(*place) as pool:
+            _Run(stages, store, options, on_event, outcome, pool, gc).to_the_end()
+        if gc is not None:
+            gc.finish()
+            outcome.freed, outcome.freed_bytes = gc.count, gc.bytes
+    outcome.blocked = work.keys(schedule.BLOCKED)
+    return outcome
+
+
+class _Run:
+    """One launch, from the first message to the last."""
+
+    def __init__(self, stages, store, options, on_event, outcome, workers, gc) -> None:
+        self._source, self._store, self._options, self._emit = stages, store, options, on_event
+        self._work: Schedule = stages.work
+        self._outcome: Outcome = outcome
+        self._pool, self._client, self._gc = workers, workers.client, gc
+        self._launch = uuid.uuid4().hex[:12]
+        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._workers: dict[str, Attempt | None] = {}
+        self._leaving: set[str] = set()
+        self._tickets: dict[str, Attempt] = {}
+        self._spent: list[Any] = []
+        self._starts = 0
+        self._memory = MemoryLimits()
+        self._deaths: Counter[str] = Counter()
+        self._damages: Counter[str] = Counter()
+        self._held: dict[str, Stage] = {}
+        self._stale: dict[str, Holder] = {}
+        self._watch = Watch(options.lease_timeout)
+        self._monitor = WorkerMonitor(workers.client, workers.queued)
+        self._tended = time.monotonic()
+
+    def to_the_end(self) -> None:
+        self._listen()
+        while True:
+            self._source.grow()
+            self._tend()
+            self._hand_out()
+            if not self._work.unfinished:
+                self._source.grow()  # handing out finishes stages too: those that others have done
+                if not self._work.unfinished:
+                    return
+                continue
+            try:
+                # Held stages and the health of the cluster are looked after in the pauses.
+                message = self._inbox.get(timeout=_HELD_SECONDS if self._held else EVERY_SECONDS)
+            except queue.Empty:
+                self._look_after()
+                continue
+            self._answer(message)
+            if self._held and self._inbox.empty():
+                self._look_at_held()
+
+    # ---- to the workers ----------------------------------------------------------------------------------------------
+
+    def _hand_out(self) -> None:
+        for address, attempt in self._workers.items():
+            if len(self._tickets) >= self._options.workers:  # a cluster of somebody else's may have more
+                return
+            stage = self._next() if attempt is None and self._memory.has_room(address) else None
+            if stage is not None:
+                self._start(stage, address)
+
+    def _next(self) -> Stage | None:
+        while (stage := self._work.next()) is not None:
+            if not self._source.settled(stage):
+                return stage
+            self._finished(stage, reused=True)  # another launcher was quicker
+        return None
+
+    def _start(self, stage: Stage, address: str) -> None:
+        self._starts += 1
+        attempt_id = f"{stage.folder}-{self._launch}-{self._starts}"
+        options = self._options
+        task = StageTask(
+            recipe=stage.recipe.to_json(),
+            key=stage.key,
+            folders={role: self._source.stages[key].folder for role, key in stage.recipe.parents.items()},
+            runs=str(self._store.runs),
+            attempt=self._deaths[stage.key] + 1,
+            again=self._store.has(stage),
+            device="cpu" if options.device == "cpu" else "cuda:0",
+            data_root=options.data_root,
+            plugin=options.plugin,
+            save_every=options.save_every,
+            lease_timeout=options.lease_timeout,
+            runner=options.runner,
+            stale=self._stale.pop(stage.key, None),
+            probe=None if self._pool.probe is None else str(self._pool.probe),
+            topic=self._topic,
+            attempt_id=attempt_id,
+        )
+        future = self._client.submit(execute, task, key=attempt_id, workers=[address], allow_other_workers=False)
+        future.add_done_callback(self._on_future)
+        self._workers[address] = self._tickets[attempt_id] = Attempt(stage, address, attempt_id, future)
+        self._memory.begin(address)
+
+    def _over(self, attempt: Attempt) -> int:
+        """An attempt has ended: its worker, if it is still there, is free. How many stages shared its memory."""
+        sharing = self._memory.end(attempt.worker)
+        del self._tickets[attempt.attempt_id]
+        if self._workers.get(attempt.worker) is attempt:
+            self._workers[attempt.worker] = None
+        # Dask's client sends at most every 10 ms: a release for each stage would hold up the next stage by as much.
+        self._spent.append(attempt.future)
+        if len(self._spent) >= _RELEASE_TOGETHER:
+            for future in self._spent:
+                future.release()
+            self._spent.clear()
+        return sharing
+
+    # ---- from the workers --------------------------------------------------------------------------------------------
+
+    @property
+    def _topic(self) -> str:
+        return f"dfcil-sweep-{self._launch}"
+
+    def _listen(self) -> None:
+        # Handlers run in Dask's thread: they only pass on.
+        self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(event[1]))
+        self._client.subscribe_topic("all", self._on_cluster_event)
+        self._count_workers()
+
+    def _on_cluster_event(self, event: tuple[float, dict[str, Any]]) -> None:
+        what = event[1].get("action")
+        if what in ("add-worker", "remove-worker"):
+            self._inbox.put({"what": what, "address": event[1]["worker"], "retired": event[1].get("expected", False)})
+        elif what == "retire-workers":
+            # These had results that no other worker could take over, and leave all the same.
+            self._inbox.put({"what": "leaving", "addresses": event[1]["could-not-retire"]})
+
+    def _on_future(self, future: Any) -> None:
+        if future.status == "error":
+            self._inbox.put({"what": "broken", "attempt_id": future.key, "error": future.exception()})
+
+    def _answer(self, message: dict[str, Any]) -> None:
+        what = message["what"]
+        if what == "add-worker":
+            self._workers.setdefault(message["address"], None)
+        elif what == "remove-worker":
+            self._lost(message["address"], message["retired"])
+        elif what == "leaving":
+            self._leaving.update(message["addresses"])
+        elif message["attempt_id"] in self._tickets:  # else of an attempt given up on
+            attempt = self._tickets[message["attempt_id"]]
+            getattr(self, f"_on_{what}")(attempt, message)
+
+    def _on_started(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        attempt.name = message["name"]
+        self._memory.learn(attempt.worker, message["place"])
+        self._emit(StageStarted(attempt.stage, message["name"], message["time"]))
+
+    def _on_progress(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        self._emit(StageProgress(attempt.stage, message["name"], message["info"]))
+
+    def _on_done(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._finished(attempt.stage, message["reused"])
+
+    def _on_held(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._held[attempt.stage.key] = attempt.stage
+
+    def _on_failed(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        sharing = self._over(attempt)
+        if message["memory"] and sharing > 1:
+            self._retry_with_fewer(attempt, sharing)
+        else:
+            alone = ", with no other stage beside it: a smaller batch_size needs less" if message["memory"] else ""
+            self._give_up(attempt.stage, message["error"] + alone, message["traceback"])
+
+    def _on_broken(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        if self._pool.probe is not None:
+            raise UserError(
+                f"the worker at {attempt.worker} cannot take a stage: {message['error']!r}. Its Python must have the "
+                "same version of dfcil-sweep, and of what it needs, as this one"
+            ) from message["error"]
+        raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from message["error"]
+
+    def _on_wrong_runs_folder(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        raise UserError(
+            f"the worker {message['name']} on {message['host']} does not see the runs folder {self._store.runs}. Give "
+            "with --runs a folder of a file system that this machine and the workers share, under the same path"
+        )
+
+    def _on_damaged(self, attempt: Attempt, message: dict[str, Any]) -> None:
+        self._over(attempt)
+        self._redo(self._source.stages[message["parent"]], message["reason"])
+        self._work.put_back(attempt.stage.key)
+
+    # ---- what follows ------------------------------------------------------------------------------------------------
+
+    def _finished(self, stage: Stage, reused: bool) -> None:
+        """A stage that was out is in the store."""
+        try:
+            record = self._store.record(stage)
+        except DamagedStage as damage:
+            self._work.done(stage.key)
+            self._redo(stage, damage.reason)
+            return
+        if record is None:  # set aside by another launcher since
+            self._work.put_back(stage.key)
+            return
+        self._work.done(stage.key)
+        if reused:
+            self._outcome.reused += 1
+        else:
+            self._outcome.done += 1
+        if not reused and "replaces" in record:
+            aside = self._store.stages / record["replaces"]
+            self._emit(StageDamaged(stage, "freed and computed again, it is not what it was", aside))
+        self._emit(StageFinished(stage, record))
+        if self._gc is not None:
+            self._gc.after(stage)
+
+    def _retry_with_fewer(self, attempt: Attempt, sharing: int) -> None:
+        """Memory did not suffice for so many stages: this one is tried again with fewer neighbours."""
+        most = self._memory.lower(attempt.worker, sharing, attempt.stage.key)
+        self._emit(StageOutOfMemory(attempt.stage, attempt.name, most))
+        self._work.put_back(attempt.stage.key)
+
+    def _give_up(self, stage: Stage, error: str, traceback: str) -> None:
+        self._memory.forget(stage.key)
+        failure = StageFailed(stage, error, traceback, self._store.log(stage))
+        self._outcome.failed[stage.key] = failure
+        self._work.failed(stage.key)
+        self._emit(failure)
+
+    def _redo(self, stage: Stage, reason: str) -> None:
+        """A stage thought finished is damaged or gone."""
+        aside = self._store.set_aside(stage)
+        if aside is not None:
+            self._emit(StageDamaged(stage, reason, aside))
+        self._damages[stage.key] += 1
+        if self._damages[stage.key] >= _DAMAGE_REPORTS:
+            self._work.reopen(stage.key, self._store.whole)
+            self._give_up(stage, f"damaged {_DAMAGE_REPORTS} times, the last time: {reason}", "")
+        elif not self._store.whole(stage):  # else another launcher has done it anew
+            self._work.reopen(stage.key, self._store.whole)
+
+    def _lost(self, address: str, retired: bool = False) -> None:
+        """A worker is gone. Its stage, if it had one, is the only one to suffer.
+
+        One that was `retired` has ended of itself, as its walltime neared: that tells nothing against its stage.
+        """
+        retired = retired or address in self._leaving
+        self._leaving.discard(address)
+        attempt = self._workers.pop(address, None)
+        if attempt is None:
+            return
+        sharing = self._over(attempt)
+        attempt.future.release()  # at once, or a new worker at the same address would be given it
+        if self._memory.killed_for_memory() and sharing > 1:
+            self._retry_with_fewer(attempt, sharing)
+            return
+        key = attempt.stage.key
+        if retired:
+            self._emit(StageMoved(attempt.stage, attempt.name))
+            self._work.put_back(key)
+            return
+        self._deaths[key] += 1
+        if self._deaths[key] < self._options.attempts:
+            self._emit(StageRetried(attempt.stage, attempt.name, self._deaths[key] + 1))
+            self._work.put_back(key)
+            return
+        times = "once" if self._deaths[key] == 1 else f"{self._deaths[key]} times"
+        error = f"the worker process died {times} over this stage: it was killed, ran out of memory, or crashed"
+        self._give_up(attempt.stage, error, "")
+
+    # ---- now and then ------------------------------------------------------------------------------------------------
+
+    def _tend(self) -> None:
+        """Let the cluster see to its workers, however busy we are."""
+        if time.monotonic() - self._tended >= _TEND_SECONDS:
+            self._pool.look_after()
+            self._tended = time.monotonic()
+
+    def _look_after(self) -> None:
+        self._look_at_held()
+        if self._client.status != "running":
+            raise RuntimeError("the connection to the Dask scheduler is gone")
+        if self._monitor.due():
+            self._count_workers()
+
+    def _count_workers(self) -> None:
+        """Learn of workers that came or went unnoticed; there must be some, sooner or later."""
+        present, gone = self._monitor.take(set(self._workers))
+        for address in present:
+            self._workers.setdefault(address, None)
+        for address in gone:
+            self._lost(address)
+        awaited = self._monitor.awaited()
+        if awaited is not None:
+            self._emit(WorkersAwaited(awaited))
+
+    def _look_at_held(self) -> None:
+        """See which stages of other launchers are finished by now, and which have been abandoned."""
+        for key, stage in list(self._held.items()):
+            if self._source.settled(stage):
+                del self._held[key]
+                self._finished(stage, reused=True)
+                continue
+            holder = self._store.leases.read(key)
+            if holder is None or holder.dead() or self._watch.silent(key, holder):
+                del self._held[key]
+                self._watch.forget(key)
+                if holder is not None:
+                    self._stale[key] = holder
+                self._work.put_back(key)

@@ -1,0 +1,33 @@
+"""How a plan is run."""
+
+from dataclasses import dataclass
+
+from orchestrator.cluster.profile import Profile
+from orchestrator.cluster.select import Scheduler
+from orchestrator.store.lease import LEASE_TIMEOUT
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a plan is run: no part of any identity."""
+
+    workers: int
+    """Stages at a time; on CUDA of this machine at most `per_gpu` a device."""
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    data_root: str | None = None
+    per_gpu: int = 1
+    save_every: float = 60.0
+    """Seconds between saves within a stage."""
+    attempts: int = 2
+    """How often a stage is started in all when its worker process dies. An exception is final at once."""
+    plugin: str | None = None
+    """Path of the plug-in's source."""
+    lease_timeout: float = LEASE_TIMEOUT
+    """Seconds without a heartbeat after which another launcher's stage is taken over."""
+    free: bool = False
+    """Whether checkpoints that nothing needs any more are removed on the way."""
+    runner: str = "dfcil_core.run_stage:run_stage"
+    """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
+    elsewhere: Profile | Scheduler | None = None
+    """Where the workers are; None: on this machine."""

@@ -1,0 +1,63 @@
+"""A launch whose stages become more while it runs: a search decides by what is finished what to do next."""
+
+from collections.abc import Callable, Mapping
+
+from orchestrator.engine.checkpoint_gc import wanted_again
+from orchestrator.engine.events import Event, Outcome, StageDamaged, StageFinished
+from orchestrator.engine.schedule import Schedule
+from orchestrator.plan.stage import Stage
+from orchestrator.store.store import Store
+
+Source = Callable[[], Mapping[str, Stage]]
+"""Gives further stages by key, parents before children and every parent among them or given before; empty: none now.
+
+Asked again after every event. The launch ends when all is done and there are none.
+"""
+
+
+class StageSource:
+    """The stages of a launch, and which of them is next."""
+
+    def __init__(self, store: Store, source: Source, emit: Callable[[Event], None], outcome: Outcome) -> None:
+        self.stages: dict[str, Stage] = {}
+        self.work = Schedule({}, set())
+        self._store, self._source, self._emit, self._outcome = store, source, emit, outcome
+
+    def begin(self, stages: Mapping[str, Stage]) -> None:
+        """Take the stages that are known from the start. Nothing is told of those in the store: whoever asked knows."""
+        self._add(stages)
+
+    def grow(self) -> None:
+        """Take all that the source has to give. Those of its stages that are in the store are told of as finished."""
+        while given := self._source():
+            for key, record in self._add(given).items():
+                self._emit(StageFinished(self.stages[key], record))
+
+    def settled(self, stage: Stage) -> bool:
+        """Whether a stage is finished, with all its files or without those that nothing here needs any more.
+
+        What needs it is looked up in the store, not in the schedule: another launcher may have gone on from it, and
+        have freed it then, before this one has asked for either.
+        """
+        if not self._store.has(stage):
+            return False
+        return self._store.whole(stage) or all(map(self.settled, self.work.children(stage.key)))
+
+    def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict]:
+        """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
+        new = {key: stage for key, stage in stages.items() if key not in self.stages}
+        self.stages |= new
+        records = self._store.records(new.values(), on_damaged=self._set_aside)
+        for key in wanted_again(new, records, self._store.whole):
+            del records[key]
+        self.work.add(new, set(records))
+        for parent in (parent for key, stage in new.items() if key not in records for parent in stage.parents):
+            if parent not in new and not self._store.whole(self.stages[parent]):
+                self.work.reopen(parent, self._store.whole)  # freed since it was given
+        self._outcome.reused += len(records)
+        return records
+
+    def _set_aside(self, stage: Stage, reason: str) -> None:
+        aside = self._store.set_aside(stage)
+        if aside is not None:
+            self._emit(StageDamaged(stage, reason, aside))

@@ -1,0 +1,273 @@
+"""From a sweep to its jobs, and from the jobs to the stage graph they share. Pure: no disk, no clock, no torch."""
+
+import gc
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
+
+from dfcil_core import config
+from dfcil_core.config import DataRecipe, Recipe
+from dfcil_core.methods.base import Method
+from orchestrator.plan.stage import Stage
+from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec, matches
+from orchestrator.spec.model import settings_of as settings_of
+
+# What of `training` builds the network; the rest acts only while it learns.
+_NETWORK_SETTINGS = ("backbone",)
+# What of `training` matters to `dream`: the network, the batch of noise, the arithmetic.
+_DREAM_TRAINING = ("backbone", "batch_size", "precision")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One cell of the sweep: a method, on a split of the classes, with a seed. A chain of stages."""
+
+    entry: MethodEntry
+    split: Split
+    seed: int
+    class_order: tuple[int, ...]
+    """The data set's labels in the order they are learnt."""
+    learn: tuple[str | None, ...]
+    """Key of `learn` for each task; None where the job trains nothing (the upper bound before its last task)."""
+    stages: tuple[str, ...]
+    """Keys of all stages, parents before children."""
+
+    @property
+    def name(self) -> str:
+        """For people: `abd · 5 tasks · seed 0`. Unique within a sweep."""
+        return job_name(self.entry, self.split, self.seed)
+
+    @property
+    def slug(self) -> str:
+        """For file names and the command line: `abd-5-s0`."""
+        return f"{self.entry.label}-{self.split.label}-s{self.seed}"
+
+    @property
+    def tasks(self) -> tuple[tuple[int, ...], ...]:
+        """The classes of each task, as labels of the data set."""
+        return deal(self.class_order, self.split.sizes)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The jobs of a sweep and the stages they share, parents before children."""
+
+    spec: SweepSpec
+    jobs: tuple[Job, ...]
+    stages: dict[str, Stage]
+    unshared: int
+    """Stages there would be if every job did all of its own."""
+    excluded: int
+    """Cells that `exclude:` took out."""
+    device: str = "cpu"
+    users: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Key of a stage to the positions in `jobs` of the jobs that need it."""
+
+    def count(self, kind: str) -> int:
+        """How many stages of a kind there are."""
+        return sum(stage.recipe.kind == kind for stage in self.stages.values())
+
+
+def job_name(entry: MethodEntry, split: Split, seed: int) -> str:
+    """A job's name for people: `abd · 5 tasks · seed 0`."""
+    return f"{entry.label} · {split.title} · seed {seed}"
+
+
+@cache
+def class_order(classes: int, seed: int) -> tuple[int, ...]:
+    """The labels 0..classes-1 shuffled: the order of the public code's `random.seed(seed); random.shuffle(...)`."""
+    order = list(range(classes))
+    random.Random(seed).shuffle(order)
+    return tuple(order)
+
+
+def deal(order: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Consecutive slices of `order` with the given sizes."""
+    tasks, start = [], 0
+    for size in sizes:
+        tasks.append(order[start : start + size])
+        start += size
+    return tuple(tasks)
+
+
+def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Sequence[str]] | None = None) -> Plan:
+    """Expand a sweep to jobs and to the de-duplicated graph of the stages they need.
+
+    `launched`: job's name to the keys its stages had when it was launched. They are taken as they are: it is what was
+    computed, also where a later version of the program would give the stages other identities.
+    """
+    jobs: list[Job] = []
+    stages: dict[str, Stage] = {}
+    users: dict[str, list[int]] = {}
+    unshared = excluded = 0
+    with _no_garbage():
+        for entry, split, seed, common in _cells(spec, device):
+            if any(matches(exclusion, entry, split, seed) for exclusion in spec.exclude):
+                excluded += 1
+                continue
+            known = launched.get(job_name(entry, split, seed), ()) if launched else ()
+            chain = _Chain(entry, split, seed, common, known)
+            for stage in chain.stages:
+                stages.setdefault(stage.key, stage)
+                users.setdefault(stage.key, []).append(len(jobs))
+            unshared += len(chain.stages)
+            jobs.append(chain.job())
+        used_by = {key: tuple(where) for key, where in users.items()}
+    return Plan(spec, tuple(jobs), stages, unshared, excluded, device, used_by)
+
+
+def data_recipe(dataset: Dataset, method: Method) -> DataRecipe:
+    """The images of a sweep as a method augments and normalises them."""
+    mean, std = method.normalisation(dataset.info) or (None, None)
+    return DataRecipe(
+        name=dataset.info.name,
+        digest=dataset.info.digest,
+        image_size=dataset.image_size,
+        augmentation=method.augmentation(dataset.info),
+        holdout=dataset.holdout,
+        mean=mean,
+        std=std,
+        options=dataset.info.options,
+    )
+
+
+@dataclass(frozen=True)
+class _Common:
+    """What all stages of a method's entry are told alike."""
+
+    device: str
+    data: DataRecipe
+    training: dict[str, Any]
+    dreaming: dict[str, Any]
+
+    @classmethod
+    def of(cls, entry: MethodEntry, dataset: Dataset, device: str) -> "_Common":
+        training = {**asdict(entry.training), "milestones": list(entry.training.resolved_milestones())}
+        if entry.method.network_variant:
+            training["backbone"] += f"-{entry.method.network_variant}"
+        return cls(device, data_recipe(dataset, entry.method), training, asdict(entry.dreaming))
+
+
+def _cells(spec: SweepSpec, device: str) -> Iterator[tuple[MethodEntry, Split, int, _Common]]:
+    for entry in spec.methods:
+        common = _Common.of(entry, spec.dataset, device)
+        for split in spec.splits:
+            for seed in spec.seeds:
+                yield entry, split, seed, common
+
+
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """A plan makes a million objects and throws none away: looking for garbage among them takes a fifth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+class _Chain:
+    """The stages of one job, in order."""
+
+    def __init__(
+        self, entry: MethodEntry, split: Split, seed: int, common: _Common, launched: Sequence[str] = ()
+    ) -> None:
+        self.entry, self.split, self.seed, self.common, self.launched = entry, split, seed, common, launched
+        self.order = class_order(sum(split.sizes), seed)
+        self.tasks = deal(self.order, split.sizes)
+        self.stages: list[Stage] = []
+        self.learnt: list[str | None] = []
+        build = self._chained if entry.method.chained else self._from_scratch
+        for _ in build():
+            pass
+
+    def job(self) -> Job:
+        keys = tuple(stage.key for stage in self.stages)
+        return Job(self.entry, self.split, self.seed, self.order, tuple(self.learnt), keys)
+
+    def _chained(self) -> Iterator[None]:
+        method, parents = self.entry.method, {}
+        for task in range(1, len(self.tasks) + 1):
+            parents["model"] = self._learn(task, self.tasks[:task], task - 1, parents)
+            if task < len(self.tasks):
+                # Dreaming and remembering open the next task: nothing of either after the last one.
+                if method.selection:
+                    parents["memory"] = self._remember(task, parents)
+                if method.dreams:
+                    parents["generator"] = self._dream(task, parents)
+            yield
+
+    def _from_scratch(self) -> Iterator[None]:
+        last = len(self.tasks)
+        for task in range(1, last + 1):
+            if task < last and not self.entry.method.settings.at_every_task:
+                self.learnt.append(None)
+            else:
+                # One task of all classes so far: the same stage whatever the split, and stream 0 always.
+                self._learn(task, (sum(self.tasks[:task], ()),), 0, {})
+            yield
+
+    def _learn(self, task: int, classes: tuple[tuple[int, ...], ...], stream: int, parents: dict[str, str]) -> str:
+        name, version, settings = self.entry.method.learn_identity(task, self.entry.memory, self.entry.quirks)
+        plugin = self.entry.plugin if name == self.entry.method.name else None
+        versions = {"data": config.DATA_VERSION, "loop": config.LOOP_VERSION, "method": version}
+        key = self._add("learn", classes, stream, self.common.training, name, versions, settings, parents, plugin)
+        self.learnt.append(key)
+        return key
+
+    def _remember(self, task: int, parents: dict[str, str]) -> str:
+        roles = ("model", "memory") if self.entry.method.selection_needs_model else ("memory",)
+        settings = self.entry.method.remember_identity(task, self.entry.memory, self.entry.quirks)
+        training = {name: self.common.training[name] for name in _NETWORK_SETTINGS} if "model" in roles else {}
+        return self._add(
+            "remember",
+            self.tasks[:task],
+            task - 1,
+            training,
+            settings["selection"],
+            {"data": config.DATA_VERSION, "memory": config.MEMORY_VERSION},
+            settings,
+            {role: parents[role] for role in roles if role in parents},
+        )
+
+    def _dream(self, task: int, parents: dict[str, str]) -> str:
+        roles = ("model", "generator") if self.entry.method.continues_generator else ("model",)
+        return self._add(
+            "dream",
+            self.tasks[:task],
+            task - 1,
+            {name: self.common.training[name] for name in _DREAM_TRAINING},
+            "deep-inversion",
+            {"dream": config.DREAM_VERSION},
+            self.common.dreaming,
+            {role: parents[role] for role in roles if role in parents},
+        )
+
+    def _add(self, kind, classes, stream, training, method, versions, settings, parents, plugin=None) -> str:
+        stage = Stage(
+            Recipe(
+                kind=kind,
+                versions=versions,
+                device=self.common.device,
+                seed=self.seed,
+                stream=stream,
+                data=self.common.data,
+                classes=classes,
+                width=len(self.order),
+                training=training,
+                method=method,
+                settings=settings,
+                plugin=plugin,
+                parents=dict(parents),
+            )
+        )
+        if len(self.stages) < len(self.launched):
+            # `key` is a cached property: what is put in its place is what everybody sees.
+            stage.__dict__["key"] = self.launched[len(self.stages)]
+        self.stages.append(stage)
+        return stage.key

@@ -1,0 +1,106 @@
+"""How long stages will take, by those like them that the store has.
+
+A stage's work is counted in units: epochs times new classes for `learn`, steps for `dream`, one for `remember`. Seconds
+a unit are the mean over finished stages of the same method, network, data set, image size and device kind; where that
+method has none, over those of any method.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from dfcil_core.config import Recipe
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.stage import Stage
+from orchestrator.store.store import DamagedStage, Store, read_stage
+
+_SAMPLE = 20  # other sweeps' stages that are looked at, of each data set, kind and method
+NAME = re.compile(r"(?P<data>.+)-s\d+-(?P<kind>learn|remember|dream)-\d+-(?P<method>.+)-[0-9a-f]{16}")
+
+
+class Rates:
+    """Seconds a unit of work, of what has been seen."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple, list[float]] = defaultdict(lambda: [0.0, 0.0])
+
+    @classmethod
+    def of(cls, plan: Plan, records: Mapping[str, Mapping[str, Any]], store: Store | None = None) -> "Rates":
+        """By a plan's own records; with a store by a sample of other sweeps' stages too."""
+        rates = cls()
+        for key, record in records.items():
+            rates.add(plan.stages[key].recipe, record["seconds"])
+        if store is not None:
+            own = {plan.stages[key].folder for key in records}
+            rates._add_others(store, {stage.recipe.data.name for stage in plan.stages.values()}, own)
+        return rates
+
+    def add(self, recipe: Recipe, seconds: float) -> None:
+        """Note what a finished stage took."""
+        for like in _likes(recipe):
+            seen = self._seen[like]
+            seen[0] += seconds
+            seen[1] += _units(recipe)
+
+    def seconds(self, stage: Stage) -> float | None:
+        """The estimate for a stage; None where nothing like it has been seen."""
+        for like in _likes(stage.recipe):
+            if like in self._seen:
+                seconds, units = self._seen[like]
+                return seconds / units * _units(stage.recipe)
+        return None
+
+    def total(self, stages: Iterable[Stage]) -> float | None:
+        """The estimate for all of `stages` one after the other; None where one of them has none."""
+        total = 0.0
+        for stage in stages:
+            seconds = self.seconds(stage)
+            if seconds is None:
+                return None
+            total += seconds
+        return total
+
+    def _add_others(self, store: Store, data_sets: set[str], own: set[str]) -> None:
+        left: dict[tuple[str, ...], int] = defaultdict(lambda: _SAMPLE)
+        for name in sorted(path.name for path in store.stages.glob("[!.]*")):
+            sort = NAME.fullmatch(name)
+            if name in own or sort is None or sort["data"] not in data_sets or not left[sort.groups()]:
+                continue
+            left[sort.groups()] -= 1
+            try:
+                stage = read_stage(store.stages / name)
+                self.add(stage.recipe, float(store.record(stage)["seconds"]))
+            except (DamagedStage, ValueError, KeyError, TypeError):
+                continue  # damaged: `store verify` tells; an estimate does without it
+
+
+def time_left(plan: Plan, left: set[str], rates: Rates, workers: int, spent: Mapping[str, float]) -> float | None:
+    """Seconds until the stages `left` are done by so many workers; None where nothing like one of them has been seen.
+
+    Never less than the longest chain. `spent`: key of a running stage to the seconds it has run.
+    """
+    work, ends = 0.0, {}
+    for key, stage in plan.stages.items():  # parents first
+        if key not in left:
+            continue
+        seconds = rates.seconds(stage)
+        if seconds is None:
+            return None
+        seconds = max(0.0, seconds - spent.get(key, 0.0))
+        work += seconds
+        ends[key] = seconds + max((ends.get(parent, 0.0) for parent in stage.parents), default=0.0)
+    return max(work / workers, max(ends.values(), default=0.0))
+
+
+def _likes(recipe: Recipe) -> tuple[tuple, tuple]:
+    general = (recipe.kind, recipe.data.name, recipe.data.image_size, recipe.training.get("backbone"), recipe.device)
+    return (*general, recipe.method), general
+
+
+def _units(recipe: Recipe) -> float:
+    if recipe.kind == "learn":
+        return max(1, recipe.training.get("epochs", 1) * len(recipe.classes[-1]))
+    if recipe.kind == "dream":
+        return max(1, recipe.settings.get("steps", 1))
+    return 1

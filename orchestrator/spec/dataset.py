@@ -1,0 +1,117 @@
+"""The `dataset:` section: which images, of what size, and where they lie."""
+
+import os
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import Annotated, Any
+
+from annotated_types import Ge, Le
+
+from dfcil_core.data import DATASETS, IMAGE_FILES, UNREAD, DatasetInfo, image_files_info, synthetic_info, unread_info
+from dfcil_core.data.errors import AbsentData, MissingData
+from orchestrator.errors import UserError, choices
+from orchestrator.spec import settings
+from orchestrator.spec.model import Dataset
+from orchestrator.spec.yaml_document import Document, show
+
+
+@dataclass(frozen=True)
+class _Form:
+    """`dataset:` written out."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    name: str = "digits"
+    root: str | None = None
+    image_size: Annotated[int, Ge(8)] | None = None
+    holdout: Annotated[float, Ge(0), Le(0.5)] = 0.0
+
+
+@dataclass(frozen=True)
+class _Folder(_Form):
+    classes: tuple[str, ...] | None = None
+    """Names of the class folders, in the order of their labels; None: all, in alphabetical order."""
+
+
+@dataclass(frozen=True)
+class _Synthetic(_Form):
+    classes: Annotated[int, Ge(1)] = 10
+    train_per_class: Annotated[int, Ge(1)] = 100
+    test_per_class: Annotated[int, Ge(1)] = 20
+
+
+_FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic}
+
+
+def read_dataset(document: Document, data_root: str | None = None, known: DatasetInfo | None = None) -> Dataset | None:
+    """The data set; None where its name is wrong, and so its number of classes unknown. Problems go to `document`.
+
+    `data_root` takes the place of the section's `root`. Image files are hashed where they lie there, and their digest
+    is `unread` where there is nothing yet; `known` is the data set as it was read before, and saves that.
+    """
+    given, path = document.data.get("dataset", "digits"), ("dataset",)
+    name = given
+    if isinstance(given, dict):
+        name = given.get("name")
+        form_type = _FORMS.get(name, _Form) if isinstance(name, str) else _Form
+        form = form_type(**settings.read(document, path, given, form_type))
+        path = ("dataset", "name")
+        if name is None:
+            document.add(path, "the data set has no name", None, choices("", DATASETS))
+            return None
+    else:
+        form = _FORMS.get(name, _Form)() if isinstance(name, str) else _Form()
+    if not isinstance(name, str) or name not in DATASETS:
+        document.add(path, f"unknown data set {show(name)}", name, choices(str(name), DATASETS))
+        return None
+    if form.root == "":
+        document.add(("dataset", "root"), "'' is empty", "", "It is the folder of the data set, as ~/data")
+    root = data_root or (os.path.expanduser(form.root) if form.root else None)
+    info = known if known and known.name == name else _info(document, name, form, root)
+    return Dataset(info, form.image_size or info.image_size, root, form.holdout) if info else None
+
+
+def require_files(dataset: Dataset) -> None:
+    """Raise UserError unless the image files of the data set were there when the spec was read."""
+    if dataset.info.digest != UNREAD:
+        return
+    try:
+        image_files_info(dataset.info.name, dataset.root, dataset.info.options.get("classes"))
+    except MissingData as error:
+        raise UserError(str(error)) from None
+    raise UserError(f"the images of {dataset.info.name} came after the spec was read. Launch again")
+
+
+def _info(document: Document, name: str, form: _Form, root: str | None) -> DatasetInfo | None:
+    if name == "synthetic":
+        return synthetic_info(form.classes, form.train_per_class, form.test_per_class)
+    if name not in IMAGE_FILES:
+        return DATASETS[name]
+    classes = getattr(form, "classes", None)
+    if classes is not None and not _sound(document, classes):
+        return None
+    try:
+        return image_files_info(name, root, classes)
+    except AbsentData as error:
+        if classes is not None or name != "folder":
+            return unread_info(name, classes)
+        remedy = "With `classes: [...]` a sweep can be planned without the files"
+        document.add(("dataset",), str(error), show(document.data.get("dataset")), remedy)
+    except MissingData as error:
+        document.add(("dataset",), str(error), show(document.data.get("dataset")))
+    return None
+
+
+def _sound(document: Document, classes: tuple[str, ...]) -> bool:
+    """Whether each of the class names can be a folder's, and stands there once."""
+    before, seen = len(document.problems), set()
+    if not classes:
+        document.add(("dataset", "classes"), "the list of classes is empty", [], "Leave it out for all classes")
+    for index, name in enumerate(classes):
+        path: tuple[Any, ...] = ("dataset", "classes", index)
+        if PurePath(name).name != name:
+            document.add(path, f"{show(name)} is no folder's name", name, "Give the name of a folder in train/")
+        elif name in seen:
+            document.add(path, f"{show(name)} is given twice", name, "Give each class once")
+        seen.add(name)
+    return len(document.problems) == before

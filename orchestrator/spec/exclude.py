@@ -1,0 +1,144 @@
+"""The `exclude:` section: which cells of methods x splits x seeds are left out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dfcil_core.methods import METHODS
+from orchestrator.errors import choices
+from orchestrator.spec import settings
+from orchestrator.spec.model import Exclusion, MethodEntry, Split, matches
+from orchestrator.spec.settings import Common
+from orchestrator.spec.yaml_document import Document, KeyPath, show
+
+_FIELDS = ("method", "tasks", "seed")
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What there is to exclude from: methods x splits x seeds."""
+
+    entries: Sequence[MethodEntry]
+    splits: Sequence[Split]
+    seeds: Sequence[int]
+
+
+def read_exclusions(document: Document, cells: Cells) -> tuple[Exclusion, ...]:
+    """The exclusions; problems go to `document`."""
+    given = document.data.get("exclude")
+    if given is None:
+        return ()
+    if not isinstance(given, list):
+        remedy = "Write it as [{method: lwf, tasks: 5, seed: 2}]"
+        document.add(("exclude",), f"{show(given)} is not a list", given, remedy)
+        return ()
+    mentioned = _Mentioned(document)
+    exclusions = [_exclusion(document, ("exclude", index), item, mentioned, cells) for index, item in enumerate(given)]
+    exclusions = [exclusion for exclusion in exclusions if exclusion]
+    if not document.problems:
+        _check_effect(document, exclusions, cells)
+    return tuple(exclusions)
+
+
+class _Mentioned:
+    """What the spec names, right or wrong: an exclusion of an entry with a mistake is not a second mistake."""
+
+    def __init__(self, document: Document) -> None:
+        data = document.data
+        self.names: dict[str, None] = {}
+        """Methods and labels."""
+        self.settings: dict[str, type] = {}
+        """Dotted path of each setting of these methods to the dataclass that declares it."""
+        for item in _items(data.get("methods")):
+            self._add_method(item if isinstance(item, dict) else {"name": item})
+        self.splits = {_split_label(item): None for item in _items(data.get("tasks"))}
+
+    def _add_method(self, given: dict[str, Any]) -> None:
+        self.names |= {given[key]: None for key in ("label", "name") if isinstance(given.get(key), str)}
+        method = METHODS.get(given["name"]) if isinstance(given.get("name"), str) else None
+        if method is None:
+            return
+        declared = {"": method.settings_type, "training.": settings.SECTIONS["training"]}
+        if method.dreams:
+            declared["dreaming."] = settings.SECTIONS["dreaming"]
+        for prefix, settings_type in declared.items():
+            self.settings |= {f"{prefix}{name}": settings_type for name in settings.names(settings_type)}
+        self.settings |= {"quirks": Common, **({"memory": Common} if method.group == "memory" else {})}
+
+
+def _items(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else []
+
+
+def _split_label(given: Any) -> str:
+    """`5`, or `50+10` for `{first: 50, then: 10}`; the label of a split in orchestrator/spec/model.py."""
+    if isinstance(given, dict) and set(given) == {"first", "then"}:
+        return f"{given['first']}+{given['then']}"
+    return show(given) if isinstance(given, bool | list | dict) else str(given)
+
+
+def _exclusion(document: Document, path: KeyPath, given: Any, mentioned: _Mentioned, cells: Cells) -> Exclusion | None:
+    if not isinstance(given, dict) or not given:
+        message = f"{show(given)} names nothing" if given in ({}, None) else f"{show(given)} is not a mapping"
+        document.add(path, message, given, "Write it as {method: lwf, tasks: 5, seed: 2}, with any of the three")
+        return None
+    method, tasks, seed = (given.get(key) for key in _FIELDS)
+    if "method" in given and (not isinstance(method, str) or method not in mentioned.names):
+        message = f"{show(method)} is no method or label of this sweep"
+        document.add((*path, "method"), message, method, choices(str(method), mentioned.names))
+    if "tasks" in given and _split_label(tasks) not in mentioned.splits:
+        message = f"{show(tasks)} is no split of this sweep"
+        document.add((*path, "tasks"), message, tasks, choices(_split_label(tasks), mentioned.splits))
+    if "seed" in given:
+        _check_seed(document, (*path, "seed"), seed, cells)
+    settings: dict[str, object] = {}
+    for key, value in given.items():
+        if key not in _FIELDS:
+            settings |= _setting(document, (*path, key), value, mentioned)
+    return Exclusion(method, _split_label(tasks) if "tasks" in given else None, seed, settings)
+
+
+def _check_seed(document: Document, path: KeyPath, seed: Any, cells: Cells) -> None:
+    if type(seed) is not int:
+        document.add(path, f"{show(seed)} is not a whole number", seed)
+    elif document.sound("seeds", "repeats") and seed not in cells.seeds:
+        known = ", ".join(str(known) for known in cells.seeds[:10]) + (", ..." if len(cells.seeds) > 10 else "")
+        document.add(path, f"{seed} is no seed of this sweep", seed, f"Choices: {known}")
+
+
+def _setting(document: Document, path: KeyPath, value: Any, mentioned: _Mentioned) -> dict[str, object]:
+    """One setting by its dotted path, its value converted to the setting's type so that 1 finds 1.0."""
+    dotted = str(path[-1])
+    if dotted not in mentioned.settings:
+        message = f"no method of this sweep has a setting '{dotted}'"
+        document.add(path, message, value, choices(dotted, [*_FIELDS, *mentioned.settings]), at_key=True)
+        return {}
+    name = dotted.rpartition(".")[2]
+    converted = settings.read_one(document, path, name, value, mentioned.settings[dotted])
+    return {dotted: converted[name]} if converted else {}
+
+
+def _check_effect(document: Document, exclusions: Sequence[Exclusion], cells: Cells) -> None:
+    """An exclusion that matches nothing is a slip of the pen; so is a sweep with nothing left."""
+    excluded = []
+    for index, exclusion in enumerate(exclusions):
+        # Each field speaks of one axis: an exclusion is a block of cells, and the grid need not be gone through.
+        methods = replace(exclusion, tasks=None, seed=None)
+        entries = {
+            position
+            for position, entry in enumerate(cells.entries)
+            if matches(methods, entry, cells.splits[0], cells.seeds[0])
+        }
+        if not entries:
+            remedy = "Leave it out, or mend it: settings are compared after all defaults and overrides"
+            document.add(("exclude", index), "matches no job of this sweep", document.data["exclude"][index], remedy)
+        excluded.append((entries, exclusion.tasks, exclusion.seed))
+    for position in range(len(cells.entries)):
+        for split in cells.splits:
+            for seed in cells.seeds:
+                if not any(
+                    position in entries and tasks in (None, split.label) and only in (None, seed)
+                    for entries, tasks, only in excluded
+                ):
+                    return
+    document.add(("exclude",), "leaves no job in the sweep", document.data["exclude"], "Exclude less")

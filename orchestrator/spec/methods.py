@@ -1,0 +1,144 @@
+"""The `methods:` section: each entry, with every setting resolved on top of what the spec says for all."""
+
+from dataclasses import replace
+from typing import Any
+
+from dfcil_core.config import Dreaming, Training
+from dfcil_core.methods import METHODS, plugins
+from dfcil_core.methods.base import Method
+from orchestrator.errors import choices
+from orchestrator.spec import settings
+from orchestrator.spec.model import MethodEntry
+from orchestrator.spec.settings import Common, folder, unknown
+from orchestrator.spec.yaml_document import Document, KeyPath, show
+
+
+def read_methods(document: Document) -> list[MethodEntry]:
+    """The entries that are right. Problems go to `document`, those of `training`, `dreaming` and the like included."""
+    return _Entries(document).read()
+
+
+class _Entries:
+    """Reads `methods:`, each entry on top of what the spec says for all."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+        data = document.data
+        self.common = {key: data[key] for key in settings.names(Common) if key in data}
+        self.common = settings.read(document, (), self.common, Common)
+        self.training = settings.section(document, ("training",), data.get("training"), Training)
+        self.dreaming = settings.section(document, ("dreaming",), data.get("dreaming"), Dreaming)
+        self.labels: dict[str, int] = {}
+
+    def read(self) -> list[MethodEntry]:
+        """The entries that are right."""
+        if {"epochs", "milestones"} <= self.training.keys():
+            self._check_milestones(replace(Training(), **self.training), (), {})
+        given = self.document.data.get("methods")
+        if not isinstance(given, list) or not given:
+            message = "the sweep has no methods" if given in (None, []) else f"{show(given)} is not a list"
+            remedy = f"Write them as [base, {{name: abd, mu: 0.2}}]. {choices('', METHODS)}"
+            self.document.add(("methods",), message, given, remedy)
+            return []
+        entries = [self._entry(("methods", index), item) for index, item in enumerate(given)]
+        return [entry for entry in entries if entry]
+
+    def _entry(self, path: KeyPath, item: Any) -> MethodEntry | None:
+        document, before = self.document, len(self.document.problems)
+        given = item if isinstance(item, dict) else {"name": item}
+        at_name = (*path, "name") if isinstance(item, dict) else path
+        name = given.get("name")
+        if not isinstance(name, str) or name not in METHODS:
+            message = "the entry has no name" if name is None else f"unknown method {show(name)}"
+            remedy = choices("" if name is None else str(name), METHODS)
+            if "name" not in given and len(given) == 1 and set(given) <= set(METHODS):
+                remedy = f"Write it as {{name: {next(iter(given))}, ...}}"
+            document.add(at_name, message, name, remedy)
+            return None
+        method_type = METHODS[name]
+        label = given.get("label", name)
+        self._check_label(path, label, name, "label" in given)
+
+        shared = [key for key in ("memory", "quirks") if key in given and key in _takes(method_type)]
+        common = settings.read(document, path, {key: given[key] for key in shared}, Common)
+        training = self._section(path, given, method_type, "training", Training)
+        dreaming = self._section(path, given, method_type, "dreaming", Dreaming)
+        own = self._own(path, given, method_type)
+        training = self._training(method_type, training, path)
+        if len(document.problems) > before:
+            return None
+        return MethodEntry(
+            label=label,
+            method=method_type(method_type.settings_type(**own)),
+            training=training,
+            dreaming=replace(Dreaming(), **{**method_type.recipe.get("dreaming", {}), **self.dreaming, **dreaming}),
+            plugin=plugins.digest_of(name),
+            **{"memory": Common.memory, "quirks": Common.quirks, **self.common, **common},
+        )
+
+    def _section(self, path, given, method_type: type[Method], name: str, settings_type: type) -> dict[str, Any]:
+        if name not in _takes(method_type):
+            return {}
+        return settings.section(self.document, (*path, name), given.get(name), settings_type)
+
+    def _own(self, path: KeyPath, given: dict[str, Any], method_type: type[Method]) -> dict[str, Any]:
+        """The method's own settings; a key that is none of them, nor one of those all have, is a problem."""
+        own = settings.names(method_type.settings_type)
+        takes = [*own, *_takes(method_type)]
+        for key, value in given.items():
+            if key not in takes:
+                unknown(self.document, (*path, key), value, takes, owner=method_type.name)
+        mine = {key: value for key, value in given.items() if key in own}
+        return settings.read(self.document, path, mine, method_type.settings_type)
+
+    def _check_label(self, path: KeyPath, label: Any, name: str, own: bool) -> None:
+        where = (*path, "label") if own else path
+        folder(self.document, where, label)
+        if not isinstance(label, str):
+            return
+        if label in self.labels:
+            message = f"the label '{label}' is taken by methods.{self.labels[label]}"
+            self.document.add(where, message, label, f"Give this one its own, as {{name: {name}, label: {label}-2}}")
+        elif label in METHODS and label != name:
+            message = f"the label '{label}' is the name of another method"
+            self.document.add(where, message, label, f"This one is {name}: label it {name}-2, say")
+        self.labels.setdefault(label, path[-1])
+
+    def _training(self, method_type: type[Method], entry: dict[str, Any], path: KeyPath) -> Training:
+        recipe = dict(method_type.recipe.get("training", {}))
+        told = {**self.training, **entry}
+        if "milestones" in recipe and "epochs" in told:
+            # Milestones that nobody gave scale with the epochs, and so do those of a method's recipe.
+            before = recipe.get("epochs", Training.epochs)
+            recipe["milestones"] = tuple(
+                sorted({max(1, milestone * told["epochs"] // before) for milestone in recipe["milestones"]})
+            )
+        training = replace(Training(), **{**recipe, **told})
+        self._check_milestones(training, path, entry)
+        return training
+
+    def _check_milestones(self, training: Training, path: KeyPath, entry: dict[str, Any]) -> None:
+        milestones = training.milestones or ()
+        if "epochs" in entry and "milestones" not in entry:
+            beyond = [str(milestone) for milestone in milestones if milestone > training.epochs]
+            if beyond:
+                message = f"{training.epochs} epochs end before the milestones {', '.join(beyond)} of `training`"
+                remedy = "Give this entry its own milestones, or `milestones: null` for 40, 60 and 80% of its epochs"
+                self.document.add((*path, "training", "epochs"), message, training.epochs, remedy)
+            return
+        where = (*path, "training", "milestones") if "milestones" in entry else ("training", "milestones")
+        for index, milestone in enumerate(milestones):
+            if milestone > training.epochs:
+                message = f"{milestone} lies beyond the last of {training.epochs} epochs"
+                remedy = "Leave the milestones out for 40, 60 and 80% of `epochs`"
+                self.document.add((*where, index), message, milestone, remedy)
+            elif index and milestone <= milestones[index - 1]:
+                message = f"{milestone} comes after {milestones[index - 1]}"
+                self.document.add((*where, index), message, milestone, "Milestones go up")
+
+
+def _takes(method_type: type[Method]) -> list[str]:
+    """What an entry of the method can hold, beside the method's own settings."""
+    dreaming = ["dreaming"] if method_type.dreams else []
+    memory = ["memory"] if method_type.group == "memory" else []
+    return ["name", "label", "training", *dreaming, *memory, "quirks"]

@@ -1,0 +1,118 @@
+"""Which launchers are at work on a sweep, and asking them to stop.
+
+    runs/sweeps/<name>/launches/.lease-<id>.json   its heartbeat: a lease like that on a stage
+    runs/sweeps/<name>/launches/launch-<id>.json   how many stages it runs at a time
+    runs/sweeps/<name>/launches/cancel-<id>        somebody asks it to stop
+
+Files, because whoever asks may sit at another machine of the same file system.
+"""
+
+import json
+import os
+import signal
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
+
+_LOOK_SECONDS = 0.3  # between looks whether somebody asks us to stop
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """A launcher that is not known to be dead."""
+
+    id: str
+    holder: Holder
+    workers: int
+    """Stages that it runs at a time."""
+    folder: Path
+
+    def __str__(self) -> str:
+        return f"process {self.holder.pid} on {self.holder.host}"
+
+    def ask_to_stop(self) -> None:
+        """Ask it to stop as Ctrl-C would; it answers within a second, wherever it runs."""
+        (self.folder / f"cancel-{self.id}").touch()
+
+    def gone(self) -> bool:
+        """Whether it has ended."""
+        holder = Leases(self.folder).read(self.id)
+        return holder is None or holder.token != self.holder.token or holder.dead()
+
+
+def living(folder: Path) -> list[Launcher]:
+    """The launchers at work on the sweep in this folder, the oldest first. Writes nothing."""
+    launches = folder / "launches"
+    found = []
+    for identity, holder in Leases(launches).holders().items():
+        if not holder.dead():
+            found.append(Launcher(identity, holder, _workers(launches / f"launch-{identity}.json"), launches))
+    return sorted(found, key=lambda launcher: launcher.holder.since)
+
+
+@contextmanager
+def announced(folder: Path, workers: int, lease_timeout: float = LEASE_TIMEOUT) -> Iterator[None]:
+    """Be seen as a launcher of the sweep in this folder, and stop when asked to.
+
+    Being asked, and SIGTERM, raise KeyboardInterrupt in the main thread, as Ctrl-C does.
+    """
+    launches = folder / "launches"
+    launches.mkdir(parents=True, exist_ok=True)
+    _remove_dead(launches)
+    identity = uuid.uuid4().hex[:16]
+    told, asked, over = launches / f"launch-{identity}.json", launches / f"cancel-{identity}", threading.Event()
+    told.write_text(json.dumps({"workers": workers}))
+    watcher = threading.Thread(target=_listen, args=(asked, over), name="cancel", daemon=True)
+    with terminable(), Leases(launches, lease_timeout).acquire(identity):
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watcher.join()
+            for path in (told, asked):
+                path.unlink(missing_ok=True)
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Answer SIGTERM with KeyboardInterrupt, as Ctrl-C. Python handles signals in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _listen(asked: Path, over: threading.Event) -> None:
+    while not over.wait(_LOOK_SECONDS):
+        if asked.exists():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+def _workers(path: Path) -> int:
+    try:
+        return int(json.loads(path.read_text())["workers"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 1  # it is just beginning, or just ending
+
+
+def _remove_dead(launches: Path) -> None:
+    """What killed launchers left."""
+    for identity, holder in Leases(launches).holders().items():
+        if holder.dead():
+            for name in (f".lease-{identity}.json", f"launch-{identity}.json", f"cancel-{identity}"):
+                (launches / name).unlink(missing_ok=True)

@@ -1,0 +1,127 @@
+"""What lies in a runs folder, how large it is, and what may go."""
+
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import UserError
+from orchestrator.results.estimate import NAME
+from orchestrator.store import sweep_folder
+from orchestrator.store.launchers import living
+from orchestrator.store.store import FREED, DamagedStage, Store, check, read_stage
+
+LEARN, REMEMBER, DREAM = "learn", "remember", "dream"
+SAVES, WORK, DAMAGED, LOGS, OTHER = "saves", "work", "damaged", "logs", "other"
+
+
+@dataclass
+class Size:
+    """Of one kind of thing."""
+
+    count: int = 0
+    bytes: int = 0
+    freed: int = 0
+    """Of the finished stages, those whose checkpoints were removed because nothing needs them."""
+
+
+def sizes(store: Store) -> dict[str, Size]:
+    """Kind to size: finished stages by their kind, saves within stages, stages being written, damaged ones, logs."""
+    found: dict[str, Size] = defaultdict(Size)
+    for path in _entries(store.stages):
+        size = found[_kind(path.name)]
+        size.count += path.is_dir()
+        size.freed += (path / FREED).exists()
+        size.bytes += _bytes(path)
+    for path in _entries(store.logs):
+        found[LOGS].count += 1
+        found[LOGS].bytes += _bytes(path)
+    return dict(found)
+
+
+@dataclass(frozen=True)
+class Waste:
+    """Something that may go, and why."""
+
+    path: Path
+    bytes: int
+    why: str
+
+
+def waste(runs: Path, unused: bool) -> Iterator[Waste]:
+    """What may be removed: damaged stages, and the remains of stages that no launched sweep has.
+
+    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too. Raises UserError
+    while a launcher is at work here: it may be about to read what nobody has needed so far.
+    """
+    names = sweep_folder.names(runs)
+    for name in names:
+        for launcher in living(sweep_folder.sweep_folder(runs, name)):
+            raise UserError(f"{launcher} is at work on '{name}' in {runs}: prune when it has ended, or cancel it first")
+    store = Store(runs)
+    needed = {stage.folder for name in names for stage in sweep_folder.load(runs, name).stages.values()}
+    digits = {name[-16:] for name in needed}
+    for path in _entries(store.stages):
+        kind = _kind(path.name)
+        if kind == DAMAGED:
+            yield Waste(path, _bytes(path), "damaged, and put aside")
+        elif kind == SAVES and path.name[-16:] not in digits:
+            yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
+        elif kind in (LEARN, REMEMBER, DREAM) and unused and path.name not in needed:
+            yield Waste(path, _bytes(path), "no launched sweep has it")
+    for path in _entries(store.logs) if unused else ():
+        if path.stem not in needed:
+            yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
+
+
+def remove(store: Store, found: Waste) -> None:
+    """Remove something that `waste` named. A stage goes at once: it is renamed first, then its files are removed."""
+    path = found.path
+    if path.parent == store.stages and not path.name.startswith("."):
+        path = store.put_aside(path)
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def verify(store: Store) -> Iterator[tuple[str, str | None]]:
+    """Read every finished stage through: the name of its folder, and what is wrong with it, or None."""
+    for path in _entries(store.stages):
+        if path.name.startswith("."):
+            continue
+        try:
+            check(path, read_stage(path).key)
+        except DamagedStage as damage:
+            if path.is_dir():  # else a launch has put it aside while we looked
+                yield path.name, damage.reason
+        else:
+            yield path.name, None
+
+
+def _kind(name: str) -> str:
+    if name.startswith("."):
+        sort = name[1:].partition("-")[0]
+        return {"work": WORK, "saves": SAVES, "damaged": DAMAGED}.get(sort, OTHER)
+    sort = NAME.fullmatch(name)
+    return sort["kind"] if sort else OTHER
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
+
+
+def _bytes(path: Path) -> int:
+    """What the files in it hold; links are counted, never followed."""
+    if not path.is_dir() or path.is_symlink():
+        return path.lstat().st_size
+    total = 0
+    for folder, _, files in os.walk(path):
+        for name in files:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_size
+            except FileNotFoundError:
+                continue  # a stage at work moves its files while we look
+    return total

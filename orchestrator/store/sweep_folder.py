@@ -1,0 +1,126 @@
+"""A sweep's own folder, `runs/sweeps/<name>/`: what was asked for, so that it can be looked at by its name later."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dfcil_core.data import IMAGE_FILES, DatasetInfo
+from orchestrator.errors import UserError, choices
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.spec.load import load_spec, parse_spec
+from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.rehearsal import rehearse
+
+SPEC, SETTINGS, JOBS, PLUGIN = "spec.yaml", "sweep.json", "jobs.json", "plugin.py"
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What a launch changes of the sweep of the same name."""
+
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed)
+
+
+def runs_folder(given: str | None) -> Path:
+    """The runs folder: `--runs`, else DFCIL_RUNS, else `./runs`; absolute."""
+    return Path(given or os.environ.get("DFCIL_RUNS") or "runs").expanduser().absolute()
+
+
+def sweep_folder(runs: Path, name: str) -> Path:
+    """The folder of the sweep of that name."""
+    return runs / "sweeps" / name
+
+
+def names(runs: Path) -> list[str]:
+    """The sweeps launched in this runs folder, in alphabetical order."""
+    return sorted(path.parent.name for path in (runs / "sweeps").glob(f"*/{SPEC}"))
+
+
+def save(runs: Path, plan: Plan) -> Changes:
+    """Write down what is launched, and say what it changes of the sweep of the same name."""
+    folder = sweep_folder(runs, plan.spec.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    jobs = {job.name: list(job.stages) for job in plan.jobs}
+    before = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else jobs
+    _write(folder / SPEC, plan.spec.text)
+    _write(folder / SETTINGS, json.dumps(_settings(plan), indent=1) + "\n")
+    if plan.spec.plugin:
+        # A copy: the sweep can be looked at when the plug-in has moved, or changed.
+        _write(folder / PLUGIN, Path(plan.spec.plugin).read_text())
+    _write(folder / JOBS, json.dumps(jobs, indent=1) + "\n")
+    return Changes(
+        added=tuple(name for name, stages in jobs.items() if before.get(name) != stages),
+        removed=tuple(name for name, stages in before.items() if jobs.get(name) != stages),
+    )
+
+
+def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
+    """The plan of the sweep launched last under that name. Raises UserError where there is none.
+
+    `as_launched`: with the stages that the launch named, whatever the program would name them now.
+    """
+    folder = sweep_folder(runs, name)
+    if not (folder / SPEC).exists():
+        known = names(runs)
+        listed = choices(name, known) if known else "None was launched yet"
+        raise UserError(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
+    settings = json.loads((folder / SETTINGS).read_text())
+    read = parse_spec(
+        (folder / SPEC).read_text(),
+        str(folder / SPEC),
+        settings["overrides"],
+        data_root=settings["data_root"],
+        plugin=str(folder / PLUGIN) if settings["plugin"] else None,
+        known=DatasetInfo(**settings["dataset"]) if settings["dataset"] else None,
+    )
+    launched = json.loads((folder / JOBS).read_text()) if as_launched else None
+    return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"], launched)
+
+
+def _settings(plan: Plan) -> dict[str, Any]:
+    """What the plan depends on beside the spec's text."""
+    read = plan.spec
+    of_files = read.dataset.info.name in IMAGE_FILES and not read.rehearsed
+    return {
+        "device": plan.device,
+        "overrides": list(read.overrides),
+        "data_root": read.dataset.root and str(Path(read.dataset.root).absolute()),
+        "plugin": read.plugin,
+        "rehearsed": read.rehearsed,
+        # Image files can change or go; the sweep was of these.
+        "dataset": asdict(read.dataset.info) if of_files else None,
+    }
+
+
+def find(runs: Path, name_or_spec: str, device: str, as_launched: bool = False) -> Plan:
+    """The plan of a sweep by its name or by its spec file.
+
+    A spec file stands for the sweep launched under its name, so that `--set` and the device of the launch are known;
+    where none was, for the plan that it would make on `device`.
+    """
+    if not looks_like_a_file(name_or_spec):
+        return load(runs, name_or_spec, as_launched)
+    read = load_spec(name_or_spec)
+    return load(runs, read.name, as_launched) if _launched_from(runs, read) else make_plan(read, device)
+
+
+def looks_like_a_file(name_or_spec: str) -> bool:
+    """Whether a person means a spec file: it has a suffix or a folder in it."""
+    return name_or_spec.endswith((".yaml", ".yml")) or os.sep in name_or_spec
+
+
+def _launched_from(runs: Path, read: SweepSpec) -> bool:
+    launched = sweep_folder(runs, read.name) / SPEC
+    return launched.exists() and launched.read_text() == read.text
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}-{os.getpid()}")
+    beside.write_text(text)
+    beside.replace(path)

@@ -1,0 +1,182 @@
+"""The report as one HTML page that needs nothing else: no network, no server, no other file."""
+
+import base64
+import html
+import io
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from matplotlib import colormaps
+from PIL import Image
+
+from reports.figures import job_figures, sweep_figures
+from reports.figures.files import dreams
+from reports.frame import frame_of
+from reports.jobs import FINISHED, JobReport, SweepReport
+from reports.published.published import SOURCE, Published
+from reports.tables.layout import METRICS, Layout, layout
+
+_DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
+_SHOWN = ("final", "average", "forgetting", "bwt", "omega", "local", "weighted")
+
+
+def page(
+    sweeps: Sequence[SweepReport],
+    jobs: Sequence[JobReport],
+    notes: Sequence[str],
+    metric: str = "final",
+    ddof: int = 1,
+    ci: bool = False,
+    best: bool = False,
+    published: Mapping[tuple[str, str], Published] | None = None,
+) -> str:
+    """The page: tables (of `metric` first, of the others after it), figures, dreams, jobs, provenance.
+
+    `jobs` and `notes` are those of `merge`; the other arguments as for `tables.render`.
+    """
+    frame = frame_of(jobs)
+    first = layout(frame, metric, ddof, ci, best, published, tuple(notes))
+    others = [name for name in _SHOWN if name != metric and frame[name].notna().any()]
+    return (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=", ".join(sweep.name for sweep in sweeps),
+            states={
+                state: sum(job.state == state for job in jobs) for state in dict.fromkeys(job.state for job in jobs)
+            },
+            finished=sum(job.state == FINISHED for job in jobs),
+            notes=notes,
+            tables=[first, *(layout(frame, name, ddof, ci, best) for name in others)],
+            metrics=METRICS,
+            source=SOURCE,
+            figures=_figures(jobs),
+            matrices=sweep_figures.mean_matrices(jobs),
+            dreams=[(job, [(task, _picture(content)) for task, content in pictures]) for job, pictures in dreams(jobs)],
+            rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
+            sweeps=[(sweep, _provenance(sweep)) for sweep in sweeps],
+        )
+    )
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": _number, "moment": _moment, "duration": _duration, "heat": _heat}
+    environment.globals |= {"entry": _entry}
+    return environment
+
+
+def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
+    """Title, description and data address of each figure."""
+    drawn = (
+        (
+            "Accuracy over tasks",
+            "Average accuracy in percent after each task, a line a method, bands of one standard deviation over seeds. "
+            "Of a method whose seeds are all finished, the line ends in the final accuracy of the table, and its mean "
+            "is the average incremental accuracy.",
+            job_figures.comparison(jobs),
+        ),
+        (
+            "Forgetting per task",
+            "What each old task has lost at the end since its best moment, in percent, a line a method. Its means are "
+            "in the table of forgetting.",
+            sweep_figures.forgetting_per_task(jobs),
+        ),
+        (
+            "Accuracy against cost",
+            "Final accuracy in percent against the time that a job's stages took, a point a job. Both are in the table "
+            "of jobs.",
+            sweep_figures.accuracy_against_cost(jobs),
+        ),
+    )
+    return [(title, told, _svg(figure)) for title, told, figure in drawn if figure is not None]
+
+
+def _svg(figure) -> str:
+    file = io.BytesIO()
+    # Arranged here and not by `savefig`, which draws the whole figure once more to do it.
+    figure.get_layout_engine().execute(figure)
+    figure.set_layout_engine("none")
+    figure.savefig(file, format="svg", metadata={"Date": None})
+    # As an image, and not as elements of the page: the names inside two figures must not meet.
+    return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _picture(content: bytes) -> str:
+    """A picture as JPEG in a data address, its colours as sharp as its brightness: dreams are small."""
+    file = io.BytesIO()
+    with Image.open(io.BytesIO(content)) as image:
+        shown = image.convert("RGB")
+        if shown.width > _DREAMS_WIDTH:
+            shown.thumbnail((_DREAMS_WIDTH, _DREAMS_WIDTH))
+        shown.save(file, "JPEG", quality=88, subsampling=0)
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+
+
+def _entry(table: Layout, label: str, split: str) -> dict[str, object]:
+    """What a cell of a table shows, and by what it is sorted."""
+    place = (label, split)
+    cell, standing = table.cells.get(place), table.standings.get(place)
+    figure = (table.published or {}).get(place)
+    return {
+        "text": str(cell) if cell else "—",
+        "sort": "" if cell is None or cell.mean is None else repr(cell.mean),
+        "best": bool(standing and standing.best),
+        "mark": standing.mark if standing else "",
+        "incomplete": bool(cell and not cell.complete),
+        "published": figure,
+        "difference": table.difference(place),
+    }
+
+
+def _provenance(sweep: SweepReport) -> dict[str, object]:
+    """What all jobs of a sweep name, each once."""
+    named = {
+        name: list(dict.fromkeys(value for job in sweep.jobs for value in job.provenance.get(name, ())))
+        for name in ("commit", "versions", "device", "host")
+    }
+    starts = [job.started for job in sweep.jobs if job.started is not None]
+    ends = [job.ended for job in sweep.jobs if job.ended is not None]
+    return {
+        **named,
+        "seeds": sorted({job.seed for job in sweep.jobs}),
+        "started": min(starts, default=None),
+        "ended": max(ends, default=None),
+    }
+
+
+def _number(value: object, digits: int = 1) -> str:
+    """A number for people; a dash where there is none (None, NaN)."""
+    return "—" if value is None or value != value else f"{value:.{digits}f}"
+
+
+def _moment(seconds: float | None) -> str:
+    """A time since 1970 as date and time of day in UTC."""
+    return "—" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _duration(seconds: float) -> str:
+    """Seconds as `1 h 02 min`, `3 min 20 s` or `12.3 s`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+@cache
+def _heat(percent: int) -> str:
+    """Background and text colour of a cell of a matrix, as CSS; black or white, whichever is told apart better."""
+    red, green, blue, _ = colormaps["cividis"](percent / 100, bytes=True)
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red / 255, green / 255, blue / 255)]
+    # Relative luminance, and the contrast of white against it (WCAG 2, 1.4.3).
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    text = "#fff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000"
+    return html.escape(f"background:#{red:02x}{green:02x}{blue:02x};color:{text}")

@@ -1,0 +1,134 @@
+"""A sweep's report from the store."""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from orchestrator.errors import UserError
+from orchestrator.plan.plan import Plan
+from orchestrator.plan.stage import Stage
+from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_result, job_settings
+from orchestrator.results.local_accuracy import complete
+from orchestrator.spec.model import SweepSpec
+from orchestrator.store.store import Store
+from orchestrator.store.sweep_folder import sweep_folder
+from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport, no_dreams
+
+FAILURES = "failed.json"
+
+
+def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
+    """All that the store knows of a sweep's jobs, as they were launched where `plan` is so.
+
+    `links` gives the address of a job's MLflow run by the job's id.
+    Stages whose record cannot be read count as not done, and are told in the notes.
+    """
+    store, notes = Store(runs), []
+    if _other_now(plan):
+        notes.append(
+            f"{plan.spec.name} is read as it was launched: the program has changed since, and would compute stages anew"
+        )
+    records = store.records(
+        plan.stages.values(), lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}")
+    )
+    complete(plan, plan.jobs, store, records)
+    failures = _failures(runs, plan.spec.name)
+    jobs = []
+    for job in plan.jobs:
+        report = job_report(plan.spec, job_result(job, records), plan, failures, store.stages)
+        jobs.append(replace(report, run=links(report.id)))
+    name = plan.spec.name
+    return SweepReport(name, name, plan.spec.text, plan.spec.overrides, tuple(jobs), tuple(notes))
+
+
+def job_report(
+    spec: SweepSpec,
+    result: JobResult,
+    plan: Plan | None = None,
+    failures: Mapping[str, Mapping] | None = None,
+    stages: Path | None = None,
+) -> JobReport:
+    """What a report sees of a result. Without `plan` and `stages` it knows no stage folders and no dreams."""
+    job, records = result.job, result.records.values()
+    identity = job_id(job)
+    failure = (failures or {}).get(identity)
+    state = FINISHED if result.finished else FAILED if failure else HALF if result.records else MISSING
+    return JobReport(
+        sweep=spec.name,
+        source=spec.name,
+        id=identity,
+        label=job.entry.label,
+        method=job.entry.method.name,
+        group=job.entry.method.group,
+        dataset=spec.dataset.info.name,
+        split=job.split.label,
+        tasks=len(job.split),
+        seed=job.seed,
+        settings=job_settings(spec, job),
+        matrix=result.matrix,
+        local=result.local,
+        images=images_by_task(result),
+        state=state,
+        error=failure["error"] if failure and state == FAILED else "",
+        done=len(result.records),
+        asked=len(set(job.stages)),
+        seconds=math.fsum(record["seconds"] for record in records),
+        started=min((record["started"] for record in records), default=None),
+        ended=max((record["ended"] for record in records), default=None),
+        provenance=provenance(records),
+        stages=tuple(plan.stages[key].folder for key in job.stages) if plan else (),
+        dreams=partial(_dreams, plan, result, stages) if plan and stages else no_dreams,
+    )
+
+
+def at_commit(sweep: SweepReport, commit: str) -> SweepReport:
+    """The jobs of a sweep all of whose stages were computed at one commit, given by the beginning of its name."""
+    jobs = tuple(
+        job
+        for job in sweep.jobs
+        if job.provenance["commit"] and all(c.startswith(commit) for c in job.provenance["commit"])
+    )
+    if not jobs:
+        known = sorted({c for job in sweep.jobs for c in job.provenance["commit"]})
+        raise UserError(f"no job of '{sweep.name}' was computed at commit {commit} alone. Commits: {', '.join(known)}")
+    return replace(sweep, source=f"{sweep.name}@{commit}", jobs=jobs)
+
+
+def provenance(records) -> dict[str, tuple[str, ...]]:
+    """Every commit, version, device and host that the records name, in order of appearance."""
+    found: dict[str, dict[str, None]] = {"commit": {}, "versions": {}, "device": {}, "host": {}}
+    for record in records:
+        made = record.get("provenance", {})
+        for name in ("commit", "device", "host"):
+            if made.get(name):
+                found[name][made[name]] = None
+        for package, version in made.get("versions", {}).items():
+            found["versions"][f"{package} {version}"] = None
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def _other_now(plan: Plan) -> bool:
+    """Whether the program would name stages otherwise than they were launched, by the first job of each cell."""
+    cells = {(job.entry.label, job.split.label): job for job in reversed(plan.jobs)}
+    stages = {key: plan.stages[key] for job in cells.values() for key in job.stages}
+    return any(Stage(stage.recipe).key != key for key, stage in stages.items())
+
+
+def _failures(runs: Path, sweep: str) -> dict[str, dict]:
+    path = sweep_folder(runs, sweep) / FAILURES
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, bytes]]:
+    pictures = []
+    for key in result.job.stages:
+        stage = plan.stages[key]
+        if stage.recipe.kind != "dream" or key not in result.records:
+            continue
+        path = stages / stage.folder / "dreams.png"
+        if path.exists():
+            pictures.append((stage.recipe.task, path.read_bytes()))
+    return pictures

@@ -1,0 +1,70 @@
+"""A comparison of two sweeps as text."""
+
+import io
+import json
+
+from reports.compare import Comparison, summary
+from reports.statistics import Paired
+from reports.tables.layout import DASH, METRICS
+
+_HEADINGS = ("method", "split", "pairs", "B − A", "95% t interval", "p")
+
+
+def render(comparison: Comparison, form: str) -> str:
+    """As `terminal` or `markdown` (a row a cell, and the jobs that differ most), `csv` (a row a job), or `json`."""
+    if form == "csv":
+        return comparison.jobs.to_csv(index=False)
+    if form == "json":
+        return _json(comparison)
+    about = METRICS[comparison.metric]
+    lines = [
+        f"{about.title} {about.unit}: B minus A, paired over seeds; p of the paired t test, not corrected",
+        summary(comparison),
+        *comparison.notes,
+    ]
+    rows = [(*place, *_row(cell, about.digits)) for place, cell in comparison.cells.items()]
+    return _terminal(rows, lines) if form == "terminal" else _markdown(rows, lines)
+
+
+def _row(cell: Paired, digits: int) -> tuple[str, str, str, str]:
+    digits += 1  # differences are smaller than what they are between
+    interval = DASH if cell.low is None else f"{cell.low:+.{digits}f} to {cell.high:+.{digits}f}"
+    return str(cell.n), f"{cell.mean:+.{digits}f}", interval, DASH if cell.p is None else f"{cell.p:.3g}"
+
+
+def _terminal(rows, lines) -> str:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for number, heading in enumerate(_HEADINGS):
+        table.add_column(heading, justify="left" if number < 2 else "right")
+    for row in rows:
+        table.add_row(*map(escape, row))
+    console = Console(file=io.StringIO(), width=120, highlight=False)
+    console.print(table)
+    for line in lines:
+        console.print(escape(line), soft_wrap=True)
+    return console.file.getvalue()
+
+
+def _markdown(rows, lines) -> str:
+    table = [f"| {' | '.join(_HEADINGS)} |", "| --- | --- | ---: | ---: | ---: | ---: |"]
+    table += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return "\n".join([*table, "", *(f"{line}  " for line in lines), ""])
+
+
+def _json(comparison: Comparison) -> str:
+    cells = [
+        {"method": label, "split": split, **{name: getattr(cell, name) for name in ("n", "mean", "low", "high", "p")}}
+        for (label, split), cell in comparison.cells.items()
+    ]
+    told = {
+        "metric": comparison.metric,
+        "summary": summary(comparison),
+        "notes": list(comparison.notes),
+        "cells": cells,
+        "jobs": comparison.jobs.to_dict("records"),
+    }
+    return json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n"

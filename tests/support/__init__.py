@@ -1,0 +1,1 @@
+"""What tests share: made-up stores and sweeps, stages that compute nothing, processes that are killed."""
