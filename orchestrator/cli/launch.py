@@ -59,6 +59,7 @@ def launch(
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
     A stage that raised an error is not started again by that alone: --retry-failed does.
     """
+    from dfcil_core.data import IMAGE_FILES
     from orchestrator.spec.dataset import require_files
     from orchestrator.store.sweep_folder import runs_folder
 
@@ -68,7 +69,8 @@ def launch(
     if dry_run:
         _print_plan(plan, runs)
         return
-    require_files(plan.spec.dataset)
+    if elsewhere is None or plan.spec.dataset.info.name in IMAGE_FILES:
+        require_files(plan.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
     workers = jobs or _slots(plan.device, per_gpu)
     options_of_run = (workers, per_gpu, retry_failed, save_every, keep, elsewhere)
     sys.exit(_Launch(plan, runs, (tracking_uri, experiment, log_models), *options_of_run).run())
