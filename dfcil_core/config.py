@@ -6,13 +6,15 @@ what is hashed into the stage's identity, so a setting that is missing from the 
 The defaults are the published recipe of Always Be Dreaming (Smith et al., ICCV 2021).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
 
+from dfcil_core.networks.catalog import backbone_names
+
 Quirks = Literal["none", "iccv2021"]
-Backbone = Literal["resnet8", "resnet14", "resnet20", "resnet32", "resnet18"]
 
 # Hand-bumped when a change moves numbers; `tests/golden/test_numbers.py` fails when they move without a bump.
 # A method's own version is `Method.version`.
@@ -26,12 +28,30 @@ QUIRKS_VERSION = 2
 
 
 @dataclass(frozen=True)
+class OneOf:
+    """Marks a text that must be one of the names of a registry, looked up when the text is read."""
+
+    names: Callable[[], list[str]]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], Any]) -> Any:
+        from pydantic_core import PydanticCustomError, core_schema
+
+        def one_of(value: str) -> str:
+            if value not in (names := self.names()):
+                expected = ", ".join(f"'{name}'" for name in names)
+                raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+            return value
+
+        return core_schema.no_info_after_validator_function(one_of, handler(source))
+
+
+@dataclass(frozen=True)
 class Training:
     """How a network is trained on one task. One schedule for every task; a new optimiser each time."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
-    backbone: Backbone = "resnet32"
+    backbone: Annotated[str, OneOf(backbone_names)] = "resnet32"
     epochs: Annotated[int, Ge(1)] = 250
     milestones: tuple[Annotated[int, Ge(1)], ...] | None = None
     """Full epochs after which the learning rate is divided by ten; by default 40, 60 and 80% of `epochs`."""

@@ -1,11 +1,12 @@
 """Modules that load at first use.
 
 A method is one file: what the planner must know of it (its name, needs and settings) stands beside its losses.
-The planner must not wait for torch, so the files under `methods/` take torch from here.
+The planner must not wait for torch, so the files under `methods/` take torch from here. A type checker sees the modules
+themselves.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class _Lazy:
@@ -18,13 +19,39 @@ class _Lazy:
         return getattr(importlib.import_module(self._name), attribute)
 
 
-torch: Any = _Lazy("torch")
-functional: Any = _Lazy("torch.nn.functional")
-losses: Any = _Lazy("dfcil_core.losses")
-checkpoint: Any = _Lazy("dfcil_core.checkpoint")
-memory: Any = _Lazy("dfcil_core.memory")
-evaluate: Any = _Lazy("dfcil_core.evaluate")
-correction: Any = _Lazy("dfcil_core.networks.correction")
-streams: Any = _Lazy("dfcil_core.streams")
-vae: Any = _Lazy("dfcil_core.networks.vae")
-networks: Any = _Lazy("dfcil_core.networks")
+if TYPE_CHECKING:
+    import torch as torch
+    from torch.nn import functional as functional
+
+    from dfcil_core import checkpoint as checkpoint
+    from dfcil_core import evaluate as evaluate
+    from dfcil_core import losses as losses
+    from dfcil_core import memory as memory
+    from dfcil_core import streams as streams
+    from dfcil_core.networks import build as networks
+    from dfcil_core.networks import correction as correction
+    from dfcil_core.networks import vae as vae
+else:
+    torch = _Lazy("torch")
+    functional = _Lazy("torch.nn.functional")
+    losses = _Lazy("dfcil_core.losses")
+    checkpoint = _Lazy("dfcil_core.checkpoint")
+    memory = _Lazy("dfcil_core.memory")
+    evaluate = _Lazy("dfcil_core.evaluate")
+    correction = _Lazy("dfcil_core.networks.correction")
+    streams = _Lazy("dfcil_core.streams")
+    vae = _Lazy("dfcil_core.networks.vae")
+    networks = _Lazy("dfcil_core.networks.build")
+
+__all__ = [
+    "checkpoint",
+    "correction",
+    "evaluate",
+    "functional",
+    "losses",
+    "memory",
+    "networks",
+    "streams",
+    "torch",
+    "vae",
+]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -13,9 +12,6 @@ from torch import Tensor
 from dfcil_core.checkpoint import load_tensors, save_tensors
 from dfcil_core.config import Quirks
 from dfcil_core.streams import stream
-
-if TYPE_CHECKING:
-    from dfcil_core.train import Learning
 
 FILE = "memory.safetensors"
 
@@ -81,11 +77,6 @@ def drawn_pool(new: Tensor, memory: Memory, seed: int, index: int) -> Tensor:
     return torch.cat([new, memory.positions[draws]])
 
 
-def rehearsal_pool(learning: Learning) -> Tensor:
-    """`drawn_pool` of a stage."""
-    return drawn_pool(learning.new_images, learning.memory, learning.recipe.seed, learning.recipe.stream)
-
-
 def choose_random(
     images: int,
     seen: tuple[int, ...],
@@ -130,7 +121,7 @@ def choose_ranked(
 def nearest_mean(features: Tensor, count: int) -> Tensor:
     """The images nearest to the mean of all, nearest first: rows of `features` (n, d), at most `count`.
 
-    Source: Castro et al., End-to-End Incremental Learning, ECCV 2018, section 3.3.
+    Source: Castro et al., End-to-End Incremental TrainContext, ECCV 2018, section 3.3.
     """
     features = features.double()
     return (features - features.mean(0)).norm(dim=1).argsort(stable=True)[:count]

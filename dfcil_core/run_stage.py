@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +13,25 @@ from torch import Tensor, nn
 from dfcil_core.augment import Augmentation
 from dfcil_core.checkpoint import save_tensors
 from dfcil_core.config import Recipe
+from dfcil_core.context import TrainContext
 from dfcil_core.counts import count_right
-from dfcil_core.data.images import ImageData, Reader, open_data
-from dfcil_core.dream import dream, load_generator, sample
+from dfcil_core.data.images import ImageData, Reader
+from dfcil_core.data.open import open_data
+from dfcil_core.dream.sample import load_generator, sample
+from dfcil_core.dream.train import dream
 from dfcil_core.evaluate import plain_features, test_logits
+from dfcil_core.execution import Execution
 from dfcil_core.memory import FILE as MEMORY
 from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
 from dfcil_core.methods import OBJECTIVES, plugins
-from dfcil_core.networks import build, fold_batchnorm, load
+from dfcil_core.networks.build import build, fold_batchnorm, load
 from dfcil_core.streams import stream
-from dfcil_core.train import Learning, train
+from dfcil_core.train import train
 
 NETWORK = "network.safetensors"
 LOGITS = "logits.safetensors"
 THREADS = 1
 """Of a stage on a CPU: sums in another order would round differently."""
-
-
-def ignore(_: dict[str, Any]) -> None:
-    """Report to nobody."""
-
-
-@dataclass(frozen=True)
-class Execution:
-    """How a stage is run, never what it computes: no part of any identity."""
-
-    device: str = "cpu"
-    """`cpu`, or a CUDA device such as `cuda:0`, of the kind that the recipe says."""
-    data_root: str | None = None
-    plugin: str | None = None
-    """Path of the source of the plug-in that supplies the method, where one does and it is no entry point."""
-    saves: Path | None = None
-    """Folder for saves within the stage; what is found there is resumed from."""
-    save_every: float = 60.0
-    """Seconds between saves."""
-    report: Callable[[dict[str, Any]], None] = ignore
 
 
 def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
@@ -66,23 +49,23 @@ def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executi
 
 def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
     """Train one task and test on all tasks so far. Writes network.safetensors and logits.safetensors."""
-    learning = _learning(recipe, parents, execution)
+    context = _context(recipe, parents, execution)
     method = _objective(recipe, execution)
-    curves = train(learning, method.phases(learning), execution)
+    curves = train(context, method.phases(context), execution)
 
-    tested = learning.data.test
-    of_seen = tested.take(torch.isin(tested.labels, torch.tensor(learning.order)).nonzero().flatten())
-    logits = test_logits(method.tested(learning), of_seen, learning.augmentation, learning.seen)
-    labels = learning.place(of_seen.labels)
-    save_tensors(folder / NETWORK, learning.student.state_dict())
+    tested = context.data.test
+    of_seen = tested.take(torch.isin(tested.labels, torch.tensor(context.class_order)).nonzero().flatten())
+    logits = test_logits(method.eval_model(context), of_seen, context.augmentation, context.n_seen)
+    labels = context.to_class_index(of_seen.labels)
+    save_tensors(folder / NETWORK, context.student.state_dict())
     save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
-    for name, tensors in learning.outputs.items():
+    for name, tensors in context.outputs.items():
         save_tensors(folder / name, tensors)
     return {
         "evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes),
         "curves": curves,
         # What pixels in [0, 1] are normalised with: without it the network is of no use to anybody else.
-        "normalisation": {"mean": list(learning.data.mean), "std": list(learning.data.std)},
+        "normalisation": {"mean": list(context.data.mean), "std": list(context.data.std)},
     }
 
 
@@ -130,7 +113,7 @@ def _ranked(recipe: Recipe, data: ImageData, before: Memory, model: Path, device
     return choose_ranked(settings["selection"], settings["memory"], sum(recipe.classes, ()), before, new, features)
 
 
-def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) -> Learning:
+def _context(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) -> TrainContext:
     device = torch.device(execution.device)
     data = open_data(recipe.data, execution.data_root)
     memory = Memory.read(parents["memory"]) if "memory" in parents else Memory.empty()
@@ -144,7 +127,7 @@ def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution)
     dreamer = None
     if "generator" in parents:
         dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), teacher, recipe)
-    return Learning(
+    return TrainContext(
         recipe=recipe,
         data=data,
         reader=Reader(data, torch.cat([data.positions(recipe.classes[-1]), memory.positions]), device),

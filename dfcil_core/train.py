@@ -5,174 +5,22 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dfcil_core.augment import Augmentation
 from dfcil_core.checkpoint import read_state, write_state
-from dfcil_core.config import Recipe
-from dfcil_core.data.images import ImageData, Reader
-from dfcil_core.memory import Memory
+from dfcil_core.context import Batch, Phase, TrainContext
+from dfcil_core.errors import Diverged
+from dfcil_core.execution import Execution
 from dfcil_core.streams import stream
-
-if TYPE_CHECKING:
-    from dfcil_core.run_stage import Execution
 
 SAVE = "learn.pt"
 
 
-class Diverged(Exception):
-    """The loss is no longer a finite number; the message says where."""
-
-
-# ---- what a method sees ----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One step's images: augmented and normalised, (n, channels, s, s), with labels as positions in the class order."""
-
-    images: Tensor
-    labels: Tensor
-    positions: Tensor
-    """Where the images stand in the training set, (n,) on the CPU."""
-    dreams: Tensor | None
-    """As many synthetic images, for a method that dreams, from task 2 on."""
-
-
-@dataclass(frozen=True)
-class Taught:
-    """What the old network says of a batch: features (n, d) and logits (n, width)."""
-
-    features: Tensor
-    logits: Tensor
-
-
-Loss = Callable[["Learning", Batch], Tensor]
-
-
-@dataclass
-class Phase:
-    """A stretch of training with one pool, loss, optimiser and schedule."""
-
-    pool: Tensor
-    """Positions in the training set that an epoch goes over."""
-    loss: Loss
-    name: str = "train"
-    parameters: list[nn.Parameter] | None = None
-    """What is optimised; None: every parameter of the student."""
-    lr: float = 0.1
-    epochs: int = 1
-    milestones: tuple[int, ...] = ()
-    weight_decay: float = 0.0
-    dreams: bool = False
-    after_step: Callable[[Learning, Batch], object] | None = None
-    """Called after the optimiser's step with the same batch; what it returns is ignored."""
-    before_epoch: Callable[[Learning, float], object] | None = None
-    """Called before each epoch, when the student is in train mode, with the epoch's learning rate."""
-    keeps_momentum: bool = False
-    """The optimiser goes on from that of the phase before, its momentum included, for the parameters of both."""
-
-
-@dataclass
-class Learning:
-    """One `learn` stage under way: the networks, the images it may read, and where they stand in the class order."""
-
-    recipe: Recipe
-    data: ImageData
-    reader: Reader
-    memory: Memory
-    student: nn.Module
-    teacher: nn.Module | None
-    dream: Callable[[int], Tensor] | None
-    """Gives a batch of synthetic images of the old classes."""
-    augmentation: Augmentation
-    device: torch.device
-    modules: dict[str, nn.Module] = field(default_factory=dict)
-    """Networks beside the student that a method trains; saved and resumed with it."""
-    optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
-    """Optimisers of those networks."""
-    streams: dict[str, torch.Generator] = field(default_factory=dict)
-    """Random streams of a method's own; saved and resumed like its networks."""
-    outputs: dict[str, dict[str, Tensor]] = field(default_factory=dict)
-    """Further files of the stage: name to tensors."""
-    parents: Mapping[str, Path] = field(default_factory=dict)
-    """Role of each stage that this one builds on to the folder of its files."""
-
-    @property
-    def task(self) -> int:
-        return self.recipe.task
-
-    @property
-    def quirks(self) -> str:
-        return self.recipe.settings.get("quirks", "none")
-
-    @property
-    def width(self) -> int:
-        return self.recipe.width
-
-    @cached_property
-    def seen(self) -> int:
-        return sum(len(task) for task in self.recipe.classes)
-
-    @cached_property
-    def old(self) -> int:
-        return self.seen - len(self.recipe.classes[-1])
-
-    @cached_property
-    def order(self) -> tuple[int, ...]:
-        """The data set's labels of the seen classes, in class order."""
-        return sum(self.recipe.classes, ())
-
-    @cached_property
-    def new_images(self) -> Tensor:
-        """Positions of the new classes' training images."""
-        return self.data.positions(self.recipe.classes[-1])
-
-    @cached_property
-    def _place(self) -> Tensor:
-        """The data set's label to its position in the class order."""
-        place = torch.full((max(self.order) + 1,), -1)
-        place[torch.tensor(self.order)] = torch.arange(self.seen)
-        return place
-
-    def place(self, labels: Tensor) -> Tensor:
-        """The data set's labels as positions in the class order."""
-        return self._place[labels]
-
-    def labels(self, positions: Tensor) -> Tensor:
-        """Labels of training images as positions in the class order, on the CPU."""
-        return self.place(self.reader.labels(positions))
-
-    @torch.no_grad()
-    def teach(self, images: Tensor) -> Taught:
-        """What the network of the task before says of these images; raises TypeError on task 1, which has none."""
-        features = self.teacher.features(images)
-        return Taught(features, self.teacher.head(features))
-
-    def phase(self, **changes: Any) -> Phase:
-        """A phase with the recipe's optimiser and schedule, but for `changes`."""
-        training = self.recipe.training
-        settings = {
-            "lr": training["lr"],
-            "epochs": training["epochs"],
-            "milestones": tuple(training["milestones"]),
-            "weight_decay": training["weight_decay"],
-            "dreams": self.dream is not None,
-        }
-        return Phase(**{**settings, **changes})
-
-
-# ---- the loop --------------------------------------------------------------------------------------------------------
-
-
-def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> dict[str, list[float]]:
+def train(context: TrainContext, phases: Iterator[Phase], execution: Execution) -> dict[str, list[float]]:
     """Train the student through its phases; gives the loss and the learning rate of every epoch.
 
     Resumes from the save in `execution.saves`, if there is one, to the numbers of an undisturbed run. A method's code
@@ -189,14 +37,14 @@ def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> 
 
     for index, phase in enumerate(phases):
         if index < resume_at:
-            _restore(learning, entered[index + 1])
+            _restore(context, entered[index + 1])
             continue
-        run = _PhaseRun(learning, phase, index, run)
+        run = _PhaseRun(context, phase, index, run)
         if save and index == resume_at:
-            _restore(learning, save["networks"])
+            _restore(context, save["networks"])
             run.restore(save["run"])
         elif len(entered) == index:
-            entered.append(_snapshot(learning))
+            entered.append(_snapshot(context))
         saved_at = time.monotonic()
         while run.epoch < phase.epochs:
             lr, loss = run.lr, run.one_epoch()
@@ -211,7 +59,7 @@ def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> 
             due = time.monotonic() - saved_at >= execution.save_every
             if execution.saves is not None and due and run.epoch < phase.epochs:
                 state = {"phase": index, "entered": entered, "curves": curves}
-                write_state(execution.saves / SAVE, state | {"networks": _snapshot(learning), "run": run.state()})
+                write_state(execution.saves / SAVE, state | {"networks": _snapshot(context), "run": run.state()})
                 saved_at = time.monotonic()
     return curves
 
@@ -219,14 +67,14 @@ def train(learning: Learning, phases: Iterator[Phase], execution: Execution) -> 
 class _PhaseRun:
     """A phase under way: its optimiser and random streams."""
 
-    def __init__(self, learning: Learning, phase: Phase, index: int, before: _PhaseRun | None) -> None:
-        recipe = learning.recipe
-        self.learning, self.phase = learning, phase
+    def __init__(self, context: TrainContext, phase: Phase, index: int, before: _PhaseRun | None) -> None:
+        recipe = context.recipe
+        self.context, self.phase = context, phase
         self.batch_size = recipe.training["batch_size"]
-        learning.reader.check(phase.pool)
-        self.labels = learning.labels(phase.pool)
+        context.reader.check(phase.pool)
+        self.labels = context.labels(phase.pool)
         self.precision = recipe.training["precision"]
-        parameters = list(learning.student.parameters()) if phase.parameters is None else phase.parameters
+        parameters = list(context.student.parameters()) if phase.parameters is None else phase.parameters
         self.optimizer = torch.optim.SGD(
             parameters, lr=phase.lr, momentum=recipe.training["momentum"], weight_decay=phase.weight_decay
         )
@@ -249,31 +97,31 @@ class _PhaseRun:
 
     def one_epoch(self) -> float:
         """Train one epoch and give its mean loss, the only number that is fetched from the device."""
-        learning, phase = self.learning, self.phase
-        learning.student.train()
+        context, phase = self.context, self.phase
+        context.student.train()
         self.optimizer.param_groups[0]["lr"] = self.lr
         if phase.before_epoch is not None:
-            phase.before_epoch(learning, self.lr)
-        total, steps = torch.zeros((), device=learning.device), 0
+            phase.before_epoch(context, self.lr)
+        total, steps = torch.zeros((), device=context.device), 0
         for slots in batches(len(phase.pool), self.batch_size, self.streams["order"]):
             batch = self._batch(slots)
-            with torch.autocast(learning.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-                loss = phase.loss(learning, batch)
+            with torch.autocast(context.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+                loss = phase.loss(context, batch)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
             if phase.after_step is not None:
-                phase.after_step(learning, batch)
+                phase.after_step(context, batch)
             total += loss.detach()
             steps += 1
         self.epoch += 1
         return float(total) / steps
 
     def _batch(self, slots: Tensor) -> Batch:
-        learning, positions = self.learning, self.phase.pool[slots]
-        images = learning.augmentation(learning.reader.pixels(positions), self.streams["augment"])
-        dreams = learning.dream(len(slots)) if self.phase.dreams else None
-        return Batch(images, self.labels[slots].to(learning.device), positions, dreams)
+        context, positions = self.context, self.phase.pool[slots]
+        images = context.augmentation(context.reader.pixels(positions), self.streams["augment"])
+        dreams = context.dream(len(slots)) if self.phase.dreams else None
+        return Batch(images, self.labels[slots].to(context.device), positions, dreams)
 
     def state(self) -> dict[str, Any]:
         return {
@@ -299,28 +147,28 @@ def batches(images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tens
 # ---- saving and resuming ---------------------------------------------------------------------------------------------
 
 
-def _snapshot(learning: Learning) -> dict[str, Any]:
+def _snapshot(context: TrainContext) -> dict[str, Any]:
     """A copy of every trained network, of a method's own optimisers and streams, and of the dreaming stream."""
-    networks = {"student": learning.student, **learning.modules}
+    networks = {"student": context.student, **context.modules}
     state: dict[str, Any] = {
         "networks": {name: _copied(network.state_dict()) for name, network in networks.items()},
-        "optimizers": {name: _optimizer_state(optimizer) for name, optimizer in learning.optimizers.items()},
-        "streams": {name: rng.get_state() for name, rng in learning.streams.items()},
+        "optimizers": {name: _optimizer_state(optimizer) for name, optimizer in context.optimizers.items()},
+        "streams": {name: rng.get_state() for name, rng in context.streams.items()},
     }
-    if learning.dream is not None:
-        state["dream"] = learning.dream.rng.get_state()
+    if context.dream is not None:
+        state["dream"] = context.dream.rng.get_state()
     return state
 
 
-def _restore(learning: Learning, state: dict[str, Any]) -> None:
-    for name, network in {"student": learning.student, **learning.modules}.items():
+def _restore(context: TrainContext, state: dict[str, Any]) -> None:
+    for name, network in {"student": context.student, **context.modules}.items():
         network.load_state_dict(state["networks"][name])
-    for name, optimizer in learning.optimizers.items():
+    for name, optimizer in context.optimizers.items():
         optimizer.load_state_dict(copy.deepcopy(state["optimizers"][name]))
-    for name, rng in learning.streams.items():
+    for name, rng in context.streams.items():
         rng.set_state(state["streams"][name])
-    if learning.dream is not None:
-        learning.dream.rng.set_state(state["dream"])
+    if context.dream is not None:
+        context.dream.rng.set_state(state["dream"])
 
 
 def _optimizer_state(optimizer: torch.optim.Optimizer) -> dict[str, Any]:

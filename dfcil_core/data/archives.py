@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data.errors import DataMismatch, MissingData
+from dfcil_core.errors import DataMismatch, MissingData
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images

@@ -17,12 +17,12 @@ import numpy as np
 from PIL import Image
 
 from dfcil_core.config import DATA_VERSION, DataRecipe
-from dfcil_core.data import DATASETS
 from dfcil_core.data.archives import as_images, check_digest, of_torchvision
 from dfcil_core.data.cache import cached_file, cached_text
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.data.cifar_files import ARCHIVES, list_cifar, remedy
-from dfcil_core.data.errors import AbsentData, MissingData
 from dfcil_core.data.folders import Listing
+from dfcil_core.errors import AbsentData, MissingData
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images

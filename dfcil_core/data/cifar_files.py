@@ -10,9 +10,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from dfcil_core.data import DATASETS
-from dfcil_core.data.errors import AbsentData, MissingData
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.data.folders import Listing, images_in
+from dfcil_core.errors import AbsentData, MissingData
 
 LOSSLESS = (".png", ".bmp")
 

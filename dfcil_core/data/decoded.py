@@ -13,8 +13,8 @@ from PIL import Image
 
 from dfcil_core.config import DATA_VERSION, DataRecipe
 from dfcil_core.data.cache import cached_file, cached_text
-from dfcil_core.data.errors import DataMismatch
 from dfcil_core.data.folders import Listing, list_files
+from dfcil_core.errors import DataMismatch
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images

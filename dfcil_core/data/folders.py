@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dfcil_core.data.cache import cached_text
-from dfcil_core.data.errors import AbsentData, MissingData
+from dfcil_core.errors import AbsentData, MissingData
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TINY_IMAGENET = "tiny-imagenet-200"

@@ -1,4 +1,4 @@
-"""Opening a data set: its images as tensors, checked against the digest that the recipe gives."""
+"""Images as tensors: those of a data set, those that a stage may read, and what they are normalised with."""
 
 from __future__ import annotations
 
@@ -8,18 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import interpolate
 
-from dfcil_core.config import DataRecipe
-from dfcil_core.data import DATASETS, FIXED, IMAGE_FILES, decoded
-from dfcil_core.data.sources import SOURCES
-from dfcil_core.streams import stream
+from dfcil_core.errors import ForbiddenImage
 
 _MOMENTS_AT_ONCE = 2048
-
-
-class ForbiddenImage(Exception):
-    """A stage asked for a training image that its task, or its memory, does not give it."""
 
 
 @dataclass(frozen=True)
@@ -76,63 +68,6 @@ class Reader:
         """The data set's labels at these positions, on the CPU."""
         self.check(positions)
         return self._images.labels[self._slot[positions]]
-
-
-def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
-    """Open the data set that the recipe names, at its image size.
-
-    Raises MissingData (sources.py) when its files are not there, DataMismatch when its content is not the recipe's.
-    """
-    train, test = SOURCES[recipe.name](recipe, root)
-    if recipe.name in FIXED:
-        train, test = (
-            _first(images, recipe.options.get("classes"), recipe.options.get(f"{part}_per_class"))
-            for part, images in (("train", train), ("test", test))
-        )
-    train, test = (_resized(images, recipe.image_size) for images in (train, test))
-    if recipe.holdout:
-        train, test = _held_out(train, recipe.holdout, recipe.holdout_seed)
-    return ImageData(train, test, *_normalisation(recipe, train))
-
-
-def _normalisation(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The recipe's mean and standard deviation, else the published ones of the data set, else those of its images."""
-    info = DATASETS[recipe.name]
-    if recipe.mean and recipe.std:
-        return recipe.mean, recipe.std
-    if info.mean and info.std:
-        return info.mean, info.std
-    return decoded.moments(recipe, train) if recipe.name in IMAGE_FILES else moments(train)
-
-
-def _first(images: Images, classes: int | None, count: int | None) -> Images:
-    """The first classes, and the first images of each, in the data set's order; None: all."""
-    if classes is None and count is None:
-        return images
-    labels = images.labels.unique(sorted=True)[:classes]
-    positions = torch.cat([(images.labels == label).nonzero().flatten()[:count] for label in labels])
-    return images.take(positions.sort().values)
-
-
-def _resized(images: Images, size: int) -> Images:
-    pixels = images.pixels
-    if pixels.shape[-1] != size or pixels.shape[-2] != size:
-        mode = {"mode": "nearest"} if size % pixels.shape[-1] == 0 else {"mode": "bilinear", "antialias": True}
-        pixels = interpolate(pixels.float(), size=(size, size), **mode)
-    if pixels.shape[1] == 1:
-        pixels = pixels.expand(-1, 3, -1, -1)
-    return Images(pixels.contiguous(), images.labels)
-
-
-def _held_out(train: Images, share: float, seed: int) -> tuple[Images, Images]:
-    """Split off `share` of each class's training images, at least one; they stand for the test images."""
-    rng = stream(seed, "holdout", 0)
-    held = torch.zeros(len(train.labels), dtype=torch.bool)
-    for label in train.labels.unique(sorted=True):
-        positions = (train.labels == label).nonzero().flatten()
-        count = max(1, round(share * len(positions)))
-        held[positions[torch.randperm(len(positions), generator=rng)[:count]]] = True
-    return train.take((~held).nonzero().flatten()), train.take(held.nonzero().flatten())
 
 
 def moments(train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -13,8 +13,8 @@ from dfcil_core.config import DataRecipe
 from dfcil_core.data.archives import as_images, check_digest, of_torchvision
 from dfcil_core.data.cifar import cifar
 from dfcil_core.data.decoded import image_files
-from dfcil_core.data.errors import DataMismatch, MissingData
 from dfcil_core.data.synthetic import synthetic
+from dfcil_core.errors import DataMismatch, MissingData
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images

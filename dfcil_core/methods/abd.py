@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dfcil_core.train import Batch, Learning, Phase
+    from dfcil_core.context import Batch, Phase, TrainContext
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,25 @@ class Abd(Method):
     def quirky(self, task: int) -> bool:
         return True
 
-    def phases(self, learning: Learning) -> Iterator[Phase]:
-        doubled = learning.quirks == "iccv2021" and learning.task > 1
-        networks.set_bn_momentum(learning.student, 0.19 if doubled else 0.1)
-        yield from super().phases(learning)
+    def phases(self, context: TrainContext) -> Iterator[Phase]:
+        doubled = context.quirks == "iccv2021" and context.task > 1
+        networks.set_bn_momentum(context.student, 0.19 if doubled else 0.1)
+        yield from super().phases(context)
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
-        outputs = learning.width if learning.quirks == "iccv2021" else learning.seen
-        if learning.task == 1:
-            return functional.cross_entropy(learning.student(batch.images)[:, :outputs], batch.labels)
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
+        outputs = context.n_classes if context.quirks == "iccv2021" else context.n_seen
+        if context.task == 1:
+            return functional.cross_entropy(context.student(batch.images)[:, :outputs], batch.labels)
 
-        old, seen, real = learning.old, learning.seen, len(batch.images)
+        old, seen, real = context.n_old, context.n_seen, len(batch.images)
         images = torch.cat([batch.images, batch.dreams])
-        taught = learning.teach(images)
+        taught = context.teacher_output(images)
         labels = torch.cat([batch.labels, taught.logits[real:, :old].argmax(1)])
         weights = losses.new_class_weights(labels, old, seen)
 
-        features = learning.student.features(images)
-        local = learning.student.head(features[:real])[:, old:seen]
+        features = context.student.features(images)
+        local = context.student.head(features[:real])[:, old:seen]
         local_ce = losses.weighted_cross_entropy(local, batch.labels - old, weights[:real])
-        head_ce = losses.weighted_cross_entropy(learning.student.head(features.detach())[:, :outputs], labels, weights)
-        distilled = losses.feature_distillation(features, taught.features, learning.teacher.head.weight[:old])
+        head_ce = losses.weighted_cross_entropy(context.student.head(features.detach())[:, :outputs], labels, weights)
+        distilled = losses.feature_distillation(features, taught.features, context.teacher.head.weight[:old])
         return local_ce + head_ce + self.settings.mu * distilled

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dfcil_core.config import Recipe
-    from dfcil_core.data import DatasetInfo
-    from dfcil_core.train import Batch, Learning, Phase
+    from dfcil_core.context import Batch, Phase, TrainContext
+    from dfcil_core.data.catalog import DatasetInfo
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 
@@ -118,24 +118,24 @@ class Method:
 
     # ---- for the training loop ---------------------------------------------------------------------------------------
 
-    def phases(self, learning: Learning) -> Iterator[Phase]:
+    def phases(self, context: TrainContext) -> Iterator[Phase]:
         """The phases of one task, in order; by default one, over `pool`, that trains every parameter on `loss`."""
-        yield learning.phase(pool=self.pool(learning), loss=self.loss)
+        yield context.phase(pool=self.pool(context), loss=self.loss)
 
-    def pool(self, learning: Learning) -> Tensor:
+    def pool(self, context: TrainContext) -> Tensor:
         """Positions in the training set that an epoch goes over; by default the new classes' images, once each."""
-        return learning.new_images
+        return context.new_images
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
         """The scalar loss of one batch."""
-        return functional.cross_entropy(learning.student(batch.images)[:, : learning.seen], batch.labels)
+        return functional.cross_entropy(context.student(batch.images)[:, : context.n_seen], batch.labels)
 
-    def tested(self, learning: Learning) -> nn.Module:
+    def eval_model(self, context: TrainContext) -> nn.Module:
         """What is tested after the last phase: images to logits of (at least) the seen classes."""
-        return learning.student
+        return context.student
 
-    def restored(self, network: nn.Module, folder: Path, recipe: Recipe) -> nn.Module:
-        """What `tested` was, of a finished stage: from its network, and the files of `outputs` in its `folder`."""
+    def load_eval_model(self, network: nn.Module, folder: Path, recipe: Recipe) -> nn.Module:
+        """What `eval_model` was, of a finished stage: from its network, and the files of `outputs` in its `folder`."""
         return network
 
 

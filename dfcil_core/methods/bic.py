@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from dfcil_core.config import Recipe
-    from dfcil_core.train import Batch, Learning, Phase
+    from dfcil_core.context import Batch, Phase, TrainContext
 
 PAIRS = "bias.safetensors"
 CORRECTION_LR = 0.01
@@ -49,7 +49,7 @@ class Bic(Method):
     Where k is 0 there is no phase 2, and the pair stays (1, 0); a class never gives up its last image.
     The memory keeps images by herding: the next is that which brings the mean of the chosen features nearest to the
     class's mean. They are ranked once, when the class is new, by the network after that task, and later only truncated.
-    Source: Wu et al., Large Scale Incremental Learning, CVPR 2019; herding: Rebuffi et al., iCaRL, CVPR 2017.
+    Source: Wu et al., Large Scale Incremental TrainContext, CVPR 2019; herding: Rebuffi et al., iCaRL, CVPR 2017.
 
     Differs from the papers:
     1. What is held out of the new classes is as much a class as of the old ones, as in the papers, but the share is of
@@ -63,7 +63,7 @@ class Bic(Method):
 
     name = "bic"
     summary = "corrects the head's preference for new classes with two numbers a task"
-    source = "Wu et al., Large Scale Incremental Learning, CVPR 2019"
+    source = "Wu et al., Large Scale Incremental TrainContext, CVPR 2019"
     group = "memory"
     settings_type = BicSettings
     selection = "herding"
@@ -72,53 +72,53 @@ class Bic(Method):
     def quirky(self, task: int) -> bool:
         return task > 1
 
-    def phases(self, learning: Learning) -> Iterator[Phase]:
-        self._correction: nn.Module = correction.Correction([len(task) for task in learning.recipe.classes])
-        if learning.task > 2:  # The first task, which is shared, has no pair.
-            self._correction.load_past(checkpoint.load_tensors(learning.parents["model"] / PAIRS))
-        learning.modules["bias"] = self._correction.to(learning.device)
-        pool, held = _divided(learning, self.settings.held_out)
+    def phases(self, context: TrainContext) -> Iterator[Phase]:
+        self._correction: nn.Module = correction.Correction([len(task) for task in context.recipe.classes])
+        if context.task > 2:  # The first task, which is shared, has no pair.
+            self._correction.load_past(checkpoint.load_tensors(context.parents["model"] / PAIRS))
+        context.modules["bias"] = self._correction.to(context.device)
+        pool, held = _divided(context, self.settings.held_out)
         newest = self._correction.pairs[-1]
-        yield learning.phase(pool=pool, loss=self.loss, name="learn")
+        yield context.phase(pool=pool, loss=self.loss, name="learn")
         if len(held):
             newest.requires_grad_(True)
-            lr = CORRECTION_LR * learning.recipe.training["lr"]
-            yield learning.phase(pool=held, loss=self._correcting, name="correct", parameters=[newest], lr=lr)
-        learning.outputs[PAIRS] = self._correction.state_dict()
+            lr = CORRECTION_LR * context.recipe.training["lr"]
+            yield context.phase(pool=held, loss=self._correcting, name="correct", parameters=[newest], lr=lr)
+        context.outputs[PAIRS] = self._correction.state_dict()
 
-    def tested(self, learning: Learning) -> nn.Module:
-        if learning.quirks == "iccv2021":
-            return learning.student
-        return torch.nn.Sequential(learning.student, self._correction)
+    def eval_model(self, context: TrainContext) -> nn.Module:
+        if context.quirks == "iccv2021":
+            return context.student
+        return torch.nn.Sequential(context.student, self._correction)
 
-    def restored(self, network: nn.Module, folder: Path, recipe: Recipe) -> nn.Module:
+    def load_eval_model(self, network: nn.Module, folder: Path, recipe: Recipe) -> nn.Module:
         if recipe.settings.get("quirks") == "iccv2021":
             return network
         pairs = correction.Correction([len(task) for task in recipe.classes])
         pairs.load_state_dict(checkpoint.load_tensors(folder / PAIRS))
         return torch.nn.Sequential(network, pairs)
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
         """Phase 1; the new task's pair is still (1, 0)."""
-        old = learning.old
-        share = old / learning.seen
-        logits = self._correction(learning.student(batch.images))
-        taught = self._correction(learning.teach(batch.images).logits)
+        old = context.n_old
+        share = old / context.n_seen
+        logits = self._correction(context.student(batch.images))
+        taught = self._correction(context.teacher_output(batch.images).logits)
         new = functional.cross_entropy(logits, batch.labels)
         return (1 - share) * new + share * losses.distillation(logits, taught, slice(0, old))
 
-    def _correcting(self, learning: Learning, batch: Batch) -> Tensor:
+    def _correcting(self, context: TrainContext, batch: Batch) -> Tensor:
         """Phase 2."""
         with torch.no_grad():
-            logits = learning.student(batch.images)
+            logits = context.student(batch.images)
         return functional.cross_entropy(self._correction(logits), batch.labels)
 
 
-def _divided(learning: Learning, share: float) -> tuple[Tensor, Tensor]:
+def _divided(context: TrainContext, share: float) -> tuple[Tensor, Tensor]:
     """Positions to train on, and those held out to learn the correction from."""
-    each = int(int(share * len(learning.memory.positions)) / learning.old)
-    classes = [learning.memory.of(label) for label in learning.order[: learning.old]]
-    classes += [learning.data.positions((label,)) for label in learning.recipe.classes[-1]]
+    each = int(int(share * len(context.memory.positions)) / context.n_old)
+    classes = [context.memory.of(label) for label in context.class_order[: context.n_old]]
+    classes += [context.data.positions((label,)) for label in context.recipe.classes[-1]]
     held = [positions[: max(0, min(each, len(positions) - 1))] for positions in classes]
     rest = [positions[len(part) :] for positions, part in zip(classes, held, strict=True)]
     return torch.cat(rest), torch.cat(held)

@@ -13,7 +13,7 @@ from dfcil_core.methods.base import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dfcil_core.train import Batch, Learning
+    from dfcil_core.context import Batch, TrainContext
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ class DeepInversion(Method):
     settings_type = DeepInversionSettings
     dreams = True
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
-        real, old, seen = len(batch.images), learning.old, learning.seen
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
+        real, old, seen = len(batch.images), context.n_old, context.n_seen
         images = torch.cat([batch.images, batch.dreams])
-        taught = learning.teach(images).logits
-        logits = learning.student(images)
+        taught = context.teacher_output(images).logits
+        logits = context.student(images)
         new = functional.cross_entropy(logits[:real, :seen], batch.labels)
         kept = losses.distillation(logits[:real], taught[:real], slice(0, old))
         dreamed = losses.soft_distillation(logits[real:, :seen], taught[real:, :old])

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dfcil_core.data import DatasetInfo
+    from dfcil_core.context import Batch, Phase, TrainContext
+    from dfcil_core.data.catalog import DatasetInfo
     from dfcil_core.methods.base import Normalisation
-    from dfcil_core.train import Batch, Learning, Phase
 
 VAE = "vae.safetensors"
 
@@ -68,53 +68,53 @@ class Dgr(Method):
         # The VAE halves the image three times.
         return 8
 
-    def phases(self, learning: Learning) -> Iterator[Phase]:
-        recipe, device = learning.recipe, learning.device
+    def phases(self, context: TrainContext) -> Iterator[Phase]:
+        recipe, device = context.recipe, context.device
         size, channels = recipe.data.image_size, recipe.data.channels
-        replayed = learning.parents["model"] / VAE if learning.task > 1 else None
+        replayed = context.parents["model"] / VAE if context.task > 1 else None
         own = vae.build_vae(size, channels, streams.stream(recipe.seed, "vae", 0))
         if replayed is not None:
             own.load_state_dict(checkpoint.load_tensors(replayed))
             old = vae.build_vae(size, channels)
             old.load_state_dict(checkpoint.load_tensors(replayed))
             rng = streams.stream(recipe.seed, "noise", recipe.stream)
-            learning.dream = _Replay(networks.freeze(old.to(device)), rng)
-        learning.modules["vae"] = own = own.to(device)
-        phase = learning.phase(
-            pool=self.pool(learning), loss=self.loss, after_step=self._teach_vae, before_epoch=self._set_vae_lr
+            context.dream = _Replay(networks.freeze(old.to(device)), rng)
+        context.modules["vae"] = own = own.to(device)
+        phase = context.phase(
+            pool=self.pool(context), loss=self.loss, after_step=self._teach_vae, before_epoch=self._set_vae_lr
         )
-        learning.optimizers["vae"] = torch.optim.SGD(
+        context.optimizers["vae"] = torch.optim.SGD(
             own.parameters(), lr=phase.lr, momentum=recipe.training["momentum"], weight_decay=phase.weight_decay
         )
-        learning.streams["vae"] = streams.stream(recipe.seed, "codes", recipe.stream)
+        context.streams["vae"] = streams.stream(recipe.seed, "codes", recipe.stream)
         yield phase
-        learning.outputs[VAE] = own.state_dict()
+        context.outputs[VAE] = own.state_dict()
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
-        real, old, seen = len(batch.images), learning.old, learning.seen
-        if learning.task == 1:
-            self._step = batch.images, torch.ones(real, device=learning.device)
-            return functional.cross_entropy(learning.student(batch.images)[:, :seen], batch.labels)
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
+        real, old, seen = len(batch.images), context.n_old, context.n_seen
+        if context.task == 1:
+            self._step = batch.images, torch.ones(real, device=context.device)
+            return functional.cross_entropy(context.student(batch.images)[:, :seen], batch.labels)
 
-        taught = learning.teach(batch.dreams).logits
+        taught = context.teacher_output(batch.dreams).logits
         labels = torch.cat([batch.labels, taught[:, :old].argmax(1)])
         weights = losses.new_class_weights(labels, old, seen)
         # The VAE learns from the same images, labels and weights after this step.
         self._step = torch.cat([batch.images, batch.dreams]), weights
 
-        logits = learning.student(self._step[0])
+        logits = context.student(self._step[0])
         new_and_replayed = losses.weighted_cross_entropy(logits[:, :seen], labels, weights)
         kept = losses.distillation(logits[real:], taught, slice(0, old))
         return new_and_replayed + self.settings.mu * kept
 
-    def _set_vae_lr(self, learning: Learning, lr: float) -> None:
-        learning.optimizers["vae"].param_groups[0]["lr"] = lr
+    def _set_vae_lr(self, context: TrainContext, lr: float) -> None:
+        context.optimizers["vae"].param_groups[0]["lr"] = lr
 
-    def _teach_vae(self, learning: Learning, batch: Batch) -> None:
+    def _teach_vae(self, context: TrainContext, batch: Batch) -> None:
         images, weights = self._step
-        noise = torch.randn(len(images), vae.LATENT, generator=learning.streams["vae"]).to(images.device)
-        optimizer = learning.optimizers["vae"]
-        loss = learning.modules["vae"].loss(images, weights, noise)
+        noise = torch.randn(len(images), vae.LATENT, generator=context.streams["vae"]).to(images.device)
+        optimizer = context.optimizers["vae"]
+        loss = context.modules["vae"].loss(images, weights, noise)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -1,4 +1,4 @@
-"""End-to-End Incremental Learning."""
+"""End-to-End Incremental TrainContext."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
+    from dfcil_core.context import Batch, Phase, TrainContext
     from dfcil_core.memory import Memory
-    from dfcil_core.train import Batch, Learning, Phase
 
 BALANCED_LR = 0.01
 """The balanced phase's learning rate, as a share of the first one's."""
@@ -24,7 +24,7 @@ BALANCED_LR = 0.01
 
 @dataclass(frozen=True)
 class E2eSettings:
-    """Settings of End-to-End Incremental Learning."""
+    """Settings of End-to-End Incremental TrainContext."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -44,7 +44,7 @@ class E2e(Method):
         the end of phase 1. Batch normalisation's statistics move in it, though the weights below the head do not.
     The memory keeps, of each class, the images nearest to its mean feature, without augmentation: ranked once, when the
     class is new, by the network after phase 1 (after task 1: by that task's), and later only truncated.
-    Source: Castro et al., End-to-End Incremental Learning, ECCV 2018; as the baseline of Smith et al., ICCV 2021.
+    Source: Castro et al., End-to-End Incremental TrainContext, ECCV 2018; as the baseline of Smith et al., ICCV 2021.
 
     Differs from the paper:
     1. No noise is added to the gradients.
@@ -58,7 +58,7 @@ class E2e(Method):
 
     name = "e2e"
     summary = "distils each past task, then tunes the head on a balanced memory"
-    source = "Castro et al., End-to-End Incremental Learning, ECCV 2018"
+    source = "Castro et al., End-to-End Incremental TrainContext, ECCV 2018"
     group = "memory"
     settings_type = E2eSettings
     selection = "nearest-mean"
@@ -72,40 +72,40 @@ class E2e(Method):
         # The memory is rebuilt between the phases, to this size.
         return name, version, settings if task == 1 else {**settings, "memory": memory}
 
-    def phases(self, learning: Learning) -> Iterator[Phase]:
-        yield learning.phase(pool=self.pool(learning), loss=self.loss, name="learn")
-        rebuilt = self._rebuilt(learning)
-        learning.outputs[memory.FILE] = rebuilt.tensors()
-        self._first_phase: nn.Module = networks.fold_batchnorm(learning.student)
-        head = list(learning.student.head.parameters())
-        lr = BALANCED_LR * learning.recipe.training["lr"]
-        yield learning.phase(pool=rebuilt.positions, loss=self._balanced, name="balance", parameters=head, lr=lr)
+    def phases(self, context: TrainContext) -> Iterator[Phase]:
+        yield context.phase(pool=self.pool(context), loss=self.loss, name="learn")
+        rebuilt = self._rebuilt(context)
+        context.outputs[memory.FILE] = rebuilt.tensors()
+        self._first_phase: nn.Module = networks.fold_batchnorm(context.student)
+        head = list(context.student.head.parameters())
+        lr = BALANCED_LR * context.recipe.training["lr"]
+        yield context.phase(pool=rebuilt.positions, loss=self._balanced, name="balance", parameters=head, lr=lr)
 
-    def _rebuilt(self, learning: Learning) -> Memory:
-        new, images = learning.new_images, learning.recipe.settings["memory"]
-        features = evaluate.plain_features(learning.student, learning.reader.pixels(new), learning.augmentation)
-        labelled = memory.Memory(new, learning.reader.labels(new))
-        return memory.choose_ranked(self.selection, images, learning.order, learning.memory, labelled, features)
+    def _rebuilt(self, context: TrainContext) -> Memory:
+        new, images = context.new_images, context.recipe.settings["memory"]
+        features = evaluate.plain_features(context.student, context.reader.pixels(new), context.augmentation)
+        labelled = memory.Memory(new, context.reader.labels(new))
+        return memory.choose_ranked(self.selection, images, context.class_order, context.memory, labelled, features)
 
-    def pool(self, learning: Learning) -> Tensor:
-        return torch.cat([learning.new_images, learning.memory.positions])
+    def pool(self, context: TrainContext) -> Tensor:
+        return torch.cat([context.new_images, context.memory.positions])
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
         """Phase 1."""
-        logits = learning.student(batch.images)
-        taught = learning.teach(batch.images).logits
-        kept = losses.distillation_by_task(logits, taught, _past(learning), learning.old)
-        return functional.cross_entropy(logits[:, : learning.seen], batch.labels) + self.settings.mu * kept
+        logits = context.student(batch.images)
+        taught = context.teacher_output(batch.images).logits
+        kept = losses.distillation_by_task(logits, taught, _past(context), context.n_old)
+        return functional.cross_entropy(logits[:, : context.n_seen], batch.labels) + self.settings.mu * kept
 
-    def _balanced(self, learning: Learning, batch: Batch) -> Tensor:
+    def _balanced(self, context: TrainContext, batch: Batch) -> Tensor:
         """Phase 2."""
-        old, seen = learning.old, learning.seen
+        old, seen = context.n_old, context.n_seen
         with torch.no_grad():
-            features = learning.student.features(batch.images)
-        logits = learning.student.head(features)
-        taught = learning.teach(batch.images).logits
-        kept = losses.distillation_by_task(logits, taught, _past(learning), seen)
-        if learning.quirks == "iccv2021":
+            features = context.student.features(batch.images)
+        logits = context.student.head(features)
+        taught = context.teacher_output(batch.images).logits
+        kept = losses.distillation_by_task(logits, taught, _past(context), seen)
+        if context.quirks == "iccv2021":
             targets = taught[:, : seen - old]
         else:
             with torch.no_grad():
@@ -114,6 +114,6 @@ class E2e(Method):
         return functional.cross_entropy(logits[:, :seen], batch.labels) + self.settings.mu * (kept + fresh)
 
 
-def _past(learning: Learning) -> list[int]:
+def _past(context: TrainContext) -> list[int]:
     """How many classes each past task has."""
-    return [len(task) for task in learning.recipe.classes[:-1]]
+    return [len(task) for task in context.recipe.classes[:-1]]

@@ -13,7 +13,7 @@ from dfcil_core.methods.base import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dfcil_core.train import Batch, Learning
+    from dfcil_core.context import Batch, TrainContext
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,9 @@ class Lwf(Method):
     source = "Li and Hoiem, Learning without Forgetting, ECCV 2016"
     settings_type = LwfSettings
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
-        logits = learning.student(batch.images)
-        new = functional.cross_entropy(logits[:, : learning.seen], batch.labels)
-        taught = learning.teach(batch.images)
-        kept = losses.distillation(logits, taught.logits, slice(0, learning.old))
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
+        logits = context.student(batch.images)
+        new = functional.cross_entropy(logits[:, : context.n_seen], batch.labels)
+        taught = context.teacher_output(batch.images)
+        kept = losses.distillation(logits, taught.logits, slice(0, context.n_old))
         return new + self.settings.mu * kept

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfcil_core.lazy import memory
 from dfcil_core.methods.lwf import Lwf
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dfcil_core.train import Learning
+    from dfcil_core.context import TrainContext
 
 
 class LwfCoreset(Lwf):
@@ -38,5 +37,5 @@ class LwfCoreset(Lwf):
     group = "memory"
     selection = "random"
 
-    def pool(self, learning: Learning) -> Tensor:
-        return memory.rehearsal_pool(learning)
+    def pool(self, context: TrainContext) -> Tensor:
+        return context.rehearsal_pool()

@@ -10,7 +10,7 @@ from dfcil_core.methods.base import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dfcil_core.train import Batch, Learning
+    from dfcil_core.context import Batch, TrainContext
 
 
 class LwfMc(Method):
@@ -19,7 +19,7 @@ class LwfMc(Method):
     Binary cross-entropy on the sigmoids of the seen classes' logits, summed over the classes, mean over the batch. The
     target is one-hot for the new classes, and `sigmoid(O(x))` for the old ones. Task 1, where all classes are new, is
     learnt so too, and is its own.
-    Source: Rebuffi et al., iCaRL: Incremental Classifier and Representation Learning, CVPR 2017, "LwF.MC".
+    Source: Rebuffi et al., iCaRL: Incremental Classifier and Representation TrainContext, CVPR 2017, "LwF.MC".
 
     Differs from the paper:
     1. The published optimiser, schedule and augmentation of Smith et al., ICCV 2021, as for every method here.
@@ -44,9 +44,9 @@ class LwfMc(Method):
         # `none` stays unsaid, as before there was a quirk: those stages keep their keys.
         return name, version, {at: value for at, value in settings.items() if (at, value) != ("quirks", "none")}
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
-        logits = learning.student(batch.images)[:, : learning.seen]
-        taught = learning.teach(batch.images).logits[:, : learning.old] if learning.task > 1 else None
-        if learning.quirks == "iccv2021":
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
+        logits = context.student(batch.images)[:, : context.n_seen]
+        taught = context.teacher_output(batch.images).logits[:, : context.n_old] if context.task > 1 else None
+        if context.quirks == "iccv2021":
             return losses.clamped_sigmoid_cross_entropy(logits, batch.labels, taught)
         return losses.sigmoid_cross_entropy(logits, batch.labels, taught)

@@ -13,7 +13,7 @@ from dfcil_core.methods.base import Method
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dfcil_core.train import Batch, Learning
+    from dfcil_core.context import Batch, TrainContext
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class LwfSynthetic(Method):
     settings_type = LwfSyntheticSettings
     dreams = True
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
         images = torch.cat([batch.images, batch.dreams])
-        logits = learning.student(images)
-        new = functional.cross_entropy(logits[: len(batch.images), : learning.seen], batch.labels)
-        kept = losses.distillation(logits, learning.teach(images).logits, slice(0, learning.old))
+        logits = context.student(images)
+        new = functional.cross_entropy(logits[: len(batch.images), : context.n_seen], batch.labels)
+        kept = losses.distillation(logits, context.teacher_output(images).logits, slice(0, context.n_old))
         return new + self.settings.mu * kept

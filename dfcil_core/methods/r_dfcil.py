@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from dfcil_core.data import DatasetInfo
+    from dfcil_core.context import Batch, Phase, TrainContext
+    from dfcil_core.data.catalog import DatasetInfo
     from dfcil_core.methods.base import Normalisation
-    from dfcil_core.train import Batch, Learning, Phase
 
 EMBEDDING = 2
 """Length of the embeddings between which relations are compared, in lengths of the features: 128 of 64."""
@@ -60,7 +60,7 @@ class RDfcil(Method):
     The backbone has no ReLU after a block's addition, each block starts as its shortcut, and the head has no biases;
     a task begins with new rows of the head drawn from N(0, 0.001^2). The generator is a fresh one for every task.
     Images are normalised, then cropped and flipped, without colour jitter.
-    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental Learning,
+    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental TrainContext,
     ECCV 2022, and its public code.
 
     Differs from the public code:
@@ -92,43 +92,43 @@ class RDfcil(Method):
     def normalisation(self, dataset: DatasetInfo) -> Normalisation | None:
         return CIFAR100 if dataset.name == "cifar100" else None
 
-    def phases(self, learning: Learning) -> Iterator[Phase]:
-        _draw_head(learning)
-        pool, epochs = self.pool(learning), learning.recipe.training["epochs"]
+    def phases(self, context: TrainContext) -> Iterator[Phase]:
+        _draw_head(context)
+        pool, epochs = self.pool(context), context.recipe.training["epochs"]
         refinement = max(1, epochs // 5) if epochs > 1 else 0
-        if learning.task == 1:
-            yield learning.phase(pool=pool, loss=self._first, name="learn", epochs=epochs - refinement)
+        if context.task == 1:
+            yield context.phase(pool=pool, loss=self._first, name="learn", epochs=epochs - refinement)
             return
-        learning.modules["embed"] = _embeddings(learning)
-        learning.modules["seen"] = losses.ClassCounts(learning.seen).to(learning.device)
-        trained = [*learning.student.parameters(), *learning.modules["embed"].parameters()]
-        yield learning.phase(pool=pool, loss=self.loss, name="learn", epochs=epochs - refinement, parameters=trained)
+        context.modules["embed"] = _embeddings(context)
+        context.modules["seen"] = losses.ClassCounts(context.n_seen).to(context.device)
+        trained = [*context.student.parameters(), *context.modules["embed"].parameters()]
+        yield context.phase(pool=pool, loss=self.loss, name="learn", epochs=epochs - refinement, parameters=trained)
         if refinement:
-            yield learning.phase(
+            yield context.phase(
                 pool=pool,
                 loss=self._refined,
                 name="refine",
                 epochs=refinement,
-                parameters=list(learning.student.head.parameters()),
+                parameters=list(context.student.head.parameters()),
                 lr=self.settings.refinement_lr,
                 milestones=(),
                 before_epoch=_prepare_refinement,
                 keeps_momentum=True,
             )
 
-    def loss(self, learning: Learning, batch: Batch) -> Tensor:
+    def loss(self, context: TrainContext, batch: Batch) -> Tensor:
         """Stage 1."""
-        old, seen = learning.old, learning.seen
+        old, seen = context.n_old, context.n_seen
         alpha, beta = scales(old, seen - old)
-        taught = learning.teach(batch.dreams).logits[:, :old]
-        learning.modules["seen"].add(batch.labels, taught.argmax(1))
+        taught = context.teacher_output(batch.dreams).logits[:, :old]
+        context.modules["seen"].add(batch.labels, taught.argmax(1))
 
-        features = learning.student.features(batch.images)
-        local = learning.student.head(features)[:, old:seen]
+        features = context.student.features(batch.images)
+        local = context.student.head(features)[:, old:seen]
         local_ce = functional.cross_entropy(local, batch.labels - old)
-        hard_kd = functional.l1_loss(learning.student(batch.dreams)[:, :old], taught)
-        embed = learning.modules["embed"]
-        before = embed["teacher"](learning.teach(batch.images).features)
+        hard_kd = functional.l1_loss(context.student(batch.dreams)[:, :old], taught)
+        embed = context.modules["embed"]
+        before = embed["teacher"](context.teacher_output(batch.images).features)
         relations = losses.relational_distillation(embed["student"](features), before)
         return (
             self.settings.ce_weight * (1 + 1 / alpha) / beta * local_ce
@@ -136,20 +136,20 @@ class RDfcil(Method):
             + self.settings.relation_weight * alpha * beta * relations
         )
 
-    def _first(self, learning: Learning, batch: Batch) -> Tensor:
-        return super().loss(learning, batch)
+    def _first(self, context: TrainContext, batch: Batch) -> Tensor:
+        return super().loss(context, batch)
 
-    def _refined(self, learning: Learning, batch: Batch) -> Tensor:
+    def _refined(self, context: TrainContext, batch: Batch) -> Tensor:
         """Stage 2."""
-        old, seen = learning.old, learning.seen
+        old, seen = context.n_old, context.n_seen
         alpha, beta = scales(old, seen - old)
-        taught = learning.teach(batch.dreams).logits[:, :old]
+        taught = context.teacher_output(batch.dreams).logits[:, :old]
         labels = torch.cat([batch.labels, taught.argmax(1)])
-        learning.modules["seen"].add(labels)
+        context.modules["seen"].add(labels)
         with torch.no_grad():
-            features = learning.student.features(torch.cat([batch.images, batch.dreams]))
-        logits = learning.student.head(features)[:, :seen]
-        ce = functional.cross_entropy(logits, labels, weight=learning.modules["seen"].weights)
+            features = context.student.features(torch.cat([batch.images, batch.dreams]))
+        logits = context.student.head(features)[:, :seen]
+        ce = functional.cross_entropy(logits, labels, weight=context.modules["seen"].weights)
         hard_kd = functional.l1_loss(logits[len(batch.images) :, :old], taught)
         return self.settings.ce_weight * ce + self.settings.hard_kd_weight * alpha * beta * hard_kd
 
@@ -159,26 +159,26 @@ def scales(old: int, new: int) -> tuple[float, float]:
     return math.log2(new / 2 + 1), math.sqrt(old / new)
 
 
-def _draw_head(learning: Learning) -> None:
+def _draw_head(context: TrainContext) -> None:
     """Draw the new classes' rows of the head."""
-    rng = streams.stream(learning.recipe.seed, "head", learning.recipe.stream)
-    weight = learning.student.head.weight
-    rows = HEAD_DEVIATION * torch.randn(learning.seen - learning.old, weight.shape[1], generator=rng)
+    rng = streams.stream(context.recipe.seed, "head", context.recipe.stream)
+    weight = context.student.head.weight
+    rows = HEAD_DEVIATION * torch.randn(context.n_seen - context.n_old, weight.shape[1], generator=rng)
     with torch.no_grad():
-        weight[learning.old : learning.seen] = rows.to(weight.device)
+        weight[context.n_old : context.n_seen] = rows.to(weight.device)
 
 
-def _embeddings(learning: Learning):
+def _embeddings(context: TrainContext):
     """Two linear layers without biases, torch's default initialisation, from a stream of their own."""
-    size = learning.student.head.in_features
-    rng = streams.stream(learning.recipe.seed, "embed", learning.recipe.stream)
+    size = context.student.head.in_features
+    rng = streams.stream(context.recipe.seed, "embed", context.recipe.stream)
     layers = torch.nn.ModuleDict()
     for name in ("student", "teacher"):
         layers[name] = torch.nn.Linear(size, EMBEDDING * size, bias=False)
         torch.nn.init.uniform_(layers[name].weight, -(size**-0.5), size**-0.5, generator=rng)
-    return layers.to(learning.device)
+    return layers.to(context.device)
 
 
-def _prepare_refinement(learning: Learning, lr: float) -> None:
-    learning.student.eval()
-    learning.modules["seen"].renew()
+def _prepare_refinement(context: TrainContext, lr: float) -> None:
+    context.student.eval()
+    context.modules["seen"].renew()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dfcil_core.lazy import memory
 from dfcil_core.methods.base import Method
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from dfcil_core.train import Learning
+    from dfcil_core.context import TrainContext
 
 
 class Rehearsal(Method):
@@ -32,5 +31,5 @@ class Rehearsal(Method):
     group = "memory"
     selection = "random"
 
-    def pool(self, learning: Learning) -> Tensor:
-        return memory.rehearsal_pool(learning)
+    def pool(self, context: TrainContext) -> Tensor:
+        return context.rehearsal_pool()

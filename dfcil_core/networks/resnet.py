@@ -4,8 +4,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dfcil_core.networks.network import Network
+
 STAGES = (16, 32, 64)
 """Channels of the three stages; each halves height and width, but for the first."""
+
+
+def small(n_classes: int, channels: int, depth: int, linear: bool = False) -> Network:
+    """A residual network of this depth with `n_classes` outputs; the `linear` variant's head has no biases."""
+    return Network(ResNet(depth, channels, linear), STAGES[-1], n_classes, bias=not linear)
 
 
 class ResNet(nn.Module):

@@ -78,7 +78,7 @@ def _as_yaml(value) -> str:
 @click.command()
 def datasets() -> None:
     """List the data sets."""
-    from dfcil_core.data import DATASETS, FIXED, IMAGE_FILES, SUBSET
+    from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES, SUBSET
     from dfcil_core.data.cifar_files import ARCHIVES
 
     folder = "a folder (root)"

@@ -59,7 +59,7 @@ def launch(
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
     A stage that raised an error is not started again by that alone: --retry-failed does.
     """
-    from dfcil_core.data import IMAGE_FILES
+    from dfcil_core.data.catalog import IMAGE_FILES
     from orchestrator.spec.dataset import require_files
     from orchestrator.store.sweep_folder import runs_folder
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from dfcil_core.data import (
+from dfcil_core.data.catalog import (
     DATASETS,
     FIXED,
     SUBSET,
@@ -20,7 +20,7 @@ from dfcil_core.data import (
     unread_info,
 )
 from dfcil_core.data.cifar_files import ARCHIVES, list_cifar
-from dfcil_core.data.errors import AbsentData, MissingData
+from dfcil_core.errors import AbsentData, MissingData
 from orchestrator.errors import UserError, choices
 from orchestrator.spec import settings
 from orchestrator.spec.model import Dataset

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from dfcil_core.data import DatasetInfo
+from dfcil_core.data.catalog import DatasetInfo
 from dfcil_core.methods import plugins
 from orchestrator.errors import UserError, choices
 from orchestrator.spec import settings

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 from dfcil_core.config import Dreaming, Quirks, Training
-from dfcil_core.data import DatasetInfo
+from dfcil_core.data.catalog import DatasetInfo
 from dfcil_core.methods.base import Method
 from orchestrator.spec.tune_model import Tune
 

@@ -5,7 +5,7 @@ It shows within minutes that a spec runs to its end, and is no measure of any me
 
 from dataclasses import replace
 
-from dfcil_core.data import synthetic_info
+from dfcil_core.data.catalog import synthetic_info
 from orchestrator.spec.model import Dataset, MethodEntry, SweepSpec
 
 SUFFIX = "-rehearsal"

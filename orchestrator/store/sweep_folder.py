@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dfcil_core.data import IMAGE_FILES, DatasetInfo
+from dfcil_core.data.catalog import IMAGE_FILES, DatasetInfo
 from orchestrator.errors import UserError, choices
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.spec.load import load_spec, parse_spec

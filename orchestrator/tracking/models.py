@@ -20,7 +20,7 @@ from mlflow.types import Schema, TensorSpec
 from torch import Tensor, nn
 
 from dfcil_core.config import Recipe
-from dfcil_core.networks import load
+from dfcil_core.networks.build import load
 from orchestrator.plan.plan import Job
 from orchestrator.plan.stage import Stage
 from orchestrator.tracking import describe
@@ -70,7 +70,7 @@ def _write(path: Path, model: Model, job: Job, stage: Stage, record: Any, folder
     recipe = stage.recipe
     network = load(folder / NETWORK_FILE, recipe.training["backbone"], recipe.width, recipe.data.channels)
     if recipe.method == job.entry.method.name:  # not where it shares a stage of plain cross-entropy
-        network = job.entry.method.restored(network, folder, recipe)
+        network = job.entry.method.load_eval_model(network, folder, recipe)
     normalisation = {name: tuple(record["normalisation"][name]) for name in ("mean", "std")}
     with warnings.catch_warnings():
         # torch warns of its own archive's bookkeeping, into our progress display.

@@ -214,7 +214,7 @@ def test_an_unknown_method(call):
 
 
 def test_methods_and_data_sets_are_listed(call):
-    from dfcil_core.data import DATASETS
+    from dfcil_core.data.catalog import DATASETS
 
     listed = call("methods")[1]
     assert all(name in listed for name in METHODS)

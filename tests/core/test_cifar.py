@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data import DATASETS, cifar, cifar_files
-from dfcil_core.data.errors import AbsentData, DataMismatch, MissingData
-from dfcil_core.data.images import open_data
+from dfcil_core.data import cifar, cifar_files
+from dfcil_core.data.catalog import DATASETS
+from dfcil_core.data.open import open_data
+from dfcil_core.errors import AbsentData, DataMismatch, MissingData
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.dataset import require_files

@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data import DATASETS, FIXED, subset_info
-from dfcil_core.data.images import ForbiddenImage, Reader, open_data
-from dfcil_core.data.sources import DataMismatch, MissingData
+from dfcil_core.data.catalog import DATASETS, FIXED, subset_info
+from dfcil_core.data.images import Reader
+from dfcil_core.data.open import open_data
+from dfcil_core.errors import DataMismatch, ForbiddenImage, MissingData
 
 
 def recipe(name, size=None, **changes):

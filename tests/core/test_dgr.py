@@ -9,10 +9,11 @@ from torch import nn
 from torch.nn import functional
 
 from dfcil_core.checkpoint import load_tensors
+from dfcil_core.context import Batch
+from dfcil_core.execution import Execution
 from dfcil_core.methods.dgr import Dgr
 from dfcil_core.networks.vae import LATENT, build_vae, vae_loss
-from dfcil_core.run_stage import Execution, run_stage
-from dfcil_core.train import Batch
+from dfcil_core.run_stage import run_stage
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.load import parse_spec
 
@@ -30,8 +31,8 @@ def log_softmax(logits):
 
 def test_the_classifiers_loss_against_numpy():
     student, teacher = (nn.Sequential(nn.Flatten(), nn.Linear(12, 6)) for _ in range(2))
-    learning = SimpleNamespace(old=OLD, seen=SEEN, task=2, student=student, device=torch.device("cpu"))
-    learning.teach = lambda images: SimpleNamespace(logits=teacher(images).detach())
+    context = SimpleNamespace(n_old=OLD, n_seen=SEEN, task=2, student=student, device=torch.device("cpu"))
+    context.teacher_output = lambda images: SimpleNamespace(logits=teacher(images).detach())
     images, dreams = torch.rand(2, 3, 2, 2, generator=rng(1)), torch.rand(5, 3, 2, 2, generator=rng(2))
     batch = Batch(images, torch.tensor([3, 3]), torch.arange(2), dreams)
 
@@ -43,7 +44,7 @@ def test_the_classifiers_loss_against_numpy():
     kd = -(targets * log_softmax(z[2:, :OLD] / 2)).sum(1).mean()
 
     method = Dgr(Dgr.settings_type(mu=0.3))
-    assert method.loss(learning, batch).item() == pytest.approx(ce + 0.3 * kd, rel=1e-5)
+    assert method.loss(context, batch).item() == pytest.approx(ce + 0.3 * kd, rel=1e-5)
     # The VAE's step gets the same images and weights.
     assert torch.equal(method._step[0], torch.cat([images, dreams]))
     assert method._step[1].tolist() == weights.tolist()
@@ -157,12 +158,12 @@ def test_the_vae_of_the_task_before_replays_and_is_carried_on(tmp_path, monkeypa
     first_vae = learn(tmp_path, "whole")[1][0]
     seen, real = {}, Dgr.loss
 
-    def loss(self, learning, batch):
+    def loss(self, context, batch):
         if not seen:
-            seen["replays"] = learning.dream.vae.state_dict()
-            seen["starts"] = {name: value.clone() for name, value in learning.modules["vae"].state_dict().items()}
+            seen["replays"] = context.dream.vae.state_dict()
+            seen["starts"] = {name: value.clone() for name, value in context.modules["vae"].state_dict().items()}
             seen["range"] = batch.images.min().item(), batch.images.max().item()
-        return real(self, learning, batch)
+        return real(self, context, batch)
 
     monkeypatch.setattr(Dgr, "loss", loss)
     (tmp_path / "again").mkdir()

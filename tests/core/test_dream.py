@@ -8,13 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
-from dfcil_core import networks
 from dfcil_core.checkpoint import load_tensors, read_state, save_tensors, write_state
 from dfcil_core.config import DataRecipe, Recipe
-from dfcil_core.dream import SAVE, dream, load_generator, sample
-from dfcil_core.run_stage import Execution
+from dfcil_core.dream.sample import load_generator, sample
+from dfcil_core.dream.train import SAVE, dream
+from dfcil_core.errors import Diverged
+from dfcil_core.execution import Execution
+from dfcil_core.networks import build as networks
 from dfcil_core.streams import stream
-from dfcil_core.train import Diverged
 
 SIZE, OLD = 8, 4
 
@@ -110,7 +111,7 @@ def test_a_resumed_run_is_the_undisturbed_one(tmp_path, model, monkeypatch, befo
         if state["step"] == 31:
             raise Killed
 
-    monkeypatch.setattr("dfcil_core.dream.write_state", write_and_die)
+    monkeypatch.setattr("dfcil_core.dream.train.write_state", write_and_die)
     execution = Execution(saves=saves, save_every=0.0)
     with pytest.raises(Killed):
         run(tmp_path / "killed", model, execution, steps=60, **options)
@@ -168,7 +169,7 @@ def test_adam_goes_on_as_if_it_had_never_stopped(tmp_path, model, monkeypatch):
                 torch.randn(16, 1000, generator=rng)
         return rng
 
-    monkeypatch.setattr("dfcil_core.dream.stream", later)
+    monkeypatch.setattr("dfcil_core.dream.train.stream", later)
     second = run(tmp_path / "second", model, task=2, steps=3, generator=tmp_path / "first")[1]
     assert same(second, whole)
 

@@ -8,9 +8,10 @@ import torch
 from PIL import Image
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data import decoded, folders, image_files_info
-from dfcil_core.data.errors import AbsentData, DataMismatch, MissingData
-from dfcil_core.data.images import open_data
+from dfcil_core.data import decoded, folders
+from dfcil_core.data.catalog import image_files_info
+from dfcil_core.data.open import open_data
+from dfcil_core.errors import AbsentData, DataMismatch, MissingData
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from dfcil_core import losses
+from dfcil_core.context import Batch
 from dfcil_core.methods import METHODS
 from dfcil_core.networks.correction import Correction
-from dfcil_core.train import Batch
 
 # Two past tasks of three and two classes, three new ones; two of the head's outputs are for the future.
 PAST, NEW, WIDTH, FEATURES = (3, 2), 3, 10, 5
@@ -58,10 +58,10 @@ class Situation:
         self.z, self.q = (as_numpy(net(both)) for net in (self.student, self.teacher))
         self.f, self.g = (as_numpy(net.features(both)) for net in (self.student, self.teacher))
         classes = CLASSES[:task]
-        self.learning = SimpleNamespace(
-            old=OLD if task == 3 else 0, seen=SEEN if task == 3 else 3, width=WIDTH, task=task, quirks=quirks,
+        self.context = SimpleNamespace(
+            n_old=OLD if task == 3 else 0, n_seen=SEEN if task == 3 else 3, n_classes=WIDTH, task=task, quirks=quirks,
             student=self.student, teacher=self.teacher, recipe=SimpleNamespace(classes=classes), modules={},
-            teach=self.teach,
+            teacher_output=self.teach,
         )  # fmt: skip
 
     def teach(self, images):
@@ -110,14 +110,14 @@ def method(name, **settings):
 @pytest.mark.parametrize("name", ["upper-bound", "base", "rehearsal"])
 def test_cross_entropy_is_over_the_seen_classes(name):
     s = Situation().with_old_labels()
-    assert method(name).loss(s.learning, s.batch).item() == close(ce(s.z[:6, :SEEN], s.y))
+    assert method(name).loss(s.context, s.batch).item() == close(ce(s.z[:6, :SEEN], s.y))
 
 
 @pytest.mark.parametrize("name", ["lwf", "lwf-coreset"])
 def test_lwf(name):
     s = Situation().with_old_labels()
     expected = ce(s.z[:6, :SEEN], s.y) + 0.7 * kd(s.z[:6, :OLD], s.q[:6, :OLD])
-    assert method(name, mu=0.7).loss(s.learning, s.batch).item() == close(expected)
+    assert method(name, mu=0.7).loss(s.context, s.batch).item() == close(expected)
     assert METHODS[name]().settings.mu == 1.0
 
 
@@ -130,7 +130,7 @@ def test_lwf_mc():
     p, t = sigmoid(s.z[:6, :SEEN]), np.eye(SEEN)[s.y]
     t[:, :OLD] = sigmoid(s.q[:6, :OLD])
     expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum() / 6
-    assert method("lwf-mc").loss(s.learning, s.batch).item() == close(expected)
+    assert method("lwf-mc").loss(s.context, s.batch).item() == close(expected)
 
 
 # p (1 - p) of a sigmoid in float32, which the gradient of torch's binary cross-entropy is divided by, but not less than
@@ -169,11 +169,11 @@ def test_lwf_mc_takes_the_quirk_under_the_quirk_alone_and_in_full_precision():
         s.student.head.bias.data[:SEEN] = 40.0 * torch.tensor([1.0, -1] * (SEEN // 2))
         logits, taught = s.student(s.images)[:, :SEEN], s.teacher(s.images)[:, :OLD]
         expected = formula(logits, s.batch.labels, taught)
-        assert torch.equal(method("lwf-mc").loss(s.learning, s.batch), expected)
+        assert torch.equal(method("lwf-mc").loss(s.context, s.batch), expected)
         other = losses.sigmoid_cross_entropy(logits, s.batch.labels, taught)
         assert torch.equal(other, expected) == (quirks == "none")
     with torch.autocast("cpu", torch.bfloat16):
-        loss = method("lwf-mc").loss(s.learning, s.batch)
+        loss = method("lwf-mc").loss(s.context, s.batch)
     assert loss.dtype == torch.float32 and loss.isfinite()
 
 
@@ -183,7 +183,7 @@ def test_lwf_mc_learns_task_one_with_sigmoids_too():
     p, t = sigmoid(s.z[:6, :3]), np.eye(3)[y]
     expected = -(t * np.log(p) + (1 - t) * np.log(1 - p)).sum() / 6
     batch = Batch(s.images, torch.from_numpy(y), torch.arange(6), None)
-    assert method("lwf-mc").loss(s.learning, batch).item() == close(expected)
+    assert method("lwf-mc").loss(s.context, batch).item() == close(expected)
     assert not METHODS["lwf-mc"]().plain_first_task("none")
 
 
@@ -193,14 +193,14 @@ def test_deep_inversion():
     target[:, :OLD] = np.exp(log_softmax(s.q[6:, :OLD] / 2))
     dreamed = -(target * log_softmax(s.z[6:, :SEEN] / 2)).sum(1).mean()
     expected = ce(s.z[:6, :SEEN], s.y) + 0.4 * (kd(s.z[:6, :OLD], s.q[:6, :OLD]) + dreamed)
-    assert method("deep-inversion", mu=0.4).loss(s.learning, s.batch).item() == close(expected)
+    assert method("deep-inversion", mu=0.4).loss(s.context, s.batch).item() == close(expected)
     assert METHODS["deep-inversion"]().settings.mu == 1.0
 
 
 def test_lwf_synthetic():
     s = Situation()
     expected = ce(s.z[:6, :SEEN], s.y) + 0.1 * kd(s.z[:, :OLD], s.q[:, :OLD])
-    assert method("lwf-synthetic").loss(s.learning, s.batch).item() == close(expected)
+    assert method("lwf-synthetic").loss(s.context, s.batch).item() == close(expected)
 
 
 @pytest.mark.parametrize(("quirks", "outputs"), [("none", SEEN), ("iccv2021", WIDTH)])
@@ -212,7 +212,7 @@ def test_abd(quirks, outputs):
     head = (w * ce_each(s.z[:, :outputs], y)).mean()
     moved = (s.f - s.g) @ as_numpy(s.teacher.head.weight)[:OLD].T
     expected = local + head + 0.3 * (moved**2).sum(1).mean() / OLD
-    assert method("abd", mu=0.3).loss(s.learning, s.batch).item() == close(expected)
+    assert method("abd", mu=0.3).loss(s.context, s.batch).item() == close(expected)
     assert METHODS["abd"]().settings.mu == 0.1
 
 
@@ -221,7 +221,7 @@ def test_abds_first_task(quirks, outputs):
     s = Situation(quirks, task=1)
     y = np.array([0, 1, 2, 2, 1, 0])
     batch = Batch(s.images, torch.from_numpy(y), torch.arange(6), None)
-    assert method("abd").loss(s.learning, batch).item() == close(ce(s.z[:6, :outputs], y))
+    assert method("abd").loss(s.context, batch).item() == close(ce(s.z[:6, :outputs], y))
 
 
 def by_task(z, q, classes):
@@ -232,7 +232,7 @@ def by_task(z, q, classes):
 def test_e2es_first_phase():
     s = Situation().with_old_labels()
     expected = ce(s.z[:6, :SEEN], s.y) + 0.7 * by_task(s.z[:6], s.q[:6], OLD)
-    assert method("e2e", mu=0.7).loss(s.learning, s.batch).item() == close(expected)
+    assert method("e2e", mu=0.7).loss(s.context, s.batch).item() == close(expected)
     assert METHODS["e2e"]().settings.mu == 1.0
 
 
@@ -245,7 +245,7 @@ def test_e2es_balanced_phase(quirks):
     target = p[:, OLD:SEEN] if quirks == "none" else s.q[:6, :NEW]
     expected = by_task(s.z[:6], s.q[:6], SEEN) + NEW / SEEN * kd(s.z[:6, OLD:SEEN], target)
     expected = ce(s.z[:6, :SEEN], s.y) + 0.7 * expected
-    assert e2e._balanced(s.learning, s.batch).item() == close(expected)
+    assert e2e._balanced(s.context, s.batch).item() == close(expected)
 
 
 PAIRS = [(1.0, 0.0), (1.3, -0.4), (0.6, 0.2)]
@@ -267,14 +267,14 @@ def test_bics_first_phase_corrects_student_and_teacher():
     made, corrected = bic()
     z, q, r = corrected(s.z[:6]), corrected(s.q[:6]), OLD / SEEN
     expected = (1 - r) * ce(z, s.y) + r * kd(z[:, :OLD], q[:, :OLD])
-    assert made.loss(s.learning, s.batch).item() == close(expected)
+    assert made.loss(s.context, s.batch).item() == close(expected)
 
 
 def test_bics_second_phase_moves_the_newest_pair_alone():
     s = Situation().with_old_labels()
     made, corrected = bic()
     newest = made._correction.pairs[-1].requires_grad_(True)
-    loss = made._correcting(s.learning, s.batch)
+    loss = made._correcting(s.context, s.batch)
     loss.backward()
     z = corrected(s.z[:6])
     assert loss.item() == close(ce(z, s.y))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfcil_core import run_stage
-from dfcil_core.data import DATASETS
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.data.images import ImageData, Images
 from dfcil_core.memory import (
     RANKINGS,

@@ -8,12 +8,13 @@ import torch
 from safetensors.torch import load_file
 
 from dfcil_core import memory, run_stage
-from dfcil_core.data.images import ForbiddenImage, Images, open_data
+from dfcil_core.data.images import Images
+from dfcil_core.data.open import open_data
+from dfcil_core.errors import Diverged, ForbiddenImage
+from dfcil_core.execution import Execution
 from dfcil_core.memory import Memory
 from dfcil_core.methods import METHODS, OBJECTIVES
 from dfcil_core.methods.base import Method
-from dfcil_core.run_stage import Execution
-from dfcil_core.train import Diverged
 from tests.support.helpers import DIGITS, plan_of, result, run_one, run_plan, stages
 
 CHAINED = [name for name, method in METHODS.items() if method.chained]
@@ -169,8 +170,8 @@ def test_a_data_free_methods_stages_are_given_no_memory(name):
         assert stage.recipe.kind != "remember" and "memory" not in stage.recipe.parents
 
 
-def old_images(learning):
-    return learning.data.positions(learning.recipe.classes[0])
+def old_images(context):
+    return context.data.positions(context.recipe.classes[0])
 
 
 class Greedy(Method):
@@ -178,8 +179,8 @@ class Greedy(Method):
 
     name, summary, source = "greedy", "", ""
 
-    def pool(self, learning):
-        return old_images(learning)
+    def pool(self, context):
+        return old_images(context)
 
 
 class Sly(Method):
@@ -187,9 +188,9 @@ class Sly(Method):
 
     name, summary, source = "sly", "", ""
 
-    def loss(self, learning, batch):
-        pixels = learning.data.train.pixels[old_images(learning)]
-        return learning.student(learning.augmentation.normalise(pixels)).square().mean()
+    def loss(self, context, batch):
+        pixels = context.data.train.pixels[old_images(context)]
+        return context.student(context.augmentation.normalise(pixels)).square().mean()
 
 
 @pytest.mark.parametrize(("method", "refusal"), [(Greedy, ForbiddenImage), (Sly, Diverged)])

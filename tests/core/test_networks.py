@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dfcil_core import networks
+from dfcil_core.networks import build as networks
 from dfcil_core.networks import generator as dreaming
 from dfcil_core.networks import resnet
 from dfcil_core.streams import stream

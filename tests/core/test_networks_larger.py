@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from dfcil_core import networks
 from dfcil_core.methods.abd import Abd
 from dfcil_core.methods.dgr import Dgr
 from dfcil_core.methods.lwf import Lwf
+from dfcil_core.networks import build as networks
 from dfcil_core.networks.generator import NOISE, Generator, build_generator
 from dfcil_core.networks.vae import build_vae
 

@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from dfcil_core.execution import Execution
 from dfcil_core.methods import METHODS, OBJECTIVES, plugins
-from dfcil_core.run_stage import Execution, run_stage
+from dfcil_core.run_stage import run_stage
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.load import load_plugins, parse_spec

@@ -10,10 +10,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dfcil_core import config, memory, networks
+from dfcil_core import config, memory
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.memory import Memory
 from dfcil_core.methods import METHODS
+from dfcil_core.networks import build as networks
 from dfcil_core.networks import generator as dreaming
 from dfcil_core.networks.correction import Correction
 from tests.support.helpers import plan_of, run_plan, stages
@@ -172,10 +173,10 @@ def test_abds_batch_statistics_move_twice_a_step_from_task_two_on(task):
     moved = {}
     for quirks in ("none", "iccv2021"):
         student = networks.build("resnet8", 4, generator=torch.Generator().manual_seed(0)).train()
-        learning = SimpleNamespace(
+        context = SimpleNamespace(
             quirks=quirks, task=task, student=student, new_images=None, phase=lambda **of: SimpleNamespace(**of)
         )
-        next(METHODS["abd"]().phases(learning))
+        next(METHODS["abd"]().phases(context))
         student(torch.randn(8, 3, 8, 8, generator=torch.Generator().manual_seed(1)))
         moved[quirks] = student.backbone.normalisation.running_mean.clone()
         if quirks == "none":

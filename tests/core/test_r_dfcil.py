@@ -9,10 +9,12 @@ import torch
 from torch import nn
 
 from dfcil_core import losses, networks
+from dfcil_core.context import Batch
+from dfcil_core.execution import Execution
 from dfcil_core.methods.r_dfcil import RDfcil, _draw_head, scales
 from dfcil_core.networks import resnet
-from dfcil_core.run_stage import Execution, _learning, run_stage
-from dfcil_core.train import Batch, train
+from dfcil_core.run_stage import _context, run_stage
+from dfcil_core.train import train
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.load import parse_spec
 
@@ -43,8 +45,8 @@ def situation(seed=0):
     student, teacher = Linear(seed), Linear(seed + 1)
     embed = nn.ModuleDict({name: nn.Linear(FEATURES, 5, bias=False) for name in ("student", "teacher")})
     modules = {"embed": embed, "seen": losses.ClassCounts(OLD + NEW)}
-    learning = SimpleNamespace(old=OLD, seen=OLD + NEW, task=2, student=student, teacher=teacher, modules=modules)
-    learning.teach = lambda images: SimpleNamespace(features=images.flatten(1), logits=teacher(images).detach())
+    context = SimpleNamespace(n_old=OLD, n_seen=OLD + NEW, task=2, student=student, teacher=teacher, modules=modules)
+    context.teacher_output = lambda images: SimpleNamespace(features=images.flatten(1), logits=teacher(images).detach())
     images, dreams = (torch.randn(count, FEATURES, generator=rng(seed + 2 + count)) for count in (4, 3))
     labels = torch.tensor([4, 5, 5, 4])
     arrays = SimpleNamespace(
@@ -55,7 +57,7 @@ def situation(seed=0):
         dreams=dreams.double().numpy(),
         labels=labels.numpy(),
     )
-    return learning, Batch(images, labels, torch.arange(4), dreams), arrays
+    return context, Batch(images, labels, torch.arange(4), dreams), arrays
 
 
 def cross_entropies(logits, labels):
@@ -81,14 +83,14 @@ def test_scales_by_hand():
 
 
 def test_stage_one_against_numpy():
-    learning, batch, a = situation()
+    context, batch, a = situation()
     alpha, beta = math.log2(NEW / 2 + 1), math.sqrt(OLD / NEW)
     local = cross_entropies(a.images @ a.student[OLD:].T, a.labels - OLD).mean()
     hard = np.abs(a.dreams @ a.student[:OLD].T - a.dreams @ a.teacher[:OLD].T).mean()
     before, after = (cosines(a.images @ a.embed[name].T) for name in ("teacher", "student"))
     expected = 0.5 * (1 + 1 / alpha) / beta * local
     expected += 0.15 * alpha * beta * hard + 0.5 * alpha * beta * np.abs(after - before).mean()
-    assert RDfcil().loss(learning, batch).item() == pytest.approx(expected, rel=1e-5)
+    assert RDfcil().loss(context, batch).item() == pytest.approx(expected, rel=1e-5)
 
 
 def test_the_relations_gradient_is_finite_where_two_images_are_one():
@@ -104,9 +106,9 @@ def test_angles_do_not_change_when_a_picture_is_moved_turned_and_enlarged():
 
 
 def test_stage_two_divides_by_the_sum_of_the_weights():
-    learning, batch, a = situation(5)
-    learning.modules["seen"].counts.copy_(torch.tensor([8, 4, 2, 0, 16, 1]))
-    learning.modules["seen"].renew()
+    context, batch, a = situation(5)
+    context.modules["seen"].counts.copy_(torch.tensor([8, 4, 2, 0, 16, 1]))
+    context.modules["seen"].renew()
     alpha, beta = math.log2(NEW / 2 + 1), math.sqrt(OLD / NEW)
     weights = 16 / np.array([8, 4, 2, 1, 16, 1])  # a class never seen counts as seen once; the smallest weight is 1
     taught = a.dreams @ a.teacher[:OLD].T
@@ -115,8 +117,8 @@ def test_stage_two_divides_by_the_sum_of_the_weights():
     ce = (weights[labels] * cross_entropies(logits, labels)).sum() / weights[labels].sum()
     hard = np.abs(logits[4:, :OLD] - taught).mean()
     expected = 0.5 * ce + 0.15 * alpha * beta * hard
-    assert RDfcil()._refined(learning, batch).item() == pytest.approx(expected, rel=1e-5)
-    counted = learning.modules["seen"].counts - torch.tensor([8, 4, 2, 0, 16, 1])
+    assert RDfcil()._refined(context, batch).item() == pytest.approx(expected, rel=1e-5)
+    counted = context.modules["seen"].counts - torch.tensor([8, 4, 2, 0, 16, 1])
     assert counted.tolist() == np.bincount(labels, minlength=6).tolist()
 
 
@@ -141,14 +143,14 @@ def test_the_heads_new_rows_are_drawn_task_by_task():
     student = Linear(0)
     before = student.head.weight.clone()
     recipe = SimpleNamespace(seed=0, stream=1)
-    learning = SimpleNamespace(recipe=recipe, old=OLD, seen=OLD + 1, student=student)
-    _draw_head(learning)
+    context = SimpleNamespace(recipe=recipe, n_old=OLD, n_seen=OLD + 1, student=student)
+    _draw_head(context)
     assert torch.equal(student.head.weight[:OLD], before[:OLD])
     assert torch.equal(student.head.weight[OLD + 1 :], before[OLD + 1 :])
     row = student.head.weight[OLD].clone()
     assert 0 < row.abs().max() < 5e-3
     recipe.stream = 2
-    _draw_head(learning)
+    _draw_head(context)
     assert not torch.equal(student.head.weight[OLD], row)
 
 
@@ -203,9 +205,9 @@ def test_both_stages_are_trained_and_resumed_to_the_same_numbers(tmp_path):
 def test_the_refinement_moves_the_head_alone(tmp_path, monkeypatch):
     entered = {}
 
-    def remember(learning, lr):
-        learning.student.eval()
-        entered.update({name: value.clone() for name, value in learning.student.state_dict().items()})
+    def remember(context, lr):
+        context.student.eval()
+        entered.update({name: value.clone() for name, value in context.student.state_dict().items()})
 
     monkeypatch.setattr("dfcil_core.methods.r_dfcil._prepare_refinement", remember)
     after = learn(tmp_path, "whole")[1]
@@ -215,21 +217,21 @@ def test_the_refinement_moves_the_head_alone(tmp_path, monkeypatch):
 
 def test_a_phase_that_keeps_momentum_goes_on_with_it(tmp_path):
     (stage,) = list(make_plan(parse_spec(SPEC, "s.yaml")).stages.values())[:1]
-    learning = _learning(stage.recipe, {}, Execution())
-    head = learning.student.head.weight
+    context = _context(stage.recipe, {}, Execution())
+    head = context.student.head.weight
     before = head.detach().clone()
 
-    def pull(learning, batch):
-        return learning.student.head.weight.sum()
+    def pull(context, batch):
+        return context.student.head.weight.sum()
 
-    def rest(learning, batch):
-        return 0 * learning.student.head.weight.sum()
+    def rest(context, batch):
+        return 0 * context.student.head.weight.sum()
 
-    pool = learning.new_images[:16]  # one step an epoch
-    first = learning.phase(pool=pool, loss=pull, lr=0.1, milestones=(), weight_decay=0.0, parameters=[head])
+    pool = context.new_images[:16]  # one step an epoch
+    first = context.phase(pool=pool, loss=pull, lr=0.1, milestones=(), weight_decay=0.0, parameters=[head])
     first.epochs = 1
-    second = learning.phase(pool=pool, loss=rest, lr=0.5, milestones=(), weight_decay=0.0, parameters=[head])
+    second = context.phase(pool=pool, loss=rest, lr=0.5, milestones=(), weight_decay=0.0, parameters=[head])
     second.epochs, second.keeps_momentum = 2, True
-    train(learning, iter([first, second]), Execution())
+    train(context, iter([first, second]), Execution())
     # The gradient of the sum is 1: a step of 0.1, then momentum alone, 0.5 * 0.9 and 0.5 * 0.81.
     torch.testing.assert_close(head.detach(), before - 0.1 - 0.5 * (0.9 + 0.81))

@@ -5,8 +5,8 @@ import hashlib
 import torch
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data import synthetic_info
-from dfcil_core.data.images import open_data
+from dfcil_core.data.catalog import synthetic_info
+from dfcil_core.data.open import open_data
 
 
 def images(size=8, **counts):

@@ -136,7 +136,7 @@ class Hungry(Method):
     source = "none"
     settings_type = HungrySettings
 
-    def loss(self, learning, batch):
+    def loss(self, context, batch):
         import torch
 
         inside = Path(os.environ["SHARED_DEVICE"]) / str(os.getpid())

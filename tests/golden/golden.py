@@ -19,7 +19,7 @@ import torch
 from dfcil_core import config
 from dfcil_core import run_stage as core
 from dfcil_core.config import Dreaming, Training
-from dfcil_core.data import DATASETS
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.methods import METHODS
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec

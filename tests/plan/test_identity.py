@@ -10,7 +10,7 @@ import numpy
 import pytest
 
 from dfcil_core.config import DataRecipe, Dreaming, Recipe, Training
-from dfcil_core.data import DATASETS
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.methods import METHODS
 from orchestrator.plan.fingerprint import canonical, fingerprint
 from orchestrator.plan.plan import make_plan

@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 import pytest
 
 from dfcil_core.config import DataRecipe, Dreaming, Recipe, Training
-from dfcil_core.data import DATASETS
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.methods import METHODS
 from orchestrator.engine.engine import Options
 from orchestrator.plan.plan import make_plan

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from dfcil_core.run_stage import Execution, run_stage
+from dfcil_core.execution import Execution
+from dfcil_core.run_stage import run_stage
 from orchestrator.plan.plan import make_plan
 from orchestrator.results.job_result import job_result
 from orchestrator.spec.load import load_spec

@@ -1,11 +1,9 @@
 """A spec that is wrong: every mistake at once, each with its place, its value, the choices and a way out."""
 
-from typing import get_args
-
 import pytest
 
-from dfcil_core.config import Backbone
 from dfcil_core.methods import METHODS
+from dfcil_core.networks.catalog import backbone_names
 from orchestrator.errors import SpecError
 from orchestrator.spec.load import parse_spec
 
@@ -84,7 +82,7 @@ def test_the_message_is_a_list_a_person_can_work_through():
         "  s.yaml:7:9: tasks.0: 10 classes cannot be dealt evenly to 3 tasks. The divisors of 10 are 1, 2, 5, 10",
         "  s.yaml:8:12: seeds.1: 0 is given twice. Equal seeds are the same work",
         "  s.yaml:10:13: training.backbone: 'resnet33' is none of the choices. "
-        f"Did you mean 'resnet32'? Choices: {', '.join(get_args(Backbone))}",
+        f"Did you mean 'resnet32'? Choices: {', '.join(backbone_names())}",
         f"  s.yaml:12:20: training.milestones.1: 160 lies beyond the last of 100 epochs. {SCALED}",
         "  s.yaml:13:20: exclude.0.method: 'lfw' is no method or label of this sweep. "
         "Did you mean 'lwf'? Choices: bse, lwf, abd",

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from dfcil_core.config import Dreaming, Training
-from dfcil_core.data import DATASETS
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.methods import METHODS
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.stage import Stage

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Dreaming, Training
-from dfcil_core.data import DATASETS, DatasetInfo, synthetic_info
+from dfcil_core.data.catalog import DATASETS, DatasetInfo, synthetic_info
+from dfcil_core.execution import Execution
 from dfcil_core.methods import METHODS
-from dfcil_core.run_stage import Execution, run_stage
+from dfcil_core.run_stage import run_stage
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, job_result

@@ -5,9 +5,11 @@ import pytest
 from mlflow.tracking import MlflowClient
 from safetensors.numpy import load_file
 
-from dfcil_core.data.images import open_data
-from dfcil_core.networks import BACKBONES, build
-from dfcil_core.run_stage import Execution, run_stage
+from dfcil_core.data.open import open_data
+from dfcil_core.execution import Execution
+from dfcil_core.networks.build import build
+from dfcil_core.networks.catalog import BACKBONES
+from dfcil_core.run_stage import run_stage
 from dfcil_core.streams import stream
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store

@@ -7,7 +7,7 @@ import torch
 
 from dfcil_core import run_stage as core
 from dfcil_core.data import images
-from dfcil_core.data.images import open_data
+from dfcil_core.data.open import open_data
 from orchestrator.engine import engine
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage

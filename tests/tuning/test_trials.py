@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import torch
 from optuna.trial import TrialState
 
-from dfcil_core.data.images import open_data
+from dfcil_core.data.open import open_data
 from orchestrator.results.job_result import JobResult
 from orchestrator.tuning.confirm import confirm_plan
 from orchestrator.tuning.pruner import TaskBoundaryPruner

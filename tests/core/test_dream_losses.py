@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from dfcil_core import inversion
+from dfcil_core.dream import losses as inversion
 
 
 def rng(seed=0):

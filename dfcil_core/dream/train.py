@@ -9,23 +9,22 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
-from dfcil_core import inversion, networks
 from dfcil_core.checkpoint import load_tensors, read_state, save_tensors, write_state
 from dfcil_core.config import Dreaming, Recipe
-from dfcil_core.networks.generator import NOISE, Generator, build_generator
+from dfcil_core.dream import losses
+from dfcil_core.dream.picture import dream_sheet
+from dfcil_core.dream.sample import GENERATOR, noise
+from dfcil_core.errors import Diverged
+from dfcil_core.execution import Execution
+from dfcil_core.networks import build as networks
+from dfcil_core.networks.generator import Generator, build_generator
 from dfcil_core.streams import stream
-from dfcil_core.train import Diverged
 
-if TYPE_CHECKING:
-    from dfcil_core.run_stage import Execution
-
-GENERATOR = "generator.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 PICTURES = "dreams.png"
 SAVE = "dream.save"
@@ -50,32 +49,8 @@ def dream(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     run.train(execution)
     save_tensors(folder / GENERATOR, run.generator.state_dict())
     save_tensors(folder / OPTIMIZER, _adam_tensors(run.optimizer, run.generator))
-    _picture(recipe, run.generator, run.teacher).save(folder / PICTURES)
+    dream_sheet(recipe, run.generator, run.teacher).save(folder / PICTURES)
     return {"curves": run.curves}
-
-
-def load_generator(recipe: Recipe, folder: Path, device: torch.device) -> Generator:
-    """The generator that a `dream` stage wrote into `folder`, frozen, for images as `recipe.data` says."""
-    generator = build_generator(recipe.data.image_size, recipe.data.channels)
-    generator.load_state_dict(load_tensors(folder / GENERATOR))
-    return networks.freeze(generator.to(device, memory_format=torch.channels_last))
-
-
-@torch.no_grad()
-def sample(generator: Generator, count: int, rng: torch.Generator) -> Tensor:
-    """`count` synthetic images, (count, channels, s, s) and normalised; the generator is put into eval mode.
-
-    The noise is drawn where `rng` lives. An image's label is the argmax of the frozen network's old logits.
-    """
-    return generator.eval()(_noise(count, rng, generator))
-
-
-def _noise(count: int, rng: torch.Generator, generator: Generator) -> Tensor:
-    noise = torch.randn(count, NOISE, generator=rng, device=rng.device)
-    return noise.to(generator.linear.weight.device)
-
-
-# ---- training --------------------------------------------------------------------------------------------------------
 
 
 class _Run:
@@ -106,7 +81,7 @@ class _Run:
         """Steps until there have been enough; losses stay on the device but for the curves and the reports."""
         self.generator.train()
         reported = saved = time.monotonic()
-        with inversion.BatchNormStatistics(self.teacher) as statistics:
+        with losses.BatchNormStatistics(self.teacher) as statistics:
             while self.step < self.settings.steps:
                 self._one_step(statistics)
                 now = time.monotonic()
@@ -120,17 +95,17 @@ class _Run:
                     write_state(execution.saves / SAVE, self.state())
                     saved = time.monotonic()
 
-    def _one_step(self, statistics: inversion.BatchNormStatistics) -> None:
+    def _one_step(self, statistics: losses.BatchNormStatistics) -> None:
         settings, device = self.settings, self.totals.device
         with torch.autocast(device.type, torch.bfloat16, enabled=self.training["precision"] == "bfloat16"):
-            images = self.generator(_noise(self.training["batch_size"], self.noise, self.generator))
+            images = self.generator(noise(self.training["batch_size"], self.noise, self.generator))
             logits = self.teacher(images)[:, : self.old]
         # The losses are never in reduced precision.
         logits, images = (values.to(self.totals.dtype) for values in (logits, images))
-        ce = inversion.confidence(logits, settings.temperature)
+        ce = losses.confidence(logits, settings.temperature)
         bn = statistics.divergence()
-        prior = inversion.image_prior(images)
-        diversity = inversion.diversity(logits)
+        prior = losses.image_prior(images)
+        diversity = losses.diversity(logits)
         loss = settings.ce_weight * ce + diversity + settings.bn_weight * bn + settings.prior_weight * prior
         self.optimizer.zero_grad()
         loss.backward()
@@ -198,50 +173,3 @@ def _restore_adam(optimizer: torch.optim.Adam, generator: Generator, tensors: di
         state[index] = {slot: torch.empty_like(parameter).copy_(tensors[f"{name}.{slot}"]) for slot in _MOMENTS}
         state[index]["step"] = tensors[f"{name}.step"]
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-
-
-# ---- the picture -----------------------------------------------------------------------------------------------------
-
-_PER_CLASS = 8
-_CLASS_ROWS = 25
-"""Classes below one another; more stand beside these."""
-
-
-def _picture(recipe: Recipe, generator: Generator, teacher: nn.Module) -> Image.Image:
-    """Up to eight dreamed images of each old class, a row a class in the order they were learnt; missing ones are grey.
-
-    Images are normalised with the data set's mean and standard deviation, which a dream stage does not read: the
-    middle 99% of their values are stretched from black to white, the same for all.
-    """
-    old = sum(len(task) for task in recipe.classes)
-    images, labels = _labelled(generator, teacher, old, stream(recipe.seed, "picture", recipe.stream))
-    low, high = (torch.quantile(images.flatten()[:: 1 + images.numel() // 2**20], q) for q in (0.005, 0.995))
-    pixels = ((images - low) / (high - low).clamp_min(1e-6)).clamp(0, 1)
-
-    cells = torch.full((old, _PER_CLASS, *pixels.shape[1:]), 0.5)
-    for label in range(old):
-        own = pixels[labels == label][:_PER_CLASS]
-        cells[label, : len(own)] = own
-    return _sheet(cells, max(1, 64 // recipe.data.image_size))
-
-
-def _labelled(generator: Generator, teacher: nn.Module, old: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Some sixteen images a class, at most a thousand, and their labels, on the CPU."""
-    count = min(1000, 16 * old)
-    parts = [sample(generator, min(100, count - start), rng) for start in range(0, count, 100)]
-    with torch.no_grad():
-        labels = torch.cat([teacher(part)[:, :old].argmax(1) for part in parts])
-    return torch.cat(parts).float().cpu(), labels.cpu()
-
-
-def _sheet(cells: Tensor, scale: int) -> Image.Image:
-    """(classes, images, channels, s, s) values in [0, 1] as one picture, pixels `scale` wide, with white margins."""
-    cells = cells.repeat_interleave(scale, 3).repeat_interleave(scale, 4).expand(-1, -1, 3, -1, -1)
-    cells = nn.functional.pad(cells, (1, 1, 1, 1), value=1.0)
-    classes, images, channels, side, _ = cells.shape
-    blocks = math.ceil(classes / _CLASS_ROWS)
-    rows = math.ceil(classes / blocks)
-    cells = torch.cat([cells, torch.ones(rows * blocks - classes, *cells.shape[1:])])
-    columns = cells.view(blocks, rows, images, channels, side, side).permute(1, 4, 0, 2, 5, 3)
-    array = columns.reshape(rows * side, blocks * images * side, channels).mul(255).round().to(torch.uint8)
-    return Image.fromarray(array.numpy())

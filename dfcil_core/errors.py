@@ -1,4 +1,12 @@
-"""What can be wrong with the files of a data set."""
+"""What can go wrong while a stage is computed, beside bugs."""
+
+
+class Diverged(Exception):
+    """The loss is no longer a finite number; the message says where."""
+
+
+class ForbiddenImage(Exception):
+    """A stage asked for a training image that its task, or its memory, does not give it."""
 
 
 class MissingData(Exception):

@@ -1,0 +1,70 @@
+"""Opening a data set: its images as tensors, checked against the digest that the recipe gives."""
+
+from __future__ import annotations
+
+import torch
+from torch.nn.functional import interpolate
+
+from dfcil_core.config import DataRecipe
+from dfcil_core.data import decoded
+from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES
+from dfcil_core.data.images import ImageData, Images, moments
+from dfcil_core.data.sources import SOURCES
+from dfcil_core.streams import stream
+
+
+def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
+    """Open the data set that the recipe names, at its image size.
+
+    Raises MissingData (sources.py) when its files are not there, DataMismatch when its content is not the recipe's.
+    """
+    train, test = SOURCES[recipe.name](recipe, root)
+    if recipe.name in FIXED:
+        train, test = (
+            _first(images, recipe.options.get("classes"), recipe.options.get(f"{part}_per_class"))
+            for part, images in (("train", train), ("test", test))
+        )
+    train, test = (_resized(images, recipe.image_size) for images in (train, test))
+    if recipe.holdout:
+        train, test = _held_out(train, recipe.holdout, recipe.holdout_seed)
+    return ImageData(train, test, *_normalisation(recipe, train))
+
+
+def _normalisation(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The recipe's mean and standard deviation, else the published ones of the data set, else those of its images."""
+    info = DATASETS[recipe.name]
+    if recipe.mean and recipe.std:
+        return recipe.mean, recipe.std
+    if info.mean and info.std:
+        return info.mean, info.std
+    return decoded.moments(recipe, train) if recipe.name in IMAGE_FILES else moments(train)
+
+
+def _first(images: Images, classes: int | None, count: int | None) -> Images:
+    """The first classes, and the first images of each, in the data set's order; None: all."""
+    if classes is None and count is None:
+        return images
+    labels = images.labels.unique(sorted=True)[:classes]
+    positions = torch.cat([(images.labels == label).nonzero().flatten()[:count] for label in labels])
+    return images.take(positions.sort().values)
+
+
+def _resized(images: Images, size: int) -> Images:
+    pixels = images.pixels
+    if pixels.shape[-1] != size or pixels.shape[-2] != size:
+        mode = {"mode": "nearest"} if size % pixels.shape[-1] == 0 else {"mode": "bilinear", "antialias": True}
+        pixels = interpolate(pixels.float(), size=(size, size), **mode)
+    if pixels.shape[1] == 1:
+        pixels = pixels.expand(-1, 3, -1, -1)
+    return Images(pixels.contiguous(), images.labels)
+
+
+def _held_out(train: Images, share: float, seed: int) -> tuple[Images, Images]:
+    """Split off `share` of each class's training images, at least one; they stand for the test images."""
+    rng = stream(seed, "holdout", 0)
+    held = torch.zeros(len(train.labels), dtype=torch.bool)
+    for label in train.labels.unique(sorted=True):
+        positions = (train.labels == label).nonzero().flatten()
+        count = max(1, round(share * len(positions)))
+        held[positions[torch.randperm(len(positions), generator=rng)[:count]]] = True
+    return train.take((~held).nonzero().flatten()), train.take(held.nonzero().flatten())

@@ -1,0 +1,1 @@
+"""Dreaming: training a generator of synthetic images against the frozen network."""

@@ -1,0 +1,26 @@
+"""How a stage is run on this machine. Without torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+def ignore(_: dict[str, Any]) -> None:
+    """Report to nobody."""
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a stage is run, never what it computes: no part of any identity."""
+
+    device: str = "cpu"
+    """`cpu`, or a CUDA device such as `cuda:0`, of the kind that the recipe says."""
+    data_root: str | None = None
+    plugin: str | None = None
+    """Path of the source of the plug-in that supplies the method, where one does and it is no entry point."""
+    saves: Path | None = None
+    """Folder for saves within the stage; what is found there is resumed from."""
+    save_every: float = 60.0
+    """Seconds between saves."""
+    report: Callable[[dict[str, Any]], None] = ignore

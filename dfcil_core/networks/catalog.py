@@ -1,0 +1,68 @@
+"""The classifiers by name, as the planner knows them: without torch. A new one is one entry of `BACKBONES`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+    from dfcil_core.networks.network import Network
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """How a classifier is made, and how its weights are drawn; both functions are named, and loaded when asked for."""
+
+    makes: str
+    """`module:function`, called with the number of outputs and the channels of an image, and `options`."""
+    draws: str
+    """`module:function`, called with the network and the random generator that all its weights are drawn from."""
+    options: tuple[tuple[str, Any], ...] = ()
+    """Further arguments of `makes`, by name."""
+    variant_of: str | None = None
+    """The backbone in whose place a method with a `network_variant` trains this one; None: one that a spec can name."""
+
+    def make(self, n_classes: int, channels: int) -> "Network":
+        """A network whose weights mean nothing yet."""
+        made: Network = _function(self.makes)(n_classes, channels, **dict(self.options))
+        return made
+
+    def draw(self, network: "Network", generator: "torch.Generator") -> None:
+        """Draw all weights from `generator`."""
+        _function(self.draws)(network, generator)
+
+
+_SMALL, _RESNET18 = "dfcil_core.networks.resnet", "dfcil_core.networks.resnet18"
+
+
+def _small(depth: int) -> dict[str, Backbone]:
+    """A residual network for small images, and its variant for R-DFCIL."""
+    name, options = f"resnet{depth}", (("depth", depth),)
+    linear = Backbone(f"{_SMALL}:small", f"{_SMALL}:initialise_linear", (*options, ("linear", True)), variant_of=name)
+    return {name: Backbone(f"{_SMALL}:small", f"{_SMALL}:initialise", options), f"{name}-r-dfcil": linear}
+
+
+BACKBONES: dict[str, Backbone] = {
+    **_small(8),
+    **_small(14),
+    **_small(20),
+    **_small(32),
+    "resnet18": Backbone(f"{_RESNET18}:resnet18", f"{_RESNET18}:initialise"),
+    "resnet18-r-dfcil": Backbone(
+        f"{_RESNET18}:resnet18", f"{_RESNET18}:initialise", (("bias", False),), variant_of="resnet18"
+    ),
+}
+"""By name. `training.backbone` takes those that are no variant; a method's `network_variant` is the end of a name."""
+
+
+def backbone_names() -> list[str]:
+    """The names that `training.backbone` takes."""
+    return [name for name, backbone in BACKBONES.items() if backbone.variant_of is None]
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    loaded: Callable[..., Any] = getattr(import_module(module), function)
+    return loaded
