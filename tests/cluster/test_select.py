@@ -98,18 +98,18 @@ class _Client:
 
 def test_who_is_missed_once_may_have_a_message_on_its_way(monkeypatch):
     client = _Client()
-    census = WorkerMonitor(client, queued=False)
+    monitor = WorkerMonitor(client.nthreads, queued=False)
     client.workers = ["a", "b"]
-    assert census.take(set()) == ({"a", "b"}, set())
+    assert monitor.take(set()) == ({"a", "b"}, set())
     client.workers = ["a"]
-    assert census.take({"a", "b"}) == ({"a"}, set())
-    assert census.take({"a", "b"}) == ({"a"}, {"b"})
+    assert monitor.take({"a", "b"}) == ({"a"}, set())
+    assert monitor.take({"a", "b"}) == ({"a"}, {"b"})
 
 
 def test_a_queue_is_waited_for_and_this_machine_is_not(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("orchestrator.engine.worker_monitor.time.monotonic", lambda: now[0])
-    here, queued = WorkerMonitor(_Client(), queued=False), WorkerMonitor(_Client(), queued=True)
+    here, queued = WorkerMonitor(_Client().nthreads, queued=False), WorkerMonitor(_Client().nthreads, queued=True)
     now[0] = 29.0
     here.take(set()), queued.take(set())
     assert queued.awaited() is None
