@@ -233,10 +233,10 @@ class _Run:
                 self._lost(address, retired)
             case messages.WorkersLeaving(addresses):
                 self._leaving.update(addresses)
-            case messages.FromWorker(attempt_id, worker, said):
+            case messages.FromWorker(attempt_id, worker_name, said):
                 if attempt_id in self._attempts:  # else of an attempt given up on
                     attempt = self._attempts[attempt_id]
-                    attempt.worker_name = worker
+                    attempt.worker_name = worker_name
                     self._answer_worker(attempt, said)
             case messages.TaskBroken(attempt_id, error):
                 if attempt_id in self._attempts:

@@ -70,8 +70,8 @@ class FromWorker:
     """A message of a worker, and of which attempt it is."""
 
     attempt_id: str
-    worker: str
-    """The worker's name, for people."""
+    worker_name: str
+    """For people."""
     message: StageMessage
 
 
@@ -112,7 +112,8 @@ _BY_NAME: dict[str, type[StageMessage]] = {
 
 def to_wire(told: FromWorker) -> dict[str, Any]:
     """A worker's message as plain data: what Dask's topics carry."""
-    head = {"attempt_id": told.attempt_id, "worker": told.worker}
+    # Dask puts the worker's address under the key `worker`, in the place of whatever is there.
+    head = {"attempt_id": told.attempt_id, "worker_name": told.worker_name}
     return {**head, "message": type(told.message).__name__, "fields": asdict(told.message)}
 
 
@@ -120,7 +121,7 @@ def from_wire(wire: dict[str, Any]) -> FromWorker | TaskBroken:
     """The message that `to_wire` made this of; TaskBroken where it was that of another version."""
     try:
         message = _BY_NAME[wire["message"]](**wire["fields"])
-        return FromWorker(wire["attempt_id"], wire["worker"], message)
+        return FromWorker(wire["attempt_id"], wire["worker_name"], message)
     except (KeyError, TypeError):
         return TaskBroken(wire.get("attempt_id", ""), ValueError(f"it says what nobody here understands: {wire}"))
 

@@ -78,6 +78,7 @@ def test_the_job_script_asks_for_what_the_profile_says_and_starts_encrypted_work
         assert line in job and job.index(line) < job.index("dask_worker")
 
 
+@pytest.mark.filterwarnings("ignore:OAR Job memory")
 def test_another_batch_system_is_one_registration(written, tmp_path, monkeypatch):
     """OAR, which dask-jobqueue has and we do not offer, with a directive of its own."""
     oar = BatchSystem(
