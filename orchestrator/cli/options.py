@@ -65,4 +65,4 @@ elsewhere = stack(
     click.option("--tls-cert", metavar="FILE", help="Our certificate, signed by it too."),
     click.option("--tls-key", metavar="FILE", help="The key of our certificate."),
 )
-"""Where `launch` finds workers, if not on this machine: arguments for `elsewhere.chosen`."""
+"""Where `launch` finds workers, if not on this machine: arguments for `cluster.select.chosen`."""

@@ -29,21 +29,21 @@ class Scheduler:
         return self.address.startswith("tls://")
 
 
-def chosen(told: dict[str, Any], device: str, jobs: int | None) -> Profile | Scheduler | None:
+def chosen(given: dict[str, Any], device: str, jobs: int | None) -> Profile | Scheduler | None:
     """What the options of `launch` say: `cluster`, `profile`, `scheduler`, `tls_ca`, `tls_cert`, `tls_key`.
 
     None: on this machine. Raises UserError for options that do not go together, and as the profile and `scheduler` do.
     """
-    kind, profile, address = told["cluster"], told["profile"], told["scheduler"]
-    certificates = {f"--{name.replace('_', '-')}": told[name] for name in ("tls_ca", "tls_cert", "tls_key")}
+    kind, profile, address = given["cluster"], given["profile"], given["scheduler"]
+    certificates = {f"--{name.replace('_', '-')}": given[name] for name in ("tls_ca", "tls_cert", "tls_key")}
     if kind and address:
         raise UserError("--cluster and --scheduler: give one of them")
     if profile and not kind:
         raise UserError(f"--profile: {profile} is of no use without --cluster {'|'.join(BATCH_SYSTEMS)}")
     if kind and not profile:
         raise UserError(f"--cluster {kind} needs --profile FILE, which says what a job asks for; see docs/cluster.md")
-    if not address and (given := [option for option, file in certificates.items() if file]):
-        raise UserError(f"{given[0]}: is of no use without --scheduler tls://HOST:PORT")
+    if not address and (named := [option for option, file in certificates.items() if file]):
+        raise UserError(f"{named[0]}: is of no use without --scheduler tls://HOST:PORT")
     if not (kind or address):
         return None
     where = f"--cluster {kind}" if kind else "--scheduler"

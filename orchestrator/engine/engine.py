@@ -379,7 +379,7 @@ class _Run:
 
     def _count_workers(self) -> None:
         """Learn of workers that came or went unnoticed; there must be some, sooner or later."""
-        present, gone = self._monitor.take(set(self._workers))
+        present, gone = self._monitor.check(set(self._workers))
         for address in present:
             self._workers.setdefault(address, None)
         for address in gone:

@@ -25,7 +25,7 @@ class WorkerMonitor:
         """Whether the last count is old."""
         return time.monotonic() - self._counted >= EVERY_SECONDS
 
-    def take(self, known: set[str]) -> tuple[set[str], set[str]]:
+    def check(self, known: set[str]) -> tuple[set[str], set[str]]:
         """The addresses of all workers, and of those among `known` that are gone.
 
         Raises RuntimeError where none has come up on this machine for long.

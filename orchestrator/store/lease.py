@@ -189,7 +189,7 @@ class Lease:
 
 
 class Watch:
-    """Looks on at the leases of others, and says which hearts have stopped."""
+    """Looks on at the leases of others, and says which are stale: their hearts have stopped."""
 
     def __init__(self, lease_timeout: float = LEASE_TIMEOUT, clock: Callable[[], float] = time.monotonic) -> None:
         self._lease_timeout, self._clock = lease_timeout, clock
