@@ -111,6 +111,7 @@ class _Run:
         self._emit, self._outcome, self._gc = on_event, outcome, gc
         self._pool, self._client = workers, workers.client
         self._launch = uuid.uuid4().hex[:12]
+        self._topic = f"dfcil-sweep-{self._launch}"
         self._inbox: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
         self._workers: dict[str, Attempt | None] = {}
         self._leaving: set[str] = set()
@@ -185,7 +186,7 @@ class _Run:
             attempt_id=attempt_id,
         )
         future = self._client.submit(execute, task, key=attempt_id, workers=[address], allow_other_workers=False)
-        future.add_done_callback(self._on_future)
+        future.add_done_callback(self._on_future)  # type: ignore[no-untyped-call]  # not annotated by Dask
         self._workers[address] = self._attempts[attempt_id] = Attempt(stage, address, attempt_id, future)
         self._memory.begin(address)
 
@@ -205,15 +206,16 @@ class _Run:
 
     # ---- from the workers --------------------------------------------------------------------------------------------
 
-    @property
-    def _topic(self) -> str:
-        return f"dfcil-sweep-{self._launch}"
-
     def _listen(self) -> None:
-        # Handlers run in Dask's thread: they only pass on.
-        self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(messages.from_wire(event[1])))
-        self._client.subscribe_topic("all", self._on_scheduler_event)
+        handlers = {self._topic: self._on_worker_event, "all": self._on_scheduler_event}
+        for topic, handler in handlers.items():
+            self._client.subscribe_topic(topic, handler)  # type: ignore[no-untyped-call]  # not annotated by Dask
         self._count_workers()
+
+    # Handlers run in Dask's thread: they only pass on.
+
+    def _on_worker_event(self, event: tuple[float, dict[str, Any]]) -> None:
+        self._inbox.put(messages.from_wire(event[1]))
 
     def _on_scheduler_event(self, event: tuple[float, dict[str, Any]]) -> None:
         message = messages.from_scheduler(event[1])
