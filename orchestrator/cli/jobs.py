@@ -215,7 +215,7 @@ def _wait_for(launcher) -> None:
     watch, leases = Watch(), Leases(launcher.folder)
     while not launcher.gone():
         holder = leases.read(launcher.id)
-        if holder is not None and watch.silent(launcher.id, holder):
+        if holder is not None and watch.is_stale(launcher.id, holder):
             raise UserError(
                 f"{launcher} gives no sign of life: if it is gone, its stages are free to be taken over by now"
             )

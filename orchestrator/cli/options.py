@@ -2,6 +2,8 @@
 
 import click
 
+from orchestrator.cluster.systems import BATCH_SYSTEMS
+
 runs = click.option("--runs", metavar="DIR", help="Folder of all results. Default: DFCIL_RUNS, else ./runs.")
 tracking_uri = click.option(
     "--tracking-uri",
@@ -54,7 +56,7 @@ sweep = stack(click.argument("spec"), runs, device, overrides, data_root, plugin
 elsewhere = stack(
     click.option(
         "--cluster",
-        type=click.Choice(["slurm", "pbs", "sge", "lsf", "htcondor"]),
+        type=click.Choice(list(BATCH_SYSTEMS)),
         help="Run in jobs of this batch system; needs --profile.",
     ),
     click.option("--profile", metavar="FILE", help="What a job of --cluster asks for; see docs/cluster.md."),
@@ -63,4 +65,4 @@ elsewhere = stack(
     click.option("--tls-cert", metavar="FILE", help="Our certificate, signed by it too."),
     click.option("--tls-key", metavar="FILE", help="The key of our certificate."),
 )
-"""Where `launch` finds workers, if not on this machine: arguments for `elsewhere.chosen`."""
+"""Where `launch` finds workers, if not on this machine: arguments for `cluster.select.chosen`."""

@@ -1,9 +1,10 @@
-"""A Dask cluster whose workers are jobs of a batch system: Slurm, PBS, SGE, LSF or HTCondor, by way of dask-jobqueue.
+"""A Dask cluster whose workers are jobs of a batch system, by way of dask-jobqueue.
 
 The scheduler runs in the launcher. All that goes over the network is encrypted, with certificates made for this launch
 alone; their files lie in a folder of the runs folder that only its owner can read, and go with the launch.
 """
 
+import importlib
 import logging
 import math
 import shlex
@@ -15,32 +16,25 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import dask_jobqueue
 from dask_jobqueue.core import Job, JobQueueCluster
-from distributed import Client, Status
+from distributed import Status
 from distributed.security import Security
 from ruamel.yaml import YAML
 
-from orchestrator.cluster.local import (
+from orchestrator.cluster.base import (
     CLOSE_SECONDS,
     ONE_THREAD,
     SETTINGS,
     Workers,
     closing_last_first,
+    connect,
     interrupts_deferred,
+    shared_folder_probe,
 )
 from orchestrator.cluster.profile import Profile
-from orchestrator.cluster.remote import shared_folder_probe
+from orchestrator.cluster.systems import BatchSystem
 from orchestrator.errors import UserError
 
-CLUSTERS: dict[str, type[JobQueueCluster]] = {
-    "slurm": dask_jobqueue.SLURMCluster,
-    "pbs": dask_jobqueue.PBSCluster,
-    "sge": dask_jobqueue.SGECluster,
-    "lsf": dask_jobqueue.LSFCluster,
-    "htcondor": dask_jobqueue.HTCondorCluster,
-}
-_ACCOUNT = {"slurm": "account", "pbs": "account", "sge": "project", "lsf": "project"}
 _LOST_SECONDS = 60.0  # without any of a job's workers that had been there, after which the job is replaced
 _MOST_FAILURES = 3  # jobs in turn that end before a worker comes up, after which it is no accident
 _LOG_LINES = 15
@@ -60,8 +54,7 @@ def batch_workers(profile: Profile, runs: Path, workers: int, per_job: int) -> I
         with interrupts_deferred():
             cluster = open_cluster(profile, probe, logs, per_job)
             closing.callback(cluster.close, timeout=CLOSE_SECONDS)
-            client = Client(cluster, set_as_default=False)
-            closing.callback(client.close, timeout=CLOSE_SECONDS)
+            client = connect(cluster, closing)
             keeper = _Keeper(cluster, math.ceil(workers / per_job), logs)
             keeper.scale()
         yield Workers(client, probe, keeper.look_after, queued=True)
@@ -69,9 +62,9 @@ def batch_workers(profile: Profile, runs: Path, workers: int, per_job: int) -> I
 
 def open_cluster(profile: Profile, probe: Path, logs: Path, per_job: int) -> JobQueueCluster:
     """The cluster, its scheduler listening, without a job yet."""
-    cluster = CLUSTERS[profile.kind]
-    return cluster(
-        job_cls=_told(cluster.job_cls, probe),
+    job: Any = _observed(job_class(profile.system), probe)  # annotated as a job, where its class is meant
+    return cluster_class(profile.system)(
+        job_cls=job,
         security=_certified(probe),
         scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", "port": 0},
         silence_logs=logging.CRITICAL,
@@ -79,16 +72,31 @@ def open_cluster(profile: Profile, probe: Path, logs: Path, per_job: int) -> Job
     )
 
 
+def cluster_class(system: BatchSystem) -> type[JobQueueCluster]:
+    """dask-jobqueue's cluster for a batch system."""
+    module, _, name = system.cluster.partition(":")
+    found: type[JobQueueCluster] = getattr(importlib.import_module(module), name)
+    return found
+
+
+def job_class(system: BatchSystem) -> type[Job]:
+    """dask-jobqueue's job for a batch system."""
+    cluster: Any = cluster_class(system)
+    found: type[Job] = cluster.job_cls
+    return found
+
+
 def _certified(probe: Path) -> Security:
     """Who may talk to the scheduler: whoever can read the key in the probe folder, which only its owner can."""
-    made = Security.temporary()
+    made = Security.temporary()  # type: ignore[no-untyped-call]  # not annotated by Dask
     certificate, key = probe / "certificate.pem", probe / "key.pem"
     key.touch(0o600)
     certificate.write_text(made.tls_client_cert)
     key.write_text(made.tls_client_key)
     roles = ("client", "scheduler", "worker")
     files = {f"tls_{role}_{name}": str(path) for role in roles for name, path in (("cert", certificate), ("key", key))}
-    return Security(require_encryption=True, tls_ca_file=str(certificate), **files)
+    options: dict[str, Any] = {"require_encryption": True, "tls_ca_file": str(certificate), **files}
+    return Security(**options)  # type: ignore[no-untyped-call]  # not annotated by Dask
 
 
 def job_options(profile: Profile, probe: Path, logs: Path, per_job: int) -> dict[str, Any]:
@@ -100,7 +108,9 @@ def job_options(profile: Profile, probe: Path, logs: Path, per_job: int) -> dict
     arguments = ["--nthreads", 1, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
     arguments += ["--lifetime", f"{profile.lifetime - stagger:.0f}s", "--lifetime-stagger", f"{stagger:.0f}s"]
     exports = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+    extra = profile.job_extra
     options: dict[str, Any] = {
+        **profile.options,
         "cores": profile.cores,
         "memory": profile.memory,
         "processes": per_job,
@@ -112,15 +122,10 @@ def job_options(profile: Profile, probe: Path, logs: Path, per_job: int) -> dict
         "job_name": "dfcil-sweep",
         "job_script_prologue": [*exports, f"export DASK_CONFIG={shlex.quote(str(probe))}", *profile.prologue],
         "log_directory": str(logs),
-        "job_extra_directives": list(profile.job_extra),
+        "job_extra_directives": extra if isinstance(extra, dict) else list(extra),
     }
-    if profile.kind == "htcondor":
-        # It has no queues, and of the walltime it is told in seconds.
-        extra = {"allowed_job_duration": profile.walltime, **dict(profile.job_extra)}
-        return {**options, "disk": profile.disk, "job_extra_directives": extra}
-    options |= {"queue": profile.queue, "walltime": profile.walltime_text(), _ACCOUNT[profile.kind]: profile.account}
-    if profile.resource_spec:
-        options["resource_spec"] = profile.resource_spec
+    if profile.system.walltime is not None:
+        options["walltime"] = profile.system.walltime(profile.walltime)
     return options
 
 
@@ -138,18 +143,18 @@ def _write_settings(probe: Path) -> None:
 
 
 def _require_commands(profile: Profile) -> None:
-    job = CLUSTERS[profile.kind].job_cls
+    job, name = job_class(profile.system), profile.system.name
     for command in (job.submit_command, job.cancel_command):
-        if shutil.which(command) is None:
+        if command is None or shutil.which(command) is None:
             raise UserError(
-                f"--cluster: '{command}' is not installed here. Launch on a machine that submits jobs to {profile.kind}"
+                f"--cluster: '{command}' is not installed here. Launch on a machine that submits jobs to {name}"
             )
 
 
-def _told(job: type[Job], probe: Path) -> type[Job]:
+def _observed(job: type[Job], probe: Path) -> type[Job]:
     """The batch system's kind of job, which lets us know when it ends and when it is refused."""
 
-    class Told(job):
+    class Observed(job):  # type: ignore[misc, valid-type]  # a base class known at run time only
         def __init__(self, *arguments: Any, **options: Any) -> None:
             # A job that takes another's place has its name: it is told from it by a token.
             self.ended = probe / f"ended-{uuid.uuid4().hex[:12]}"
@@ -170,7 +175,7 @@ def _told(job: type[Job], probe: Path) -> type[Job]:
             await super().close()
             self.status = Status.closed  # dask-jobqueue leaves it as it was, and Dask minds
 
-    return Told
+    return Observed
 
 
 class _Keeper:
@@ -183,11 +188,11 @@ class _Keeper:
 
     def scale(self) -> None:
         """Submit what is missing of the jobs."""
-        self._cluster.scale(jobs=self._jobs)
+        self._cluster.scale(jobs=self._jobs)  # type: ignore[no-untyped-call]  # not annotated by Dask
 
     def look_after(self) -> None:
         """Replace jobs that have ended. Raises UserError where that would be in vain."""
-        gone = self._cluster.sync(self._remove_ended)
+        gone = self._cluster.sync(self._remove_ended)  # type: ignore[no-untyped-call]  # not annotated by Dask
         if gone:
             self.scale()
 

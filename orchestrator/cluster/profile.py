@@ -6,29 +6,24 @@
     memory: 16GB
     gres: gpu:1
 
-Knows the batch systems' differences, and nothing of Dask.
+How the batch systems differ is said in `systems.py`. Nothing here imports Dask.
 """
 
 import re
 import socket
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from orchestrator.cluster.systems import BatchSystem
 from orchestrator.errors import SpecError, UserError, choices
 from orchestrator.spec.yaml_document import Document, read_document, show
 
-KINDS = ("slurm", "pbs", "sge", "lsf", "htcondor")
 _COMMON = ("walltime", "cores", "memory", "interface", "job_extra", "prologue", "python", "scratch", "margin")
-_ALSO = {
-    "slurm": ("queue", "partition", "account", "gres"),
-    "pbs": ("queue", "account", "resource_spec"),
-    "sge": ("queue", "account", "resource_spec"),
-    "lsf": ("queue", "account"),
-    "htcondor": ("disk",),
-}
-_TEXTS = ("queue", "partition", "account", "gres", "resource_spec", "interface", "python", "scratch")
-_REQUIRED = {"slurm": (), "pbs": (), "sge": (), "lsf": (), "htcondor": ("disk",)}
+_REQUIRED = {"walltime": '"04:00:00"', "cores": "4", "memory": "16GB"}  # each with an example
+_TEXTS = ("interface", "python", "scratch")
+_SIZES = ("memory", "disk")
 _WALLTIME = re.compile(r"(?:(\d+)-)?(\d+):([0-5]\d):([0-5]\d)")
 _BYTES = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B")
 _LEAST_LIFE = 30.0  # seconds of work that a job must leave room for
@@ -39,41 +34,33 @@ _MARGIN = (60.0, 600.0)  # least and most of the seconds before the walltime, wh
 class Profile:
     """A checked profile."""
 
-    kind: str
-    """One of KINDS."""
+    system: BatchSystem
     walltime: int
     """Seconds that a job may last."""
     margin: float
     """Seconds before the walltime at which its workers end."""
     cores: int
     memory: str
-    queue: str | None = None
-    account: str | None = None
     interface: str | None = None
     """Of the network, here and at the workers; None: the one that leads outward."""
     python: str | None = None
     scratch: str | None = None
     """A folder on the workers' own disks."""
-    disk: str | None = None
-    resource_spec: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    """What this batch system alone knows, by the names of the cluster's options."""
     prologue: tuple[str, ...] = ()
     """Shell commands to run before the workers."""
-    job_extra: tuple[str, ...] | dict[str, str] = field(default=())
-    """Directives for the batch system, `gres` among them; for htcondor a mapping."""
+    job_extra: tuple[str, ...] | dict[str, str] = ()
+    """Directives for the batch system, or its submit commands and their values."""
 
     @property
     def lifetime(self) -> float:
         """Seconds after which the workers of a job end, if their stages have not ended before."""
         return self.walltime - self.margin
 
-    def walltime_text(self) -> str:
-        """The walltime as the batch system writes it."""
-        hours, minutes, seconds = self.walltime // 3600, self.walltime // 60 % 60, self.walltime % 60
-        return f"{hours:02d}:{minutes:02d}" if self.kind == "lsf" else f"{hours:02d}:{minutes:02d}:{seconds:02d}"
 
-
-def load(path: str | Path, kind: str) -> Profile:
-    """The profile in a file, for one of KINDS.
+def load_profile(path: str | Path, system: BatchSystem) -> Profile:
+    """The profile in a file, for a batch system.
 
     Raises UserError for a file that cannot be read, and SpecError with all that is wrong in it.
     """
@@ -91,35 +78,53 @@ def load(path: str | Path, kind: str) -> Profile:
         raise UserError(
             f"--profile: {place}: is no YAML mapping of keys to values: {wrong.message}. {remedy}"
         ) from None
-    _check_keys(document, kind)
+    _check_keys(document, system)
     values = {key: value for key, value in document.data.items() if value is not None}
     walltime = _walltime(document, values)
     margin = _margin(document, values, walltime)
     _check_cores(document, values)
-    _check_texts(document, values, kind)
+    _check_texts(document, values, system)
     prologue = _lines(document, values, "prologue")
-    extra = _mapping(document, values) if kind == "htcondor" else _lines(document, values, "job_extra")
+    extra = _commands(document, values) if system.submit_commands else _lines(document, values, "job_extra")
     _check_interface(document, values)
     document.check("the profile")
-    if "gres" in values:
-        extra = (f"--gres={values['gres']}", *extra)
-    optional = {key: values.get(key) for key in ("account", "interface", "python", "scratch", "disk", "resource_spec")}
-    queue = values.get("queue") or values.get("partition")
-    sizes = (walltime, margin, values["cores"], values["memory"])
-    return Profile(kind, *sizes, queue=queue, prologue=prologue, job_extra=extra, **optional)
+    return Profile(
+        system,
+        walltime,
+        margin,
+        values["cores"],
+        values["memory"],
+        interface=values.get("interface"),
+        python=values.get("python"),
+        scratch=values.get("scratch"),
+        options={option: values[key] for key, option in system.options.items() if key in values},
+        prologue=prologue,
+        job_extra=_with_own_directives(system, values, walltime, extra),
+    )
 
 
-def _check_keys(document: Document, kind: str) -> None:
-    valid = _COMMON + _ALSO[kind]
+def _with_own_directives(
+    system: BatchSystem, values: dict[str, Any], walltime: int, extra: tuple[str, ...] | dict[str, str]
+) -> tuple[str, ...] | dict[str, str]:
+    """What the batch system itself makes directives, or submit commands, of, before the profile's `extra`."""
+    if isinstance(extra, tuple):
+        own = (form.format(values[key]) for key, form in system.directives.items() if key in values)
+        return (*own, *extra)
+    return extra if system.walltime_command is None else {system.walltime_command: str(walltime), **extra}
+
+
+def _check_keys(document: Document, system: BatchSystem) -> None:
+    valid = _COMMON + system.keys
     for key in document.data:
         if key not in valid:
-            document.add((key,), f"'{key}' is no key of a {kind} profile", key, choices(key, valid), at_key=True)
-    for key in ("walltime", "cores", "memory", *_REQUIRED[kind]):
+            document.add((key,), f"'{key}' is no key of a {system.name} profile", key, choices(key, valid), at_key=True)
+    for key, example in {**_REQUIRED, **system.required}.items():
         if document.data.get(key) is None:
-            example = {"walltime": '"04:00:00"', "cores": "4", "memory": "16GB", "disk": "10GB"}[key]
             document.add((key,), "is missing", None, f"Say, for example, {key}: {example}")
-    if "queue" in document.data and "partition" in document.data:
-        document.add(("partition",), "is the same as 'queue': give one of them", at_key=True)
+    given: dict[str, str] = {}
+    for key, option in system.options.items():
+        if key in document.data and (other := given.setdefault(option, key)) != key:
+            document.add((key,), f"is the same as '{other}': give one of them", at_key=True)
 
 
 def _walltime(document: Document, values: dict[str, Any]) -> int:
@@ -155,17 +160,17 @@ def _check_cores(document: Document, values: dict[str, Any]) -> None:
     cores = values.get("cores", 1)
     if type(cores) is not int or cores < 1:
         document.add(("cores",), f"{show(cores)} is no number of cores", cores, "Give a whole number from 1")
-    for key in ("memory", "disk"):
+    for key in _SIZES:
         if key in values and not _BYTES.fullmatch(str(values[key])):
             document.add(
                 (key,), f"{show(values[key])} is no amount of {key}", values[key], "Write it with its unit: 16GB"
             )
 
 
-def _check_texts(document: Document, values: dict[str, Any], kind: str) -> None:
-    for key in _TEXTS:
+def _check_texts(document: Document, values: dict[str, Any], system: BatchSystem) -> None:
+    for key in (*system.keys, *_TEXTS):
         value = values.get(key)
-        if value is None or key not in _COMMON + _ALSO[kind]:
+        if value is None or key in _SIZES:
             continue
         # It becomes a line of a shell script's head: a line break would begin a line of its own.
         if not isinstance(value, str) or not value or "\n" in value:
@@ -181,7 +186,7 @@ def _lines(document: Document, values: dict[str, Any], key: str) -> tuple[str, .
     return tuple(lines)
 
 
-def _mapping(document: Document, values: dict[str, Any]) -> dict[str, str]:
+def _commands(document: Document, values: dict[str, Any]) -> dict[str, str]:
     extra = values.get("job_extra", {})
     flat = isinstance(extra, dict) and not any(isinstance(value, dict | list) for value in extra.values())
     if not flat or any("\n" in str(value) for value in extra.values()):

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from orchestrator.cluster import profile
+from orchestrator.cluster.profile import Profile, load_profile
+from orchestrator.cluster.systems import BATCH_SYSTEMS
 from orchestrator.errors import UserError
 
 _ADDRESS = re.compile(r"(?P<protocol>[a-z]+)://(?P<host>\[[0-9a-fA-F:.]+\]|[^\s/:\[\]]+):(?P<port>[0-9]{1,5})")
@@ -28,21 +29,21 @@ class Scheduler:
         return self.address.startswith("tls://")
 
 
-def chosen(told: dict[str, Any], device: str, jobs: int | None) -> profile.Profile | Scheduler | None:
+def chosen(given: dict[str, Any], device: str, jobs: int | None) -> Profile | Scheduler | None:
     """What the options of `launch` say: `cluster`, `profile`, `scheduler`, `tls_ca`, `tls_cert`, `tls_key`.
 
     None: on this machine. Raises UserError for options that do not go together, and as the profile and `scheduler` do.
     """
-    kind, profile, address = told["cluster"], told["profile"], told["scheduler"]
-    certificates = {f"--{name.replace('_', '-')}": told[name] for name in ("tls_ca", "tls_cert", "tls_key")}
+    kind, profile, address = given["cluster"], given["profile"], given["scheduler"]
+    certificates = {f"--{name.replace('_', '-')}": given[name] for name in ("tls_ca", "tls_cert", "tls_key")}
     if kind and address:
         raise UserError("--cluster and --scheduler: give one of them")
     if profile and not kind:
-        raise UserError(f"--profile: {profile} is of no use without --cluster {'|'.join(profile.KINDS)}")
+        raise UserError(f"--profile: {profile} is of no use without --cluster {'|'.join(BATCH_SYSTEMS)}")
     if kind and not profile:
         raise UserError(f"--cluster {kind} needs --profile FILE, which says what a job asks for; see docs/cluster.md")
-    if not address and (given := [option for option, file in certificates.items() if file]):
-        raise UserError(f"{given[0]}: is of no use without --scheduler tls://HOST:PORT")
+    if not address and (named := [option for option, file in certificates.items() if file]):
+        raise UserError(f"{named[0]}: is of no use without --scheduler tls://HOST:PORT")
     if not (kind or address):
         return None
     where = f"--cluster {kind}" if kind else "--scheduler"
@@ -50,7 +51,7 @@ def chosen(told: dict[str, Any], device: str, jobs: int | None) -> profile.Profi
         raise UserError(f"{where}: say --device cpu or --device cuda: 'auto' can only look at this machine")
     if jobs is None:
         raise UserError(f"{where}: say with --jobs N how many stages to run at a time, in all")
-    return profile.load(profile, kind) if kind else scheduler(address, *certificates.values())
+    return load_profile(profile, BATCH_SYSTEMS[kind]) if kind else scheduler(address, *certificates.values())
 
 
 def scheduler(address: str, ca: str | None, cert: str | None, key: str | None) -> Scheduler:
@@ -73,12 +74,14 @@ def scheduler(address: str, ca: str | None, cert: str | None, key: str | None) -
         if given := [option for option, file in files.items() if file]:
             raise UserError(f"{given[0]}: has no use with tcp://. Give --scheduler tls://...")
         return Scheduler(address)
+    paths: list[Path] = []
     for option, file in files.items():
         if not file:
             raise UserError(f"--scheduler: '{address}' needs {option} FILE too; docs/cluster.md says how to make them")
-        _require_pem(option, Path(file).expanduser())
-    ca, cert, key = (str(Path(file).expanduser().absolute()) for file in files.values())
-    return Scheduler(address, Path(ca), Path(cert), Path(key))
+        path = Path(file).expanduser()
+        _require_pem(option, path)
+        paths.append(path.absolute())
+    return Scheduler(address, *paths)
 
 
 def _loopback(host: str) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from orchestrator.cluster.local import Workers, environments, local_client
+from orchestrator.cluster.base import Workers
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.select import Scheduler
 
@@ -18,6 +18,8 @@ def open_workers(
 ) -> Iterator[Workers]:
     """Workers for so many stages at a time, coming up or soon to come. Raises UserError as the modules for each say."""
     if elsewhere is None:
+        from orchestrator.cluster.local import environments, local_client
+
         with local_client(environments(device, workers, per_gpu)) as client:
             yield Workers(client)
     elif isinstance(elsewhere, Scheduler):

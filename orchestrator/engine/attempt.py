@@ -1,9 +1,12 @@
 """A stage at a worker: what the engine remembers of it until it has ended."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from orchestrator.plan.stage import Stage
+
+if TYPE_CHECKING:
+    from distributed import Future
 
 
 @dataclass
@@ -15,7 +18,11 @@ class Attempt:
     """Its address."""
     attempt_id: str
     """What the messages about it carry."""
-    future: Any
+    future: "Future[None]"
     """Kept because Dask forgets a task that nobody holds."""
-    name: str = "?"
-    """Of the worker, for people; known once the stage has started."""
+    worker_name: str = "?"
+    """For people; known from the worker's first message."""
+
+    def release(self) -> None:
+        """Let Dask forget the task."""
+        self.future.release()  # type: ignore[no-untyped-call]  # not annotated by Dask

@@ -1,4 +1,4 @@
-"""CheckpointGC checkpoints as a sweep goes on: what no unfinished stage needs any more gives its disk space back.
+"""Frees checkpoints as a sweep goes on: what no unfinished stage needs any more gives its disk space back.
 
 Of a freed stage the record, the test logits, the pictures and the memory stay: all that tables, figures and MLflow are
 made from. Its networks and generators go. Kept are those that a later sweep is likely to begin from, the first task's,
@@ -19,7 +19,10 @@ _KEPT = ("logits.safetensors", "memory.safetensors")
 
 
 class CheckpointGC:
-    """Frees what a launch has done with. Knows the launch's schedule, and the other sweeps of the runs folder."""
+    """Garbage collection: frees what a launch has done with.
+
+    Knows the launch's schedule, and the other sweeps of the runs folder.
+    """
 
     def __init__(self, plan: Plan, store: Store, work: Schedule) -> None:
         self._stages, self._store, self._work = plan.stages, store, work
@@ -56,7 +59,7 @@ def wanted_again(stages: Mapping[str, Stage], done: Collection[str], whole: Call
     `stages` parents before children; `done` the keys of those that are finished.
     """
     again: set[str] = set()
-    for key in reversed(stages):
+    for key in reversed(list(stages)):
         if key in done and key not in again:
             continue
         for parent in stages[key].parents:

@@ -10,7 +10,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine import schedule
 from orchestrator.engine.attempt import Attempt
@@ -28,18 +28,23 @@ from orchestrator.engine.events import (
     StageStarted,
     WorkersAwaited,
 )
+from orchestrator.engine.held_stages import HeldStages
 from orchestrator.engine.memory_limits import MemoryLimits
 from orchestrator.engine.options import Options
-from orchestrator.engine.schedule import Schedule
 from orchestrator.engine.stage_source import Source, StageSource
 from orchestrator.engine.worker_monitor import EVERY_SECONDS, WorkerMonitor
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.store.launchers import terminable
-from orchestrator.store.lease import Holder, Watch
 from orchestrator.store.store import DamagedStage, Store
+from orchestrator.worker import messages
 from orchestrator.worker.run_task import StageTask, execute
+
+if TYPE_CHECKING:
+    from distributed import Future
+
+    from orchestrator.cluster.base import Workers
 
 _HELD_SECONDS = 0.25  # between looks at stages that another launcher holds
 _TEND_SECONDS = 5.0  # between looks of the cluster at its workers
@@ -92,25 +97,32 @@ def run(
 class _Run:
     """One launch, from the first message to the last."""
 
-    def __init__(self, stages, store, options, on_event, outcome, workers, gc) -> None:
-        self._source, self._store, self._options, self._emit = stages, store, options, on_event
-        self._work: Schedule = stages.work
-        self._outcome: Outcome = outcome
-        self._pool, self._client, self._gc = workers, workers.client, gc
+    def __init__(
+        self,
+        stages: StageSource,
+        store: Store,
+        options: Options,
+        on_event: Callable[[Event], None],
+        outcome: Outcome,
+        workers: "Workers",
+        gc: CheckpointGC | None,
+    ) -> None:
+        self._source, self._work, self._store, self._options = stages, stages.work, store, options
+        self._emit, self._outcome, self._gc = on_event, outcome, gc
+        self._pool, self._client = workers, workers.client
         self._launch = uuid.uuid4().hex[:12]
-        self._inbox: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._topic = f"dfcil-sweep-{self._launch}"
+        self._inbox: queue.SimpleQueue[messages.Message] = queue.SimpleQueue()
         self._workers: dict[str, Attempt | None] = {}
         self._leaving: set[str] = set()
-        self._tickets: dict[str, Attempt] = {}
-        self._spent: list[Any] = []
+        self._attempts: dict[str, Attempt] = {}
+        self._spent: list[Attempt] = []
         self._starts = 0
         self._memory = MemoryLimits()
         self._deaths: Counter[str] = Counter()
         self._damages: Counter[str] = Counter()
-        self._held: dict[str, Stage] = {}
-        self._stale: dict[str, Holder] = {}
-        self._watch = Watch(options.lease_timeout)
-        self._monitor = WorkerMonitor(workers.client, workers.queued)
+        self._held = HeldStages(store.leases, options.lease_timeout)
+        self._monitor = WorkerMonitor(workers.client.nthreads, workers.queued)
         self._tended = time.monotonic()
 
     def to_the_end(self) -> None:
@@ -138,7 +150,7 @@ class _Run:
 
     def _hand_out(self) -> None:
         for address, attempt in self._workers.items():
-            if len(self._tickets) >= self._options.workers:  # a cluster of somebody else's may have more
+            if len(self._attempts) >= self._options.workers:  # a cluster of somebody else's may have more
                 return
             stage = self._next() if attempt is None and self._memory.has_room(address) else None
             if stage is not None:
@@ -168,108 +180,110 @@ class _Run:
             save_every=options.save_every,
             lease_timeout=options.lease_timeout,
             runner=options.runner,
-            stale=self._stale.pop(stage.key, None),
+            stale=self._held.take_stale(stage.key),
             probe=None if self._pool.probe is None else str(self._pool.probe),
             topic=self._topic,
             attempt_id=attempt_id,
         )
         future = self._client.submit(execute, task, key=attempt_id, workers=[address], allow_other_workers=False)
-        future.add_done_callback(self._on_future)
-        self._workers[address] = self._tickets[attempt_id] = Attempt(stage, address, attempt_id, future)
+        future.add_done_callback(self._on_future)  # type: ignore[no-untyped-call]  # not annotated by Dask
+        self._workers[address] = self._attempts[attempt_id] = Attempt(stage, address, attempt_id, future)
         self._memory.begin(address)
 
     def _over(self, attempt: Attempt) -> int:
         """An attempt has ended: its worker, if it is still there, is free. How many stages shared its memory."""
         sharing = self._memory.end(attempt.worker)
-        del self._tickets[attempt.attempt_id]
+        del self._attempts[attempt.attempt_id]
         if self._workers.get(attempt.worker) is attempt:
             self._workers[attempt.worker] = None
         # Dask's client sends at most every 10 ms: a release for each stage would hold up the next stage by as much.
-        self._spent.append(attempt.future)
+        self._spent.append(attempt)
         if len(self._spent) >= _RELEASE_TOGETHER:
-            for future in self._spent:
-                future.release()
+            for spent in self._spent:
+                spent.release()
             self._spent.clear()
         return sharing
 
     # ---- from the workers --------------------------------------------------------------------------------------------
 
-    @property
-    def _topic(self) -> str:
-        return f"dfcil-sweep-{self._launch}"
-
     def _listen(self) -> None:
-        # Handlers run in Dask's thread: they only pass on.
-        self._client.subscribe_topic(self._topic, lambda event: self._inbox.put(event[1]))
-        self._client.subscribe_topic("all", self._on_cluster_event)
+        handlers = {self._topic: self._on_worker_event, "all": self._on_scheduler_event}
+        for topic, handler in handlers.items():
+            self._client.subscribe_topic(topic, handler)  # type: ignore[no-untyped-call]  # not annotated by Dask
         self._count_workers()
 
-    def _on_cluster_event(self, event: tuple[float, dict[str, Any]]) -> None:
-        what = event[1].get("action")
-        if what in ("add-worker", "remove-worker"):
-            self._inbox.put({"what": what, "address": event[1]["worker"], "retired": event[1].get("expected", False)})
-        elif what == "retire-workers":
-            # These had results that no other worker could take over, and leave all the same.
-            self._inbox.put({"what": "leaving", "addresses": event[1]["could-not-retire"]})
+    # Handlers run in Dask's thread: they only pass on.
 
-    def _on_future(self, future: Any) -> None:
+    def _on_worker_event(self, event: tuple[float, dict[str, Any]]) -> None:
+        self._inbox.put(messages.from_wire(event[1]))
+
+    def _on_scheduler_event(self, event: tuple[float, dict[str, Any]]) -> None:
+        message = messages.from_scheduler(event[1])
+        if message is not None:
+            self._inbox.put(message)
+
+    def _on_future(self, future: "Future[None]") -> None:
         if future.status == "error":
-            self._inbox.put({"what": "broken", "attempt_id": future.key, "error": future.exception()})
+            error = future.exception()  # type: ignore[no-untyped-call]  # not annotated by Dask
+            self._inbox.put(messages.TaskBroken(str(future.key), error))
 
-    def _answer(self, message: dict[str, Any]) -> None:
-        what = message["what"]
-        if what == "add-worker":
-            self._workers.setdefault(message["address"], None)
-        elif what == "remove-worker":
-            self._lost(message["address"], message["retired"])
-        elif what == "leaving":
-            self._leaving.update(message["addresses"])
-        elif message["attempt_id"] in self._tickets:  # else of an attempt given up on
-            attempt = self._tickets[message["attempt_id"]]
-            getattr(self, f"_on_{what}")(attempt, message)
+    def _answer(self, message: messages.Message) -> None:
+        match message:
+            case messages.WorkerJoined(address):
+                self._workers.setdefault(address, None)
+            case messages.WorkerLost(address, retired):
+                self._lost(address, retired)
+            case messages.WorkersLeaving(addresses):
+                self._leaving.update(addresses)
+            case messages.FromWorker(attempt_id, worker_name, said):
+                if attempt_id in self._attempts:  # else of an attempt given up on
+                    attempt = self._attempts[attempt_id]
+                    attempt.worker_name = worker_name
+                    self._answer_worker(attempt, said)
+            case messages.TaskBroken(attempt_id, error):
+                if attempt_id in self._attempts:
+                    self._broken(self._attempts[attempt_id], error)
 
-    def _on_started(self, attempt: Attempt, message: dict[str, Any]) -> None:
-        attempt.name = message["name"]
-        self._memory.learn(attempt.worker, message["place"])
-        self._emit(StageStarted(attempt.stage, message["name"], message["time"]))
+    def _answer_worker(self, attempt: Attempt, message: messages.StageMessage) -> None:
+        match message:
+            case messages.Started(began, place):
+                self._memory.learn(attempt.worker, place)
+                self._emit(StageStarted(attempt.stage, attempt.worker_name, began))
+            case messages.Progress(info):
+                self._emit(StageProgress(attempt.stage, attempt.worker_name, info))
+            case messages.Done(reused):
+                self._over(attempt)
+                self._finished(attempt.stage, reused)
+            case messages.Held():
+                self._over(attempt)
+                self._held.add(attempt.stage)
+            case messages.Failed():
+                self._failed(attempt, message)
+            case messages.DamagedParent(parent, reason):
+                self._over(attempt)
+                self._redo(self._source.stages[parent], reason)
+                self._work.put_back(attempt.stage.key)
+            case messages.WrongRunsFolder(host):
+                raise UserError(
+                    f"the worker {attempt.worker_name} on {host} does not see the runs folder {self._store.runs}. Give "
+                    "with --runs a folder of a file system that this machine and the workers share, under the same path"
+                )
 
-    def _on_progress(self, attempt: Attempt, message: dict[str, Any]) -> None:
-        self._emit(StageProgress(attempt.stage, message["name"], message["info"]))
-
-    def _on_done(self, attempt: Attempt, message: dict[str, Any]) -> None:
-        self._over(attempt)
-        self._finished(attempt.stage, message["reused"])
-
-    def _on_held(self, attempt: Attempt, message: dict[str, Any]) -> None:
-        self._over(attempt)
-        self._held[attempt.stage.key] = attempt.stage
-
-    def _on_failed(self, attempt: Attempt, message: dict[str, Any]) -> None:
+    def _failed(self, attempt: Attempt, failure: messages.Failed) -> None:
         sharing = self._over(attempt)
-        if message["memory"] and sharing > 1:
+        if failure.memory and sharing > 1:
             self._retry_with_fewer(attempt, sharing)
         else:
-            alone = ", with no other stage beside it: a smaller batch_size needs less" if message["memory"] else ""
-            self._give_up(attempt.stage, message["error"] + alone, message["traceback"])
+            alone = ", with no other stage beside it: a smaller batch_size needs less" if failure.memory else ""
+            self._give_up(attempt.stage, failure.error + alone, failure.traceback)
 
-    def _on_broken(self, attempt: Attempt, message: dict[str, Any]) -> None:
+    def _broken(self, attempt: Attempt, error: BaseException) -> None:
         if self._pool.probe is not None:
             raise UserError(
-                f"the worker at {attempt.worker} cannot take a stage: {message['error']!r}. Its Python must have the "
+                f"the worker at {attempt.worker} cannot take a stage: {error!r}. Its Python must have the "
                 "same version of dfcil-sweep, and of what it needs, as this one"
-            ) from message["error"]
-        raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from message["error"]
-
-    def _on_wrong_runs_folder(self, attempt: Attempt, message: dict[str, Any]) -> None:
-        raise UserError(
-            f"the worker {message['name']} on {message['host']} does not see the runs folder {self._store.runs}. Give "
-            "with --runs a folder of a file system that this machine and the workers share, under the same path"
-        )
-
-    def _on_damaged(self, attempt: Attempt, message: dict[str, Any]) -> None:
-        self._over(attempt)
-        self._redo(self._source.stages[message["parent"]], message["reason"])
-        self._work.put_back(attempt.stage.key)
+            ) from error
+        raise RuntimeError(f"{attempt.stage} could not be handed to a worker") from error
 
     # ---- what follows ------------------------------------------------------------------------------------------------
 
@@ -299,7 +313,7 @@ class _Run:
     def _retry_with_fewer(self, attempt: Attempt, sharing: int) -> None:
         """Memory did not suffice for so many stages: this one is tried again with fewer neighbours."""
         most = self._memory.lower(attempt.worker, sharing, attempt.stage.key)
-        self._emit(StageOutOfMemory(attempt.stage, attempt.name, most))
+        self._emit(StageOutOfMemory(attempt.stage, attempt.worker_name, most))
         self._work.put_back(attempt.stage.key)
 
     def _give_up(self, stage: Stage, error: str, traceback: str) -> None:
@@ -332,18 +346,18 @@ class _Run:
         if attempt is None:
             return
         sharing = self._over(attempt)
-        attempt.future.release()  # at once, or a new worker at the same address would be given it
+        attempt.release()  # at once, or a new worker at the same address would be given it
         if self._memory.killed_for_memory() and sharing > 1:
             self._retry_with_fewer(attempt, sharing)
             return
         key = attempt.stage.key
         if retired:
-            self._emit(StageMoved(attempt.stage, attempt.name))
+            self._emit(StageMoved(attempt.stage, attempt.worker_name))
             self._work.put_back(key)
             return
         self._deaths[key] += 1
         if self._deaths[key] < self._options.attempts:
-            self._emit(StageRetried(attempt.stage, attempt.name, self._deaths[key] + 1))
+            self._emit(StageRetried(attempt.stage, attempt.worker_name, self._deaths[key] + 1))
             self._work.put_back(key)
             return
         times = "once" if self._deaths[key] == 1 else f"{self._deaths[key]} times"
@@ -367,7 +381,7 @@ class _Run:
 
     def _count_workers(self) -> None:
         """Learn of workers that came or went unnoticed; there must be some, sooner or later."""
-        present, gone = self._monitor.take(set(self._workers))
+        present, gone = self._monitor.check(set(self._workers))
         for address in present:
             self._workers.setdefault(address, None)
         for address in gone:
@@ -378,15 +392,7 @@ class _Run:
 
     def _look_at_held(self) -> None:
         """See which stages of other launchers are finished by now, and which have been abandoned."""
-        for key, stage in list(self._held.items()):
-            if self._source.settled(stage):
-                del self._held[key]
-                self._finished(stage, reused=True)
-                continue
-            holder = self._store.leases.read(key)
-            if holder is None or holder.dead() or self._watch.silent(key, holder):
-                del self._held[key]
-                self._watch.forget(key)
-                if holder is not None:
-                    self._stale[key] = holder
-                self._work.put_back(key)
+        for stage in self._held.take_settled(self._source.settled):
+            self._finished(stage, reused=True)
+        for stage in self._held.take_abandoned():
+            self._work.put_back(stage.key)

@@ -1,11 +1,8 @@
 """How many stages may share a device's memory: fewer, once one of them has run out of it beside others."""
 
-import errno
 import math
-import re
-from pathlib import Path
 
-_VMSTAT = Path("/proc/vmstat")
+from orchestrator.worker.memory_errors import processes_killed_for_memory
 
 
 class MemoryLimits:
@@ -34,13 +31,13 @@ class MemoryLimits:
     def begin(self, worker: str) -> None:
         """The worker is given a stage."""
         self._sharing[worker] = 1
-        self._meet(worker)
+        self._count_sharing(worker)
 
     def learn(self, worker: str, place: str) -> None:
         """The worker has said where it is."""
         if self._places.get(worker) != place:
             self._places[worker] = place
-            self._meet(worker)
+            self._count_sharing(worker)
 
     def end(self, worker: str) -> int:
         """Its stage has ended, or the worker has: the most stages that shared its place meanwhile, its own included."""
@@ -69,32 +66,10 @@ class MemoryLimits:
     def _at_work(self, place: str) -> list[str]:
         return [worker for worker in self._sharing if self._places.get(worker) == place]
 
-    def _meet(self, worker: str) -> None:
+    def _count_sharing(self, worker: str) -> None:
         place = self._places.get(worker)
         if place is None or worker not in self._sharing:
             return
         together = self._at_work(place)
         for each in together:
             self._sharing[each] = max(self._sharing[each], len(together))
-
-
-def processes_killed_for_memory() -> int:
-    """So many since this machine was started; 0 where the system does not count them."""
-    try:
-        found = re.search(r"^oom_kill (\d+)$", _VMSTAT.read_text(), re.MULTILINE)
-    except OSError:
-        return 0
-    return int(found[1]) if found else 0
-
-
-def out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory, a GPU's or the machine's, did not suffice. Needs no torch."""
-    if isinstance(error, MemoryError) or any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
-        return True
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
-        return True
-    # What is not allocated by torch itself has no exception of its own: cuDNN, cuBLAS, and torch on a CPU.
-    wordings = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-    if isinstance(error, RuntimeError) and any(wording in str(error) for wording in wordings):
-        return True
-    return error.__cause__ is not None and out_of_memory(error.__cause__)

@@ -140,7 +140,7 @@ class Schedule:
     def _depths(self, stages: Mapping[str, Stage]) -> dict[str, int]:
         """Stages still to be done on the longest chain from each of `stages` downwards, itself included."""
         depth: dict[str, int] = {}
-        for key in reversed(stages):
+        for key in reversed(list(stages)):
             below = max((depth[child] for child in self._children[key]), default=0)
             depth[key] = below + (self._state[key] != DONE)
         return depth

@@ -1,6 +1,7 @@
 """A launch whose stages become more while it runs: a search decides by what is finished what to do next."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from orchestrator.engine.checkpoint_gc import wanted_again
 from orchestrator.engine.events import Event, Outcome, StageDamaged, StageFinished
@@ -43,7 +44,7 @@ class StageSource:
             return False
         return self._store.whole(stage) or all(map(self.settled, self.work.children(stage.key)))
 
-    def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict]:
+    def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict[str, Any]]:
         """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
         new = {key: stage for key, stage in stages.items() if key not in self.stages}
         self.stages |= new

@@ -189,20 +189,20 @@ class Lease:
 
 
 class Watch:
-    """Looks on at the leases of others, and says which hearts have stopped."""
+    """Looks on at the leases of others, and says which are stale: their hearts have stopped."""
 
     def __init__(self, lease_timeout: float = LEASE_TIMEOUT, clock: Callable[[], float] = time.monotonic) -> None:
-        self._patience, self._clock = lease_timeout, clock
+        self._lease_timeout, self._clock = lease_timeout, clock
         self._seen: dict[str, tuple[Holder, float]] = {}
 
-    def silent(self, key: str, holder: Holder) -> bool:
+    def is_stale(self, key: str, holder: Holder) -> bool:
         """Whether `holder` has been seen with this very content for as long as our lease_timeout."""
         now = self._clock()
         before = self._seen.get(key)
         if before is None or before[0] != holder:
             self._seen[key] = (holder, now)
             return False
-        return now - before[1] >= self._patience
+        return now - before[1] >= self._lease_timeout
 
     def forget(self, key: str) -> None:
         """Stop watching a stage."""

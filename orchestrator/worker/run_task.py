@@ -22,18 +22,18 @@ from types import ModuleType
 from typing import Any
 
 from dfcil_core.config import Recipe
-from orchestrator.engine.memory_limits import out_of_memory
 from orchestrator.plan.stage import Stage
 from orchestrator.store.lease import Held, Holder, Lease, LeaseLost
 from orchestrator.store.store import DamagedStage, Store, check
+from orchestrator.worker import messages
+from orchestrator.worker.memory_errors import out_of_memory
 from orchestrator.worker.provenance import provenance
 
 _REPORT_SECONDS = 0.25  # more news than this in a second is more than an eye can follow
 _OURS = {"key", "kind", "task", "folder", "started", "ended", "seconds", "attempt", "provenance", "files", "replaces"}
 
-Message = dict[str, Any]
-"""What a worker tells the launcher: `what` is started, progress, done, failed, held, damaged or
-wrong_runs_folder. Plain data."""
+Send = Callable[[messages.StageMessage], None]
+"""Tells the launcher."""
 
 
 @dataclass(frozen=True)
@@ -75,22 +75,22 @@ def execute(task: StageTask) -> None:
 
     worker = get_worker()
 
-    def send(message: Message) -> None:
-        worker.log_event(task.topic, {**message, "attempt_id": task.attempt_id, "name": str(worker.name)})
+    def send(message: messages.StageMessage) -> None:
+        worker.log_event(task.topic, messages.to_wire(messages.FromWorker(task.attempt_id, str(worker.name), message)))
 
     try:
         message = run_task(task, send)
     except Exception as error:
         message = _failure(error)
-    if message.get("memory") or task.device != "cpu":
+    if task.device != "cpu" or (isinstance(message, messages.Failed) and message.memory):
         _give_memory_back()
     send(message)
 
 
-def run_task(task: StageTask, send: Callable[[Message], None]) -> Message:
+def run_task(task: StageTask, send: Send) -> messages.StageMessage:
     """Do one stage in this process; the message that says how it ended."""
     if task.probe is not None and not Path(task.probe).is_dir():
-        return {"what": "wrong_runs_folder", "host": socket.gethostname()}
+        return messages.WrongRunsFolder(socket.gethostname())
     store = Store(Path(task.runs), task.lease_timeout)
     stage = Stage(Recipe.from_json(task.recipe))
     if stage.key != task.key:
@@ -98,32 +98,32 @@ def run_task(task: StageTask, send: Callable[[Message], None]) -> Message:
     try:
         lease = store.leases.acquire(stage.key, task.stale)
     except Held:
-        return {"what": "held"}
+        return messages.Held()
     with lease:
         if store.whole(stage) or (store.has(stage) and not task.again):
-            return {"what": "done", "reused": True}
+            return messages.Done(reused=True)
         return _do(task, store, stage, lease, send)
 
 
-def _do(task: StageTask, store: Store, stage: Stage, lease: Lease, send: Callable[[Message], None]) -> Message:
+def _do(task: StageTask, store: Store, stage: Stage, lease: Lease, send: Send) -> messages.StageMessage:
     parents = {role: store.stages / name for role, name in task.folders.items()}
     work = store.work(stage, lease)
     try:
         with _output_to(store.log(stage)):
-            send({"what": "started", "time": time.time(), "place": _place(task.device)})
+            send(messages.Started(time.time(), _place(task.device)))
             print(f"--- {stage}, attempt {task.attempt}, {time.strftime('%F %T %z')}, process {os.getpid()} ---")
             try:
                 damage = _damaged(stage, parents)
                 if damage is not None:
                     return damage
                 record = _run(task, stage, work, parents, store.saves(stage), _Reporter(send, lease))
-                return {"what": "done", "reused": not store.commit(stage, work, record, lease)}
+                return messages.Done(reused=not store.commit(stage, work, record, lease))
             except (Exception, SystemExit) as error:
                 traceback.print_exc()
                 # Another launcher may have taken the stage over and removed our work, or set a parent aside under our
                 # hands: then the failure is none of this stage's.
                 if not lease.held():
-                    return {"what": "held"}
+                    return messages.Held()
                 return _damaged(stage, parents) or _failure(error)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -150,9 +150,10 @@ def _run(
 class _Reporter:
     """Passes progress on to the launcher, not too often, and ends a stage whose lease is lost."""
 
-    def __init__(self, send: Callable[[Message], None], lease: Lease) -> None:
+    def __init__(self, send: Send, lease: Lease) -> None:
         self._send, self._lease = send, lease
-        self._phase, self._next = None, 0.0
+        self._phase: Any = None
+        self._next = 0.0
 
     def __call__(self, info: dict[str, Any]) -> None:
         if self._lease.lost:
@@ -161,10 +162,10 @@ class _Reporter:
         if now < self._next and info.get("phase") == self._phase:
             return
         self._phase, self._next = info.get("phase"), now + _REPORT_SECONDS
-        self._send({"what": "progress", "info": json.loads(json.dumps(info))})
+        self._send(messages.Progress(json.loads(json.dumps(info))))
 
 
-def _damaged(stage: Stage, parents: dict[str, Path]) -> Message | None:
+def _damaged(stage: Stage, parents: dict[str, Path]) -> messages.DamagedParent | None:
     """The message that names a parent that is not what its record says, if there is one."""
     for role, folder in parents.items():
         key = stage.recipe.parents[role]
@@ -172,14 +173,13 @@ def _damaged(stage: Stage, parents: dict[str, Path]) -> Message | None:
             check(folder, key, whole=True)
         except DamagedStage as damage:
             print(damage)
-            return {"what": "damaged", "parent": key, "reason": damage.reason}
+            return messages.DamagedParent(key, damage.reason)
     return None
 
 
-def _failure(error: BaseException) -> Message:
+def _failure(error: BaseException) -> messages.Failed:
     text = "".join(traceback.format_exception_only(error)).strip()
-    told = {"what": "failed", "error": text, "traceback": "".join(traceback.format_exception(error))}
-    return {**told, "memory": out_of_memory(error)}
+    return messages.Failed(text, "".join(traceback.format_exception(error)), out_of_memory(error))
 
 
 def _place(device: str) -> str:

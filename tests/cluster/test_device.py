@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.cluster import device
 from orchestrator.cluster.device import device_kind
-from orchestrator.cluster.local import default_workers, environments
+from orchestrator.cluster.local import environments
 from orchestrator.errors import UserError
 
 # Counts the entries of CUDA_VISIBLE_DEVICES, as the real driver does; without it there are three devices.
@@ -87,7 +87,6 @@ def test_workers_take_the_devices_in_turn(devices):
     devices(2)
     given = [slot["CUDA_VISIBLE_DEVICES"] for slot in environments("cuda", workers=16, per_gpu=2)]
     assert given == ["0", "1", "0", "1"]
-    assert default_workers("cuda", per_gpu=3) == 6
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in environments("cuda", workers=3, per_gpu=2)] == ["0", "1", "0"]
     assert environments("cpu", workers=3, per_gpu=2) == environments("cpu", workers=1, per_gpu=1) * 3
     assert all(slot["OMP_NUM_THREADS"] == "1" for slot in environments("cuda", 4, 2))

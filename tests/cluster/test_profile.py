@@ -3,9 +3,9 @@
 import pytest
 from distributed.security import Security
 
-from orchestrator.cluster import profile
-from orchestrator.cluster.batch import CLUSTERS, job_options
-from orchestrator.cluster.profile import load
+from orchestrator.cluster.batch import _require_commands, job_class, job_options
+from orchestrator.cluster.profile import load_profile
+from orchestrator.cluster.systems import BATCH_SYSTEMS, BatchSystem
 from orchestrator.errors import UserError
 
 BASE = 'walltime: "04:00:00"\ncores: 4\nmemory: 16GB\n'
@@ -21,9 +21,13 @@ def written(tmp_path):
     return write
 
 
+def load(path, kind):
+    return load_profile(path, BATCH_SYSTEMS[kind])
+
+
 def script(profile, folder):
     """The job script, as dask-jobqueue writes it for two workers a job."""
-    job = CLUSTERS[profile.kind].job_cls
+    job = job_class(profile.system)
     security = Security(tls_ca_file="/ca.pem", tls_worker_cert="/c.pem", tls_worker_key="/k.pem")
     told = {"scheduler": "tls://10.0.0.1:8786", "name": "w0", "protocol": "tls", "security": security}
     return job(**told, **job_options(profile, folder, folder / "logs", 2)).job_script()
@@ -53,7 +57,7 @@ LINES = {
 }
 
 
-@pytest.mark.parametrize("kind", profile.KINDS)
+@pytest.mark.parametrize("kind", BATCH_SYSTEMS)
 def test_the_job_script_asks_for_what_the_profile_says_and_starts_encrypted_workers(kind, written, tmp_path):
     text = BASE + "".join(MORE[kind]) + "prologue: [module load cuda]\nscratch: /scratch\npython: /env/bin/python\n"
     job = script(load(written(text), kind), tmp_path)
@@ -72,6 +76,28 @@ def test_the_job_script_asks_for_what_the_profile_says_and_starts_encrypted_work
     assert command.rindex("--nthreads 1") > command.index("--nworkers")
     for line in ("export OMP_NUM_THREADS=1", f"export DASK_CONFIG={tmp_path}", "module load cuda"):
         assert line in job and job.index(line) < job.index("dask_worker")
+
+
+@pytest.mark.filterwarnings("ignore:OAR Job memory")
+def test_another_batch_system_is_one_registration(written, tmp_path, monkeypatch):
+    """OAR, which dask-jobqueue has and we do not offer, with a directive of its own."""
+    oar = BatchSystem(
+        "oar",
+        "dask_jobqueue:OARCluster",
+        {"queue": "queue", "account": "project"},
+        required={"queue": "besteffort"},
+        directives={"container": "-t inner={}"},
+    )
+    monkeypatch.setitem(BATCH_SYSTEMS, oar.name, oar)
+    job = script(load(written(BASE + "queue: gpu\naccount: lab\ncontainer: '7'\n"), "oar"), tmp_path)
+    lines = {"#OAR -q gpu", "#OAR --project lab", "#OAR -l /nodes=1/core=4,walltime=04:00:00", "#OAR -t inner=7"}
+    assert lines <= set(map(str.strip, job.splitlines())), job
+    with pytest.raises(UserError, match="queue: is missing. Say, for example, queue: besteffort"):
+        load(written(BASE), "oar")
+    with pytest.raises(UserError, match="'gres' is no key of a oar profile"):
+        load(written(BASE + "queue: gpu\ngres: gpu:1\n"), "oar")
+    with pytest.raises(UserError, match="--cluster: 'oarsub' is not installed here.* submits jobs to oar"):
+        _require_commands(load(written(BASE + "queue: gpu\n"), "oar"))
 
 
 def test_the_workers_have_our_settings_of_dask(written, tmp_path):

@@ -98,23 +98,23 @@ class _Client:
 
 def test_who_is_missed_once_may_have_a_message_on_its_way(monkeypatch):
     client = _Client()
-    census = WorkerMonitor(client, queued=False)
+    monitor = WorkerMonitor(client.nthreads, queued=False)
     client.workers = ["a", "b"]
-    assert census.take(set()) == ({"a", "b"}, set())
+    assert monitor.check(set()) == ({"a", "b"}, set())
     client.workers = ["a"]
-    assert census.take({"a", "b"}) == ({"a"}, set())
-    assert census.take({"a", "b"}) == ({"a"}, {"b"})
+    assert monitor.check({"a", "b"}) == ({"a"}, set())
+    assert monitor.check({"a", "b"}) == ({"a"}, {"b"})
 
 
 def test_a_queue_is_waited_for_and_this_machine_is_not(monkeypatch):
     now = [0.0]
     monkeypatch.setattr("orchestrator.engine.worker_monitor.time.monotonic", lambda: now[0])
-    here, queued = WorkerMonitor(_Client(), queued=False), WorkerMonitor(_Client(), queued=True)
+    here, queued = WorkerMonitor(_Client().nthreads, queued=False), WorkerMonitor(_Client().nthreads, queued=True)
     now[0] = 29.0
-    here.take(set()), queued.take(set())
+    here.check(set()), queued.check(set())
     assert queued.awaited() is None
     now[0] = 86400.0
-    queued.take(set())
+    queued.check(set())
     assert queued.awaited() == 86400.0 and queued.awaited() is None
     with pytest.raises(RuntimeError, match="no worker process has come up for 300 seconds"):
-        here.take(set())
+        here.check(set())

@@ -36,7 +36,7 @@ def launch(spec, runs, *more):
 @pytest.fixture(scope="module")
 def launched(tmp_path_factory):
     """A sweep, and the same one with everything kept."""
-    place = tmp_path_factory.mktemp("freeing")
+    place = tmp_path_factory.mktemp("freed")
     (place / "chain.yaml").write_text(SPEC)
     assert "6 checkpoints freed" in launch(place / "chain.yaml", place / "freed")
     assert "freed" not in launch(place / "chain.yaml", place / "kept", "--keep", "all")
@@ -176,20 +176,20 @@ def test_a_stage_that_another_launcher_has_freed_is_done_for_whoever_goes_on_fro
     a = make_stage("a")
     b = make_stage("b", a)
     c = make_stage("c", b)
-    growth = StageSource(store, dict, lambda event: None, Outcome())
-    growth.begin({stage.key: stage for stage in (a, b, c)})
-    assert not growth.settled(a)
+    source = StageSource(store, dict, lambda event: None, Outcome())
+    source.begin({stage.key: stage for stage in (a, b, c)})
+    assert not source.settled(a)
     for stage in (a, b):  # another launcher is quicker
         with store.leases.acquire(stage.key) as lease:
             work = store.work(stage, lease)
             (work / "value.txt").write_text("x")
             store.commit(stage, work, {}, lease)
-    assert growth.settled(a) and growth.settled(b) and not growth.settled(c)
+    assert source.settled(a) and source.settled(b) and not source.settled(c)
     assert store.free(a, list) == 1
-    assert growth.settled(a), "b has been computed from it"
+    assert source.settled(a), "b has been computed from it"
     assert store.free(b, list) == 1
-    assert not growth.settled(b), "c is to begin from it"
-    assert not growth.settled(a), "and b again from this one"
+    assert not source.settled(b), "c is to begin from it"
+    assert not source.settled(a), "and b again from this one"
 
 
 def test_two_launchers_of_one_sweep_do_no_stage_twice(tmp_path):

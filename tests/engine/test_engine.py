@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from orchestrator.engine.engine import (
+from orchestrator.engine.engine import run
+from orchestrator.engine.events import (
     StageDamaged,
     StageFailed,
     StageFinished,
     StageProgress,
     StageRetried,
     StageStarted,
-    run,
 )
 from orchestrator.store.store import Store, check
 from tests.support.fake_stages import make_options, make_plan, make_stage
@@ -256,7 +256,7 @@ def test_two_launchers_on_one_store_share_the_stages(store, notes):
     assert all(len(runs_of(notes, path.name)) == 1 for path in notes.iterdir())
 
 
-def test_a_stage_whose_holder_falls_silent_is_taken_over(tmp_path):
+def test_a_stage_whose_holder_goes_stale_is_taken_over(tmp_path):
     store, stage = Store(tmp_path / "runs", lease_timeout=1), make_stage("a")
     store.prepare()
     command = [sys.executable, WRITER, store.runs, "a", "1"]

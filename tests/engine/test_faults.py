@@ -78,7 +78,7 @@ def test_a_clock_that_jumps_takes_no_lease_away(store, monkeypatch):
     with store.leases.acquire(stage.key) as lease:
         while time.monotonic() < end:
             jumping()
-            assert not watch.silent(stage.key, store.leases.read(stage.key))
+            assert not watch.is_stale(stage.key, store.leases.read(stage.key))
             with pytest.raises(Held):
                 store.leases.acquire(stage.key)
             time.sleep(0.05)

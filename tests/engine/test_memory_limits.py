@@ -1,6 +1,5 @@
 """Out of memory beside others: tried again with fewer neighbours."""
 
-import errno
 import sqlite3
 import subprocess
 
@@ -8,7 +7,7 @@ import pytest
 
 from orchestrator.engine.engine import run
 from orchestrator.engine.events import StageOutOfMemory, StageRetried
-from orchestrator.engine.memory_limits import MemoryLimits, out_of_memory, processes_killed_for_memory
+from orchestrator.engine.memory_limits import MemoryLimits
 from orchestrator.store.store import Store
 from tests.support.fake_stages import make_options, make_plan, make_stage
 from tests.support.launched import command, environment
@@ -32,8 +31,8 @@ def test_a_device_that_holds_fewer_is_given_fewer(fits, store, tmp_path):
     stages, outcome, events = go(store, tmp_path, fits, workers=3)
     assert outcome.done == 4 and not outcome.failed
     assert all(store.whole(stage) for stage in stages)
-    crowded = [event for event in events if isinstance(event, StageOutOfMemory)]
-    assert crowded and min(event.most for event in crowded) <= 2
+    warned = [event for event in events if isinstance(event, StageOutOfMemory)]
+    assert warned and min(event.most for event in warned) <= 2
     assert not [event for event in events if isinstance(event, StageRetried)]  # no attempt was counted
 
 
@@ -44,71 +43,55 @@ def test_a_stage_that_fails_alone_too_has_failed(store, tmp_path):
         assert "CUDA out of memory" in failure.error and "no other stage beside it" in failure.error
 
 
-def test_the_crowd_is_the_most_that_were_there_at_a_time():
-    crowding = MemoryLimits()
+def test_sharing_is_the_most_that_were_there_at_a_time():
+    limits = MemoryLimits()
     for worker in "abc":
-        crowding.begin(worker)
-        crowding.learn(worker, "GPU 0")
-    assert crowding.end("a") == 3
-    crowding.begin("a")
-    assert crowding.end("b") == 3 and crowding.end("a") == 3 and crowding.end("c") == 3
-    crowding.begin("c")
-    assert crowding.end("c") == 1
+        limits.begin(worker)
+        limits.learn(worker, "GPU 0")
+    assert limits.end("a") == 3
+    limits.begin("a")
+    assert limits.end("b") == 3 and limits.end("a") == 3 and limits.end("c") == 3
+    limits.begin("c")
+    assert limits.end("c") == 1
 
 
 def test_each_device_has_its_own_limit():
-    crowding = MemoryLimits()
+    limits = MemoryLimits()
     for worker, place in (("a", "GPU 0"), ("b", "GPU 0"), ("c", "GPU 1"), ("d", "GPU 1")):
-        crowding.begin(worker)
-        crowding.learn(worker, place)
-    assert crowding.thin("a", crowding.end("a"), "big") == 1
-    assert not crowding.room("a")  # b is there
-    crowding.end("b")
-    assert crowding.room("a") and crowding.room("c") and crowding.room("never seen")
-    crowding.begin("a")
-    assert not crowding.room("b")
-    assert crowding.thin("a", 5, "small") == 1  # what was learnt is not forgotten
-    assert not crowding.room("never seen")  # it may be at GPU 0
-    crowding.forget("big")  # it does not fit alone either
-    assert crowding.room("b") and crowding.room("never seen")
+        limits.begin(worker)
+        limits.learn(worker, place)
+    assert limits.lower("a", limits.end("a"), "big") == 1
+    assert not limits.has_room("a")  # b is there
+    limits.end("b")
+    assert limits.has_room("a") and limits.has_room("c") and limits.has_room("never seen")
+    limits.begin("a")
+    assert not limits.has_room("b")
+    assert limits.lower("a", 5, "small") == 1  # what was learnt is not forgotten
+    assert not limits.has_room("never seen")  # it may be at GPU 0
+    limits.forget("big")  # it does not fit alone either
+    assert limits.has_room("b") and limits.has_room("never seen")
 
 
 def test_a_worker_that_has_not_said_where_it_is_fills_every_place():
-    crowding = MemoryLimits()
+    limits = MemoryLimits()
     for worker in "ab":
-        crowding.begin(worker)
-        crowding.learn(worker, "here")
-    assert crowding.thin("a", crowding.end("a"), "a's") == 1
-    crowding.end("b")
-    crowding.begin("instead of a")
-    assert not crowding.room("b")
-    crowding.learn("instead of a", "elsewhere")
-    assert crowding.room("b")
+        limits.begin(worker)
+        limits.learn(worker, "here")
+    assert limits.lower("a", limits.end("a"), "a's") == 1
+    limits.end("b")
+    limits.begin("instead of a")
+    assert not limits.has_room("b")
+    limits.learn("instead of a", "elsewhere")
+    assert limits.has_room("b")
 
 
-def test_what_counts_as_out_of_memory():
-    import torch
-
-    with pytest.raises(RuntimeError) as caught:  # what torch really raises on a CPU
-        torch.empty(1 << 50)
-    wrapped = ValueError("the plug-in failed")
-    wrapped.__cause__ = torch.OutOfMemoryError("x")
-    others = (RuntimeError("CUDA error: out of memory"), OSError(errno.ENOMEM, "Cannot allocate memory"), wrapped)
-    for error in (MemoryError(), torch.OutOfMemoryError("x"), caught.value, *others):
-        assert out_of_memory(error)
-    for error in (RuntimeError("shapes differ"), ValueError("out of memory"), KeyError("memory")):
-        assert not out_of_memory(error)
-
-
-def test_kills_of_the_kernel_are_counted(monkeypatch, tmp_path):
-    counts = tmp_path / "vmstat"
-    counts.write_text("pgfault 7\noom_kill 3\nnr_free 1\n")
-    monkeypatch.setattr("orchestrator.engine.memory_limits._VMSTAT", counts)
-    assert processes_killed_for_memory() == 3
-    crowding = MemoryLimits()
-    assert not crowding.killed_for_memory()
-    counts.write_text("oom_kill 4\n")
-    assert crowding.killed_for_memory() and not crowding.killed_for_memory()
+def test_kills_of_the_kernel_are_told_once(monkeypatch):
+    killed = [3]
+    monkeypatch.setattr("orchestrator.engine.memory_limits.processes_killed_for_memory", lambda: killed[0])
+    limits = MemoryLimits()
+    assert not limits.killed_for_memory()
+    killed[0] = 4
+    assert limits.killed_for_memory() and not limits.killed_for_memory()
 
 
 PLUGIN = '''

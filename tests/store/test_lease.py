@@ -81,11 +81,11 @@ def test_a_silent_holder_is_taken_over_and_cannot_commit_any_more(store):
     with writer(store) as other:
         end = time.monotonic() + 1.5
         while time.monotonic() < end:
-            assert not watch.silent(STAGE.key, store.leases.read(STAGE.key)), "its heart beats"
+            assert not watch.is_stale(STAGE.key, store.leases.read(STAGE.key)), "its heart beats"
             time.sleep(0.02)
         other.send_signal(signal.SIGSTOP)
         start = time.monotonic()
-        while not watch.silent(STAGE.key, holder := store.leases.read(STAGE.key)):
+        while not watch.is_stale(STAGE.key, holder := store.leases.read(STAGE.key)):
             assert time.monotonic() < start + 10
             time.sleep(0.02)
         assert time.monotonic() - start >= 0.5
@@ -122,14 +122,14 @@ def test_silence_is_measured_by_the_observers_clock_alone(store):
     watch = Watch(lease_timeout=30, clock=lambda: now[0])
     with store.leases.acquire(STAGE.key):
         holder = store.leases.read(STAGE.key)
-    assert not watch.silent(STAGE.key, holder), "at first sight nothing is old, whatever any clock says"
+    assert not watch.is_stale(STAGE.key, holder), "at first sight nothing is old, whatever any clock says"
     now[0] += 29
-    assert not watch.silent(STAGE.key, holder)
+    assert not watch.is_stale(STAGE.key, holder)
     now[0] += 1
-    assert watch.silent(STAGE.key, holder)
-    assert not watch.silent(STAGE.key, replace(holder, beat=holder.beat + 1)), "any change is life"
+    assert watch.is_stale(STAGE.key, holder)
+    assert not watch.is_stale(STAGE.key, replace(holder, beat=holder.beat + 1)), "any change is life"
     now[0] += 29
-    assert not watch.silent(STAGE.key, replace(holder, beat=holder.beat + 1))
+    assert not watch.is_stale(STAGE.key, replace(holder, beat=holder.beat + 1))
 
 
 def test_of_many_processes_one_gets_the_lease(store):

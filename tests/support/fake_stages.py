@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from dfcil_core.config import DataRecipe, Recipe
-from orchestrator.engine.engine import Options
+from orchestrator.engine.options import Options
 from orchestrator.plan.stage import Stage
 
 RUNNER = "tests.support.fake_runner:run_stage"

@@ -11,7 +11,7 @@ from typing import Any
 
 from dfcil_core.config import Recipe
 from orchestrator.engine import engine
-from orchestrator.engine.engine import Options
+from orchestrator.engine.options import Options
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.spec.load import load_spec, parse_spec

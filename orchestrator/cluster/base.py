@@ -1,0 +1,121 @@
+"""What all ways to workers share: Dask's settings, the client, and opening and closing so that nothing stays behind.
+
+Importing this module loads Dask; only the engine does, and only when there is work.
+"""
+
+import logging
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import Client
+
+CLOSE_SECONDS = 10
+SETTINGS = {
+    # A stage whose worker dies is taken back and counted by the engine, never by the scheduler.
+    "distributed.scheduler.allowed-failures": 1_000_000,
+    "distributed.scheduler.work-stealing": False,
+    "distributed.scheduler.active-memory-manager.start": False,
+    # Training may hold the interpreter for long: neither the scheduler nor the cluster may take that for death.
+    "distributed.scheduler.worker-ttl": "1 hour",
+    "distributed.deploy.lost-worker-timeout": "10 minutes",
+    "distributed.scheduler.no-workers-timeout": "10 minutes",
+    "distributed.admin.tick.limit": "1 hour",
+    "distributed.worker.memory.target": False,
+    "distributed.worker.memory.spill": False,
+    "distributed.worker.memory.pause": False,
+    "distributed.worker.memory.terminate": False,
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.system-monitor.interval": "10s",
+    # What Dask remembers of messages and tasks long gone: thousands of each by default, of some kilobytes each here.
+    "distributed.admin.log-length": 10,
+    "distributed.admin.low-level-log-length": 10,
+    "distributed.diagnostics.computations.max-history": 10,
+    # Training frees and takes the same megabytes at every step. Dask's default has the allocator give them back to the
+    # system each time: an abd chain of the demo took 60 s so, and 42 s without (one worker, twice each, in turn).
+    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(1 << 30),
+    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    # Asking the driver from every worker would make a CUDA context in each.
+    "distributed.diagnostics.nvml": False,
+}
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+@dataclass(frozen=True)
+class Workers:
+    """The workers of a launch, and the way to them."""
+
+    client: Client
+    probe: Path | None = None
+    """A folder that every worker must see where we see it; None for workers on this machine."""
+    look_after: Callable[[], None] = lambda: None
+    """To be called every few seconds, between events: sees to it that workers that have ended are replaced."""
+    queued: bool = False
+    """Whether workers come when a batch system or a person has them come, be it in hours."""
+
+
+def connect(cluster: Any, closing: ExitStack, **options: Any) -> Client:
+    """A client of a cluster, or of the scheduler at an address, that is closed with `closing`.
+
+    `options` are the client's. Raises as it does: OSError where nobody answers, ValueError for bad certificates.
+    """
+    client = Client(cluster, set_as_default=False, **options)  # type: ignore[no-untyped-call]  # not annotated by Dask
+    closing.callback(client.close, timeout=CLOSE_SECONDS)
+    return client
+
+
+@contextmanager
+def shared_folder_probe(runs: Path) -> Iterator[Path]:
+    """A folder that only we have made, for the workers to prove that they see the same runs folder."""
+    with tempfile.TemporaryDirectory(prefix=".cluster-", dir=runs) as folder:
+        yield Path(folder).absolute()
+
+
+@contextmanager
+def closing_last_first() -> Iterator[ExitStack]:
+    """Our settings of Dask, and its log off the terminal; at the end, however it comes, what the stack was given."""
+    with _quiet(), dask.config.set(SETTINGS):
+        closing = ExitStack()
+        try:
+            yield closing
+        finally:
+            with interrupts_deferred():
+                closing.close()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Dask's log off the terminal: what it has to say of dying workers, the engine says in its own words."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "tornado", "asyncio")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM wait for the moment that opening or closing takes: half done, both leave a mess."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    waiting: list[int] = []
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if waiting:
+        signal.raise_signal(waiting[0])
