@@ -2,18 +2,10 @@
 
 import click
 
+from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
 
 FORMATS = ("terminal", "markdown", "latex", "csv", "html", "json")
-METRICS = {
-    "final": "accuracy after the last task",
-    "average": "its mean over all tasks",
-    "forgetting": "what was lost since",
-    "bwt": "backward transfer",
-    "omega": "ratio to an upper bound trained at every task",
-    "local": "accuracy within each task's own classes",
-    "weighted": "each test image weighing the same",
-}
 
 
 @click.command()
@@ -30,10 +22,10 @@ METRICS = {
 )
 @click.option(
     "--metric",
-    type=click.Choice(list(METRICS)),
+    type=click.Choice(list(MEASURES)),
     default="final",
     show_default=True,
-    help="; ".join(f"{name}: {told}" for name, told in METRICS.items()) + ".",
+    help="; ".join(f"{name}: {measure.brief}" for name, measure in MEASURES.items()) + ".",
 )
 @click.option(
     "--ddof",

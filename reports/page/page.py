@@ -11,15 +11,16 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import colormaps
 from PIL import Image
 
+from dfcil_core.measures import MEASURES, PERCENT
+from orchestrator.text import exact_duration
 from reports.figures import job_figures, sweep_figures
 from reports.figures.files import dreams
 from reports.frame import frame_of
 from reports.jobs import FINISHED, JobReport, SweepReport
 from reports.published.published import SOURCE, Published
-from reports.tables.layout import METRICS, Layout, layout
+from reports.tables.layout import Layout, layout
 
 _DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
-_SHOWN = ("final", "average", "forgetting", "bwt", "omega", "local", "weighted")
 
 
 def page(
@@ -38,7 +39,7 @@ def page(
     """
     frame = frame_of(jobs)
     first = layout(frame, metric, ddof, ci, best, published, tuple(notes))
-    others = [name for name in _SHOWN if name != metric and frame[name].notna().any()]
+    others = [name for name in MEASURES if name != metric and frame[name].notna().any()]
     return (
         _environment()
         .get_template("page.html.j2")
@@ -50,7 +51,9 @@ def page(
             finished=sum(job.state == FINISHED for job in jobs),
             notes=notes,
             tables=[first, *(layout(frame, name, ddof, ci, best) for name in others)],
-            metrics=METRICS,
+            measures=MEASURES,
+            of_jobs=[measure for measure in MEASURES.values() if measure.heading],
+            percent=PERCENT,
             source=SOURCE,
             figures=_figures(jobs),
             matrices=sweep_figures.mean_matrices(jobs),
@@ -69,7 +72,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "moment": _moment, "duration": _duration, "heat": _heat}
+    environment.filters |= {"number": _number, "moment": _moment, "duration": exact_duration, "heat": _heat}
     environment.globals |= {"entry": _entry}
     return environment
 
@@ -161,14 +164,6 @@ def _number(value: object, digits: int = 1) -> str:
 def _moment(seconds: float | None) -> str:
     """A time since 1970 as date and time of day in UTC."""
     return "—" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as `1 h 02 min`, `3 min 20 s` or `12.3 s`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 @cache

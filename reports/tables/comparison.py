@@ -3,9 +3,10 @@
 import io
 import json
 
+from dfcil_core.measures import MEASURES
 from reports.compare import Comparison, summary
 from reports.statistics import Paired
-from reports.tables.layout import DASH, METRICS
+from reports.tables.layout import DASH
 
 _HEADINGS = ("method", "split", "pairs", "B − A", "95% t interval", "p")
 
@@ -16,7 +17,7 @@ def render(comparison: Comparison, form: str) -> str:
         return comparison.jobs.to_csv(index=False)
     if form == "json":
         return _json(comparison)
-    about = METRICS[comparison.metric]
+    about = MEASURES[comparison.metric]
     lines = [
         f"{about.title} {about.unit}: B minus A, paired over seeds; p of the paired t test, not corrected",
         summary(comparison),
