@@ -12,11 +12,12 @@ from mlflow.tracking import MlflowClient
 from orchestrator.plan.plan import Plan
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker, sync, tracking_uri
+from orchestrator.tracking import tracking_uri
 from orchestrator.tracking.points import points
 from orchestrator.tracking.writer import Writer
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
+from tests.support.tracked import Tracker, sync
 
 
 @pytest.fixture
