@@ -4,8 +4,7 @@ import click
 
 from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
-
-FORMATS = ("terminal", "markdown", "latex", "csv", "html", "json")
+from reports.formats import FORMATS
 
 
 @click.command()
@@ -15,10 +14,10 @@ FORMATS = ("terminal", "markdown", "latex", "csv", "html", "json")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(list(FORMATS)),
     default="terminal",
     show_default=True,
-    help="How the table is written; csv is unrounded, a row a cell; html is a page with figures and provenance.",
+    help="; ".join(["How the table is written", *(form.about for form in FORMATS.values() if form.about)]) + ".",
 )
 @click.option(
     "--metric",
@@ -52,7 +51,7 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
 
     from orchestrator.cli import sources
     from reports.merge import merge
-    from reports.published.published import comparable
+    from reports.published import comparable
 
     # A report makes millions of objects and ends: looking for garbage among them takes a third of its time.
     gc.disable()
@@ -79,16 +78,12 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
 def _text(read, jobs, notes, form, rows, **asked) -> str:
     from reports.frame import frame_of
 
-    if form == "html":
-        from reports.page.page import page
-
-        return page(read, jobs, notes, **asked)
     frame = frame_of(jobs)
     if rows == "jobs":
         return frame.to_csv(index=False)
     from reports.tables.render import render
 
-    return render(frame, form, notes=tuple(notes), **asked)
+    return render(frame, form, notes=tuple(notes), sweeps=read, jobs=jobs, **asked)
 
 
 def _figures(jobs, folder) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from dfcil_core.measures import MEASURES
 from orchestrator.spec.model import split_title
-from reports.published.published import Published
+from reports.published import Published
 from reports.statistics import LEVEL, against_best, half_width
 
 GROUPS = {"bound": "Bounds", "data-free": "Data-free", "memory": "With memory", "": "Group not known"}

@@ -9,7 +9,7 @@ from PIL import Image
 
 from reports.frame import frame_of
 from reports.jobs import JobReport
-from reports.published.published import comparable, figures
+from reports.published import comparable, figures
 from reports.tables.render import render
 from tests.support.reported import SPEC, launched, output
 from tests.support.tools import need

@@ -14,7 +14,8 @@ from orchestrator.plan.plan import make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.model import Exclusion
 from reports.frame import COLUMNS, frame
-from reports.tables.render import Cell, cells, render
+from reports.tables.layout import Cell, cells
+from reports.tables.render import render
 from tests.support.fabricated import record, sweep
 
 SPLITS = ((2, 2, 2, 2, 2), (6, 2, 2))
