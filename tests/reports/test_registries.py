@@ -89,12 +89,8 @@ def test_a_new_measure_is_logged_and_can_be_looked_for():
 
 
 def test_no_two_measures_and_no_two_formats_share_a_name():
-    for taken in (
-        {"name": "final"},
-        {"name": "new", "logged": "final_accuracy"},
-        {"name": "new", "objective": "forgetting"},
-    ):
-        texts = {"name": "new", "title": "a toy", "formula": "0", "brief": "", "column": "", kind: used}
+    for kind, used in (("name", "final"), ("logged", "final_accuracy"), ("objective", "forgetting")):
+        texts = {"name": "new", "title": "a toy", "formula": "0", "brief": "", "column": ""} | {kind: used}
         with pytest.raises(ValueError, match="of another measure"):
             register(Measure(value=lambda scores: 0.0, **texts))
     with pytest.raises(ValueError, match="a format csv already"):
