@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Interrupted, UserError
@@ -82,7 +83,9 @@ class Tracker:
         self.start()
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._ending is None and kind is not None:
             stopped = issubclass(kind, KeyboardInterrupt | Interrupted)
             self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
@@ -177,7 +180,7 @@ class Tracker:
             with self._changed:
                 give_back()
 
-    def _next(self, writer: "Writer") -> tuple[Callable[[], None], Callable[[], None]]:
+    def _next(self, writer: "Writer") -> tuple[Callable[[], None], Callable[[], object]]:
         """What to send now, and what to do where it was not taken. Numbers come before models, which take seconds."""
         if self._pending:
             identity = next(iter(self._pending))
@@ -200,6 +203,7 @@ class Tracker:
 
     def _end(self, writer: "Writer") -> None:
         """Deliver the rest and the ends; stop asking a tracking store that is down."""
+        assert self._ending is not None  # what `_live` has waited for
         state, results, texts = self._ending
         left, failed_in_a_row = list(reversed(self._pending.values())), 0
         again: set[str] = set()

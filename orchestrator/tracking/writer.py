@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 
 from filelock import FileLock, Timeout
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
@@ -229,7 +230,9 @@ class Writer:
                 return
             from orchestrator.tracking import models
 
-            stage = self.plan.stages[job.learn[-1]]
+            last = job.learn[-1]
+            assert last is not None  # every job trains its last task
+            stage = self.plan.stages[last]
             folder = Store(self.folder).folder(stage)
             record = check(folder, stage.key)
             models.send(self.client, self.experiment, child.run, job, stage, record, folder)
@@ -354,7 +357,9 @@ class _Reaching:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, Timeout):
             raise Unavailable("another process is delivering this sweep at the moment") from error
         if isinstance(error, MlflowException | OSError):

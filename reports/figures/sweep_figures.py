@@ -62,8 +62,8 @@ def accuracy_against_cost(jobs: Iterable[JobReport]) -> Figure | None:
             finals = [mean_accuracy(row) for job in of_label if (row := job.matrix[-1])]
             axes.scatter(times, finals, color=colour, marker=marker, s=14, alpha=0.4, linewidths=0)
             mean = statistics.fmean(times), statistics.fmean(finals)
-            look = {"color": colour, "marker": marker, "markersize": 9, "markeredgecolor": "white"}
-            axes.plot(*mean, linestyle="", label=label, **look)
+            (point,) = axes.plot(*mean, linestyle="", label=label, color=colour, marker=marker, markersize=9)
+            point.set_markeredgecolor("white")
         axes.set_title(title, fontsize=10)
         dress(axes, f"{unit} of a job's stages, shared ones included", "final accuracy (%)")
         axes.set_ylim(-2, 102)

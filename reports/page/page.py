@@ -94,7 +94,8 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
 def _svg(figure: Figure) -> str:
     file = io.BytesIO()
     # Arranged here and not by `savefig`, which draws the whole figure once more to do it.
-    figure.get_layout_engine().execute(figure)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
     figure.savefig(file, format="svg", metadata={"Date": None})
     # As an image, and not as elements of the page: the names inside two figures must not meet.

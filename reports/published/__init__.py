@@ -48,8 +48,8 @@ def comparable(jobs: Sequence[JobReport], metric: str) -> tuple[dict[tuple[str, 
             reason = "there is no published figure"
         if reason is not None:
             reasons.setdefault(job.label, reason)
-        elif (job.label, job.split) not in found:
-            found[job.label, job.split] = figure
+        elif figure is not None:
+            found.setdefault((job.label, job.split), figure)
     without = {label: reason for label, reason in reasons.items() if all(label != key[0] for key in found)}
     if not found:
         told = "; ".join(sorted(set(without.values())))

@@ -51,6 +51,6 @@ def rows_of_cells(frame: pd.DataFrame, table: Layout) -> list[dict[str, object]]
 def rows_of_jobs(frame: pd.DataFrame) -> list[dict[str, object]]:
     """A row a job, with None for what it does not have."""
     return [
-        {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+        {str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
         for row in frame.to_dict("records")
     ]

@@ -96,14 +96,15 @@ def standings(
     """
     found: dict[tuple[str, str], Standing] = {}
     sign = 1 if MEASURES[metric].higher_is_better else -1
-    for (group, split), jobs in frame.groupby(["group", "split"], sort=False):
-        labels = [label for label in jobs["label"].unique() if table[label, split].mean is not None]
-        complete = [label for label in labels if table[label, split].complete]
-        if group == "bound" or not complete or len(labels) < 2:
+    for key, jobs in frame.groupby(["group", "split"], sort=False):
+        group, split = map(str, key)
+        means = {label: mean for label in jobs["label"].unique() if (mean := table[label, split].mean) is not None}
+        complete = [label for label in means if table[label, split].complete]
+        if group == "bound" or not complete or len(means) < 2:
             continue
-        best = max(complete, key=lambda label: sign * table[label, split].mean)
+        best = max(complete, key=lambda label: sign * means[label])
         values = _by_seed(jobs, metric)
-        values = {label: values[label] for label in labels}
+        values = {label: values[label] for label in means}
         found[best, split] = Standing(True)
         found |= {(label, split): Standing(False, p) for label, p in against_best(values, best).items()}
     return found
@@ -174,7 +175,7 @@ def caption(table: Mapping[tuple[str, str], Cell], metric: str, ddof: int, ci: b
     return f"{text}; {told.title} = {told.formula}; a(t,j): accuracy on task j after task t of T"
 
 
-def _legend(standing: Mapping, marks: set[str], published: bool) -> str:
+def _legend(standing: Mapping[tuple[str, str], Standing], marks: set[str], published: bool) -> str:
     text = ""
     if standing:
         text += "; bold: the best of its group, among complete cells"
