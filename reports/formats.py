@@ -3,32 +3,10 @@
 To add a format, `register` a function from a Content to text.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from reports.jobs import JobReport, SweepReport
-    from reports.tables.layout import Layout
-
-
-@dataclass(frozen=True)
-class Content:
-    """What a report is written from."""
-
-    frame: pd.DataFrame
-    """A row a job, with the columns of `reports.frame.COLUMNS`."""
-    table: Layout
-    """The frame arranged as the table that was asked for; its caption and notes with it."""
-    best: bool = False
-    """Whether further tables are to mark the best as well."""
-    sweeps: Sequence[SweepReport] = ()
-    jobs: Sequence[JobReport] = ()
-    """The jobs of the frame, row by row. A format that needs more than a table shows of them what is there."""
+from reports.content import Content
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,9 @@ from PIL import Image
 
 from dfcil_core.measures import MEASURES, PERCENT
 from orchestrator.text import exact_duration
+from reports.content import Content
 from reports.figures import job_figures, sweep_figures
 from reports.figures.files import dreams
-from reports.formats import Content
 from reports.jobs import FINISHED, JobReport, SweepReport
 from reports.published import SOURCE
 from reports.tables.layout import Layout, layout

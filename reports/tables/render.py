@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from reports.formats import FORMATS, Content
+from reports.content import Content
+from reports.formats import FORMATS
 from reports.jobs import JobReport, SweepReport
 from reports.published import Published
 from reports.tables.layout import layout
