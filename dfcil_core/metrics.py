@@ -2,7 +2,8 @@
 
 The matrix has one row a task t: `matrix[t-1][j-1]` is `a[t,j]`, the accuracy in percent on the test images of task j
 after learning task t, for j <= t. A row is None where that task was not trained (the upper bound before its last task).
-A measure that needs a missing row is None, which tables show as a dash.
+A measure that needs a missing row is None, which tables show as a dash. How each measure is named, spoken of and logged
+says measures.py.
 """
 
 from collections.abc import Sequence
@@ -10,62 +11,59 @@ from collections.abc import Sequence
 Row = Sequence[float]
 Matrix = Sequence[Row | None]
 
-FORMULAS = {
-    "final": "A(T) = mean over j = 1..T of a(T,j)",
-    "average": "mean over t = 1..T of A(t), where A(t) = mean over j = 1..t of a(t,j)",
-    "forgetting": "mean over j = 1..T-1 of (max over s = j..T-1 of a(s,j)) - a(T,j)",
-    "bwt": "mean over j = 1..T-1 of a(T,j) - a(j,j)",
-    "omega": "mean over t = 1..T of A(t) / A(t) of the upper bound, where A(t) = mean over j = 1..t of a(t,j)",
-    "local": "mean over j = 1..T of a(T,j), where only the classes of task j compete",
-    "weighted": "(sum over j = 1..T of n(j) a(T,j)) / (sum of n(j)), where n(j) are the test images of task j",
-}
-"""Each measure in a line, to stand beside tables; `a(t,j)` is the accuracy on task j after task t of T."""
 
-
-def average_accuracy(row: Row) -> float:
+def mean_accuracy(row: Row) -> float:
     """`A_t`: the mean over the tasks seen so far, each task weighing the same. `row` is `a[t, 1..t]`.
 
     After the last task this is the final accuracy of the published tables (Smith et al., ICCV 2021, A_{1:N}).
     """
     if not row:
-        raise ValueError("the average accuracy of no tasks is not defined")
+        raise ValueError("the mean accuracy of no tasks is not defined")
     return sum(row) / len(row)
 
 
 def average_incremental_accuracy(matrix: Matrix) -> float | None:
-    """`mean_t A_t`: the average accuracy, averaged over the ends of all tasks (Rebuffi et al., CVPR 2017)."""
-    if not _known(matrix):
+    """`mean_t A_t`: the mean accuracy, averaged over the ends of all tasks (Rebuffi et al., CVPR 2017)."""
+    rows = _known(matrix)
+    return sum(mean_accuracy(row) for row in rows) / len(rows) if rows else None
+
+
+def lost_by_task(matrix: Matrix, task: int | None = None) -> list[float] | None:
+    """`max_{j<=s<t} a[s,j] - a[t,j]` for each old task j < t, in percent: what it lost since its best moment.
+
+    `task` is t, 1-based; by default the last. None after task 1, where there is nothing to forget.
+    """
+    last = len(matrix) if task is None else task
+    rows = _known(matrix[:last])
+    if last < 2 or not rows:
         return None
-    return sum(average_accuracy(row) for row in matrix) / len(matrix)
+    *before, now = rows
+    return [max(row[old] for row in before[old:]) - now[old] for old in range(last - 1)]
 
 
 def forgetting(matrix: Matrix, task: int | None = None) -> float | None:
-    """`mean_{j<t} (max_{j<=s<t} a[s,j] - a[t,j])`: what was lost since each old task's best moment.
+    """`mean_{j<t} (max_{j<=s<t} a[s,j] - a[t,j])`: the mean of `lost_by_task`.
 
-    `task` is t, 1-based; by default the last. None after task 1, where there is nothing to forget. Negative where
-    learning on improved the old tasks (Chaudhry et al., ECCV 2018, equation 3, for the average over old tasks).
+    Negative where learning on improved the old tasks (Chaudhry et al., ECCV 2018, equation 3, for the average over old
+    tasks).
     """
-    last = len(matrix) if task is None else task
-    rows = matrix[:last]
-    if last < 2 or not _known(rows):
-        return None
-    *before, now = rows
-    lost = [max(row[old] for row in before[old:]) - now[old] for old in range(last - 1)]
-    return sum(lost) / len(lost)
+    lost = lost_by_task(matrix, task)
+    return None if lost is None else sum(lost) / len(lost)
 
 
 def backward_transfer(matrix: Matrix) -> float | None:
     """`mean_{j<T} (a[T,j] - a[j,j])`: the change since each task was learnt (Lopez-Paz and Ranzato, NeurIPS 2017)."""
     last = len(matrix)
-    if last < 2 or not _known(matrix):
+    rows = _known(matrix)
+    if last < 2 or not rows:
         return None
-    return sum(matrix[-1][old] - matrix[old][old] for old in range(last - 1)) / (last - 1)
+    return sum(rows[-1][old] - rows[old][old] for old in range(last - 1)) / (last - 1)
 
 
 def image_weighted_accuracy(row: Row, images: Sequence[int]) -> float:
     """The accuracy over all test images of the tasks seen, each image weighing the same; `images` counts them by task.
 
-    It differs from `average_accuracy` where tasks have unequal numbers of test images. Raises ValueError where the
+    It differs from `mean_accuracy` where tasks have unequal numbers of test images. Raises ValueError where the
     lengths differ or there are no images.
     """
     if len(row) != len(images) or not sum(images):
@@ -80,13 +78,16 @@ def omega(matrix: Matrix, bound: Matrix) -> float | None:
     """
     if len(matrix) != len(bound):
         raise ValueError(f"a matrix of {len(matrix)} tasks does not go with an upper bound of {len(bound)}")
-    if not (_known(matrix) and _known(bound)):
+    own, best = _known(matrix), _known(bound)
+    if not (own and best):
         return None
-    pairs = [(average_accuracy(row), average_accuracy(best)) for row, best in zip(matrix, bound, strict=True)]
-    if any(best == 0 for _, best in pairs):
+    pairs = [(mean_accuracy(row), mean_accuracy(above)) for row, above in zip(own, best, strict=True)]
+    if any(above == 0 for _, above in pairs):
         return None
-    return sum(mine / best for mine, best in pairs) / len(pairs)
+    return sum(mine / above for mine, above in pairs) / len(pairs)
 
 
-def _known(rows: Matrix) -> bool:
-    return bool(rows) and all(row is not None for row in rows)
+def _known(rows: Matrix) -> list[Row]:
+    """The rows, where there are all of them; else none."""
+    known = [row for row in rows if row is not None]
+    return known if len(known) == len(rows) else []

@@ -13,6 +13,14 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def exact_duration(seconds: float) -> str:
+    """How long, to the second: `12.3 s`, `3 min 20 s`, `1 h 02 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
 def readable(size: float) -> str:
     """Bytes for people: `512 B`, `1.5 MiB`."""
     for unit in ("B", "KiB", "MiB"):

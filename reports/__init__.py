@@ -1,15 +1,18 @@
 """From results to tables, figures and pages.
 
 jobs.py        what a report knows of a job and of a sweep, from whichever source
-from_store.py  a sweep from the store (reports/sources/mlflow.py: from a tracking store)
+sources/       a sweep from the store (store.py), or from a tracking store (mlflow.py)
 merge.py       several sweeps as one set of jobs
-results.py     the tidy frame: a row a job
+frame.py       the tidy frame: a row a job, a column a measure (dfcil_core/measures.py)
 statistics.py  deviations, intervals, paired tests
-cells.py       what a table is made of; tables.py, latex.py: its formats
-published.py   published figures, and what may be compared with them
-compare.py     two sweeps or two commits, job by job
-figures.py, sweep_figures.py, figure_files.py   figures of jobs and of sweeps, and their files
-page.py        one HTML page of it all
+tables/        what a table is made of (layout.py), and how it is written: text.py, latex.py, csv_json.py
+figures/       colours and canvas (style.py), figures of jobs and of sweeps, their files
+page/          one HTML page of it all
+content.py     what a report is written from
+formats.py     the formats by name: what `report --format` offers
+published/     published figures, and what may be compared with them
+compare.py     two sweeps or two commits, job by job; tables/comparison.py writes it
+artifacts.py   the tables and figures that a sweep's runs in MLflow are given
 """
 
 from __future__ import annotations

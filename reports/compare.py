@@ -21,6 +21,9 @@ COLUMNS = {
 }
 """Columns of `Comparison.jobs`, explained."""
 
+Place = tuple[str, str, str, int]
+"""Data set, label, split and seed: what pairs a job of A with one of B."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -41,10 +44,12 @@ class Comparison:
 def compare(a: Sequence[JobReport], b: Sequence[JobReport], metric: str = "final") -> Comparison:
     """Pair the jobs by data set, label, split and seed; those that are not finished in both are told in the notes."""
     first, second = _by_place(a, metric), _by_place(b, metric)
-    notes, rows, cells = [], [], {}
-    without: dict[str, list[tuple]] = {}
-    for name, own, other in (("A", first, second), ("B", second, first)):
-        only = [place for place in own if place not in other]
+    notes: list[str] = []
+    rows: list[tuple[object, ...]] = []
+    cells: dict[tuple[str, str], list[float]] = {}
+    without: dict[str, list[Place]] = {}
+    for name, own, there in (("A", first, second), ("B", second, first)):
+        only = [place for place in own if place not in there]
         if only:
             notes.append(f"{counted(len(only), 'job')} only in {name}: {_listed(only)}")
     for place, (job, value) in first.items():
@@ -75,7 +80,7 @@ def summary(comparison: Comparison) -> str:
     return f"{same} of {count} jobs in both are identical to the last digit{differ}"
 
 
-def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[tuple, tuple[JobReport, float | None]]:
+def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[Place, tuple[JobReport, float | None]]:
     values = frame_of(jobs)[metric].astype(float)
     return {
         (job.dataset, job.label, job.split, job.seed): (job, None if pd.isna(value) else float(value))
@@ -83,6 +88,6 @@ def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[tuple, tuple[JobRe
     }
 
 
-def _listed(places: Sequence[tuple]) -> str:
+def _listed(places: Sequence[Place]) -> str:
     names = [f"{label} · {split} · seed {seed}" for _, label, split, seed in places[:5]]
     return "; ".join(names) + (f"; and {len(places) - 5} more" if len(places) > 5 else "")

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from dfcil_core import metrics
+from dfcil_core.measures import MEASURES, Scores
 from orchestrator.results.job_result import JobResult
 from orchestrator.spec.model import SweepSpec
 from reports.jobs import JobReport
 from reports.sources.store import job_report
+
+# The order of the columns is what programs may rely on: these measures came first, later ones follow.
+_FIRST = ("final", "weighted", "local")
 
 COLUMNS = {
     "sweep": "name of the sweep",
@@ -20,13 +23,7 @@ COLUMNS = {
     "tasks": "number of tasks",
     "seed": "seed of the job",
     "finished": "whether every stage of the job is done",
-    "final": "final accuracy A_T, percent, mean over tasks",
-    "weighted": "final accuracy, percent, each test image weighing the same",
-    "local": "final task-incremental accuracy, percent, mean over tasks",
-    "average": "average incremental accuracy, mean over t of A_t, percent",
-    "forgetting": "mean over old tasks of best accuracy before the last task minus final accuracy, percent",
-    "bwt": "backward transfer: mean over old tasks of final accuracy minus accuracy when learnt, percent",
-    "omega": "mean over t of A_t as a ratio to the upper bound's, of the same seed and split (at_every_task)",
+    **{name: MEASURES[name].column for name in (*_FIRST, *(name for name in MEASURES if name not in _FIRST))},
     "seconds": "time of the job's stages, those shared with other jobs included",
     "state": "finished, failed, half-finished, or missing (nothing of it is done)",
     "error": "why it failed; empty where it did not",
@@ -40,6 +37,9 @@ COLUMNS = {
 }
 """Columns of `frame`, explained. A number that a job does not have is NaN."""
 
+Place = tuple[str, str | None, str, int]
+"""What two jobs must share to be compared task by task: data set, size of the images, split, seed."""
+
 
 def frame(spec: SweepSpec, results: Iterable[JobResult]) -> pd.DataFrame:
     """One row a job of the sweep, with the columns of `COLUMNS`, in the order of `results`."""
@@ -52,33 +52,24 @@ def frame_of(jobs: Sequence[JobReport]) -> pd.DataFrame:
     return pd.DataFrame([_row(job, bounds) for job in jobs], columns=list(COLUMNS))
 
 
-def _row(job: JobReport, bounds: dict[tuple, JobReport | None]) -> dict[str, object]:
-    last = job.matrix[-1] if job.matrix else None
-    row = {name: getattr(job, name) for name in COLUMNS if hasattr(job, name) and name != "local"}
+def _row(job: JobReport, bounds: dict[Place, JobReport | None]) -> dict[str, object]:
+    row = {name: getattr(job, name) for name in COLUMNS if hasattr(job, name) and name not in MEASURES}
     row |= {"run": job.run or ""}
     row |= {name: "; ".join(job.provenance.get(name, ())) for name in ("commit", "device", "host")}
-    if not (job.finished and last is not None):
+    if not job.finished or not job.matrix or job.matrix[-1] is None:
         return row
-    local, bound = job.local[-1], bounds.get(_place(job))
-    return row | {
-        "final": metrics.average_accuracy(last),
-        "weighted": metrics.image_weighted_accuracy(last, job.images) if job.images else None,
-        "local": metrics.average_accuracy(local) if local is not None else None,
-        "average": metrics.average_incremental_accuracy(job.matrix),
-        "forgetting": metrics.forgetting(job.matrix),
-        "bwt": metrics.backward_transfer(job.matrix),
-        "omega": metrics.omega(job.matrix, bound.matrix) if bound else None,
-    }
+    bound = bounds.get(_place(job))
+    scores = Scores(job.matrix, job.local, job.images, bound.matrix if bound else None)
+    return row | {name: measure.value(scores) for name, measure in MEASURES.items()}
 
 
-def _place(job: JobReport) -> tuple:
-    """What two jobs must share to be compared task by task: the images, the tasks, the classes in them."""
+def _place(job: JobReport) -> Place:
     return job.dataset, job.settings.get("image_size"), job.split, job.seed
 
 
-def _bounds(jobs: Sequence[JobReport]) -> dict[tuple, JobReport | None]:
+def _bounds(jobs: Sequence[JobReport]) -> dict[Place, JobReport | None]:
     """The upper bound of each place, trained at every task; None where two of them disagree."""
-    found: dict[tuple, JobReport | None] = {}
+    found: dict[Place, JobReport | None] = {}
     for job in jobs:
         if job.method != "upper-bound" or not job.finished or any(row is None for row in job.matrix):
             continue

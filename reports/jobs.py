@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from orchestrator.spec.model import split_title
+
 Rows = tuple[tuple[float, ...] | None, ...]
 FINISHED, FAILED, HALF, MISSING = "finished", "failed", "half-finished", "missing"
 STATES = (FINISHED, FAILED, HALF, MISSING)
@@ -83,9 +85,3 @@ class SweepReport:
     jobs: tuple[JobReport, ...]
     notes: tuple[str, ...] = ()
     """What a reader of its tables must know."""
-
-
-def split_title(split: str, tasks: int) -> str:
-    """A split for people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
-    count = "1 task" if tasks == 1 else f"{tasks} tasks"
-    return count if split == str(tasks) else f"{count} ({split})"

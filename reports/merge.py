@@ -67,9 +67,9 @@ def _different_settings(jobs: Sequence[JobReport], contested: set[tuple[str, str
     return notes
 
 
-def _once(jobs: Sequence[JobReport], contested: set) -> tuple[list[JobReport], int, list[str]]:
+def _once(jobs: Sequence[JobReport], contested: set[tuple[str, str]]) -> tuple[list[JobReport], int, list[str]]:
     """Equal jobs once; the number left out; the names of those that conflict, whose labels are added to `contested`."""
-    by_cell: dict[tuple, list[JobReport]] = {}
+    by_cell: dict[tuple[str, str, str, int, str], list[JobReport]] = {}
     for job in jobs:
         source = job.source if _family(job) in contested else ""
         by_cell.setdefault((*_family(job), job.split, job.seed, source), []).append(job)

@@ -50,7 +50,7 @@ def paired(differences: Sequence[float]) -> Paired:
 def holm(p: Mapping[str, float]) -> dict[str, float]:
     """The p values adjusted for their number (Holm, Scandinavian Journal of Statistics 6, 1979, step-down)."""
     adjusted, running = {}, 0.0
-    for rank, name in enumerate(sorted(p, key=p.get)):
+    for rank, name in enumerate(sorted(p, key=p.__getitem__)):
         running = max(running, min(1.0, (len(p) - rank) * p[name]))
         adjusted[name] = running
     return adjusted

@@ -2,8 +2,8 @@
 
 import click
 
+from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
-from orchestrator.cli.report import METRICS
 
 
 @click.command()
@@ -14,7 +14,7 @@ from orchestrator.cli.report import METRICS
 @options.device
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
 @click.option(
-    "--metric", type=click.Choice(list(METRICS)), default="final", show_default=True, help="What is compared."
+    "--metric", type=click.Choice(list(MEASURES)), default="final", show_default=True, help="What is compared."
 )
 @click.option(
     "--format",

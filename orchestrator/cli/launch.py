@@ -173,6 +173,7 @@ class _Launch:
         from orchestrator.engine.engine import Options
         from orchestrator.store.store import Store
         from orchestrator.tracking import Tracker
+        from reports.artifacts import FIGURES
 
         self.plan, self.runs = plan, runs
         self.store = Store(runs)
@@ -183,16 +184,17 @@ class _Launch:
         self.options = Options(workers, plan.device, data_root=root, free=keep == "needed", **how)
         self.progress = Progress(plan, workers)
         uri, experiment, log_models = tracking
-        self.tracker = Tracker(plan, runs, uri, experiment, warn=self.progress.warn, log_models=log_models)
+        warn = self.progress.warn
+        self.tracker = Tracker(plan, runs, uri, experiment, warn, log_models=log_models, figures=FIGURES)
         self.records: dict[str, dict] = {}
         self.retry_failed = retry_failed
 
     def run(self) -> int:
         """Launch, and give the exit status."""
-        from orchestrator.cli.tables import result_tables
         from orchestrator.engine import engine
         from orchestrator.store import sweep_folder
         from orchestrator.store.launchers import announced
+        from reports.artifacts import result_tables
 
         self._say_changes(sweep_folder.save(self.runs, self.plan))
         folder = sweep_folder.sweep_folder(self.runs, self.plan.spec.name)

@@ -2,18 +2,9 @@
 
 import click
 
+from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
-
-FORMATS = ("terminal", "markdown", "latex", "csv", "html", "json")
-METRICS = {
-    "final": "accuracy after the last task",
-    "average": "its mean over all tasks",
-    "forgetting": "what was lost since",
-    "bwt": "backward transfer",
-    "omega": "ratio to an upper bound trained at every task",
-    "local": "accuracy within each task's own classes",
-    "weighted": "each test image weighing the same",
-}
+from reports.formats import FORMATS
 
 
 @click.command()
@@ -23,17 +14,17 @@ METRICS = {
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMATS),
+    type=click.Choice(list(FORMATS)),
     default="terminal",
     show_default=True,
-    help="How the table is written; csv is unrounded, a row a cell; html is a page with figures and provenance.",
+    help="; ".join(["How the table is written", *(form.about for form in FORMATS.values() if form.about)]) + ".",
 )
 @click.option(
     "--metric",
-    type=click.Choice(list(METRICS)),
+    type=click.Choice(list(MEASURES)),
     default="final",
     show_default=True,
-    help="; ".join(f"{name}: {told}" for name, told in METRICS.items()) + ".",
+    help="; ".join(f"{name}: {measure.brief}" for name, measure in MEASURES.items()) + ".",
 )
 @click.option(
     "--ddof",
@@ -60,7 +51,7 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
 
     from orchestrator.cli import sources
     from reports.merge import merge
-    from reports.published.published import comparable
+    from reports.published import comparable
 
     # A report makes millions of objects and ends: looking for garbage among them takes a third of its time.
     gc.disable()
@@ -87,16 +78,12 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
 def _text(read, jobs, notes, form, rows, **asked) -> str:
     from reports.frame import frame_of
 
-    if form == "html":
-        from reports.page.page import page
-
-        return page(read, jobs, notes, **asked)
     frame = frame_of(jobs)
     if rows == "jobs":
         return frame.to_csv(index=False)
     from reports.tables.render import render
 
-    return render(frame, form, notes=tuple(notes), **asked)
+    return render(frame, form, notes=tuple(notes), sweeps=read, jobs=jobs, **asked)
 
 
 def _figures(jobs, folder) -> None:

@@ -76,13 +76,13 @@ def _serve(command: list[str], environment: dict[str, str], opened: str | None) 
 @options.log_models
 def sync(sweep, runs, device, tracking_uri, experiment, log_models) -> None:
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
-    from orchestrator.cli.tables import result_tables
     from orchestrator.cluster.device import device_kind
     from orchestrator.store import sweep_folder
     from orchestrator.tracking import sync as deliver
+    from reports.artifacts import FIGURES, result_tables
 
     runs = sweep_folder.runs_folder(runs)
     plan = sweep_folder.find(runs, sweep, device_kind(device))
     texts = partial(result_tables, plan.spec)
-    count = deliver(plan, runs, tracking_uri, experiment, texts=texts, log_models=log_models)
+    count = deliver(plan, runs, tracking_uri, experiment, texts=texts, log_models=log_models, figures=FIGURES)
     click.echo(f"{count} jobs are in the tracking store")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dfcil_core.counts import group_name
+from dfcil_core.metrics import mean_accuracy
 from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.spec.model import SweepSpec, settings_of
@@ -54,7 +55,7 @@ class JobResult:
     def final(self) -> float | None:
         """Final accuracy A_T in percent, the mean over tasks; None until the last task is trained."""
         row = self.matrix[-1]
-        return None if row is None else sum(row) / len(row)
+        return None if row is None else mean_accuracy(row)
 
 
 def job_id(job: Job) -> str:

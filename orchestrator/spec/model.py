@@ -6,6 +6,7 @@ from dfcil_core.config import Dreaming, Quirks, Training
 from dfcil_core.data.catalog import DatasetInfo
 from dfcil_core.methods.base import Method
 from orchestrator.spec.tune_model import Tune
+from orchestrator.text import counted
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,13 @@ class Split:
     @property
     def title(self) -> str:
         """For people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
-        tasks = "1 task" if len(self) == 1 else f"{len(self)} tasks"
-        return tasks if self.label == str(len(self)) else f"{tasks} ({self.label})"
+        return split_title(self.label, len(self))
+
+
+def split_title(label: str, tasks: int) -> str:
+    """A split for people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
+    count = counted(tasks, "task")
+    return count if label == str(tasks) else f"{count} ({label})"
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,13 @@
 
 from dataclasses import dataclass, field
 
+from dfcil_core import measures
+
 Value = bool | int | float | str
 
-OBJECTIVES = {"final_accuracy": "maximize", "average_accuracy": "maximize", "forgetting": "minimize"}
+OBJECTIVES = {
+    name: "maximize" if measure.higher_is_better else "minimize" for name, measure in measures.objectives().items()
+}
 """What a search can look for, in percent, and which way is better."""
 SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid", "qmc")
 PRUNERS = ("auto", "median", "none")

@@ -34,13 +34,16 @@ class OfPixels(nn.Module):
 
     def __init__(self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
         super().__init__()
+        self.mean: Tensor
+        self.std: Tensor
         self.network = network
         self.register_buffer("mean", 255 * torch.tensor(mean).view(1, -1, 1, 1))
         self.register_buffer("std", 255 * torch.tensor(std).view(1, -1, 1, 1))
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(n, channels, size, size) pixels of 0 to 255 to (n, classes) logits, columns in the class order."""
-        return self.network((pixels - self.mean) / self.std)
+        logits: Tensor = self.network((pixels - self.mean) / self.std)
+        return logits
 
 
 def send(client: MlflowClient, experiment: str, run: str, job: Job, stage: Stage, record: Any, folder: Path) -> None:
@@ -68,7 +71,7 @@ def send(client: MlflowClient, experiment: str, run: str, job: Job, stage: Stage
 def _write(path: Path, model: Model, job: Job, stage: Stage, record: Any, folder: Path) -> None:
     """Write the model in MLflow's layout."""
     recipe = stage.recipe
-    network = load(folder / NETWORK_FILE, recipe.training["backbone"], recipe.width, recipe.data.channels)
+    network: nn.Module = load(folder / NETWORK_FILE, recipe.training["backbone"], recipe.width, recipe.data.channels)
     if recipe.method == job.entry.method.name:  # not where it shares a stage of plain cross-entropy
         network = job.entry.method.load_eval_model(network, folder, recipe)
     normalisation = {name: tuple(record["normalisation"][name]) for name in ("mean", "std")}

@@ -1,4 +1,4 @@
-"""The artifacts of runs: the accuracy matrix and its figures, dreamed images, the comparison of methods."""
+"""Sending the artifacts of runs: the accuracy matrix, figures, dreamed images."""
 
 import json
 import math
@@ -12,6 +12,7 @@ from PIL import Image
 
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, images_by_task
+from orchestrator.tracking.figures import Figures
 from orchestrator.tracking.points import milliseconds
 from orchestrator.tracking.runs import Child
 
@@ -20,31 +21,22 @@ DREAMS = "dreams"
 """The key of the dreamed images; MLflow's image grid steps through the images of one key."""
 
 
-def send_job(client: MlflowClient, run: str, result: JobResult) -> None:
-    """The accuracy matrix as JSON and as a heat map, and accuracy over tasks. Nothing before the first accuracy."""
+def send_job(client: MlflowClient, run: str, result: JobResult, figures: Figures) -> None:
+    """The accuracy matrix as JSON, and the job's figures. Nothing before the first accuracy."""
     if not any(result.matrix):
         return
-    from reports.figures import job_figures  # matplotlib: a launch with nothing to draw does without it
-
     about = "percent; row t: after task t, column j: on task j; null: not trained; images: test images of each task"
-    told = {"about": about, "class_incremental": result.matrix, "task_incremental": result.local}
+    told: dict[str, Any] = {"about": about, "class_incremental": result.matrix, "task_incremental": result.local}
     # With these a report from MLflow says what a report from the store says.
     told |= {"images": images_by_task(result), "group": result.job.entry.method.group}
     told["seconds"] = math.fsum(record["seconds"] for record in result.records.values())
-    files = {
-        MATRIX: json.dumps(told).encode(),
-        "accuracy_matrix.png": job_figures.png(job_figures.accuracy_matrix(result)),
-        "accuracy_over_tasks.png": job_figures.png(job_figures.accuracy_over_tasks(result)),
-    }
-    _send_files(client, run, files)
+    _send_files(client, run, {MATRIX: json.dumps(told).encode(), **figures.of_job(result)})
 
 
-def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult]) -> None:
-    """The comparison of the sweep's methods, over seeds."""
-    from reports.figures import job_figures
-
-    if (figure := job_figures.comparison(results)) is not None:
-        _send_files(client, run, {"comparison.png": job_figures.png(figure)})
+def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult], figures: Figures) -> None:
+    """The sweep's figures: the comparison of its methods, over seeds."""
+    if pictures := figures.of_sweep(results):
+        _send_files(client, run, pictures)
 
 
 def _send_files(client: MlflowClient, run: str, files: Mapping[str, bytes]) -> None:

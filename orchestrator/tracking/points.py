@@ -5,12 +5,14 @@ delivering a record again adds nothing. Points of a stage are given in the order
 the curves go on from task to task, and forgetting needs the rows before.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dfcil_core import metrics
+from dfcil_core.measures import MEASURES, Scores
 from orchestrator.plan.plan import Plan
-from orchestrator.results.job_result import JobResult
+from orchestrator.results.job_result import JobResult, images_by_task
 
 
 @dataclass(frozen=True)
@@ -61,16 +63,17 @@ def points(plan: Plan, result: JobResult, start: int, stop: int) -> list[Point]:
 
 def _accuracies(result: JobResult, task: int, time: int) -> list[Point]:
     """What is known after a task: accuracy on each task so far, the average (both measures), and forgetting."""
-    found = []
+    found: list[Point] = []
     for prefix, matrix in (("accuracy", result.matrix), ("accuracy/local", result.local)):
         row = matrix[task - 1]
+        assert row is not None, f"{result.name} has no {prefix} after task {task}, which it has learnt"
         found += [Point(f"{prefix}/task_{j:02d}", value, task, time) for j, value in enumerate(row, start=1)]
-        found.append(Point(f"{prefix}/average", metrics.average_accuracy(row), task, time))
+        found.append(Point(f"{prefix}/average", metrics.mean_accuracy(row), task, time))
     lost = metrics.forgetting(result.matrix, task)
     return found if lost is None else [*found, Point("forgetting", lost, task, time)]
 
 
-def _learning_curves(result: JobResult, task: int, record: dict[str, Any], time: int) -> list[Point]:
+def _learning_curves(result: JobResult, task: int, record: Mapping[str, Any], time: int) -> list[Point]:
     """`train/loss`, `train/lr` and the like; the step is the epoch, counted from the job's first task on."""
     earlier = (result.records[key] for key in result.job.learn[: task - 1] if key)
     offset = sum(_length(before["curves"]) for before in earlier)
@@ -81,7 +84,7 @@ def _learning_curves(result: JobResult, task: int, record: dict[str, Any], time:
     ]
 
 
-def _dreaming_curves(record: dict[str, Any], offset: int, time: int) -> list[Point]:
+def _dreaming_curves(record: Mapping[str, Any], offset: int, time: int) -> list[Point]:
     """`dream/loss` and its terms; the step is the generator's training step, counted from its first task on."""
     curves = record["curves"]
     return [
@@ -95,16 +98,17 @@ def _dreaming_curves(record: dict[str, Any], offset: int, time: int) -> list[Poi
 def _final(result: JobResult) -> list[Point]:
     """The figures of a finished job, under plain names by which the table of runs can be sorted."""
     tasks = len(result.matrix)
-    record = result.records[result.job.learn[-1]]
-    values = {
-        "final_accuracy": result.final,
-        "average_accuracy": metrics.average_incremental_accuracy(result.matrix),
-        "final_forgetting": metrics.forgetting(result.matrix),
-    }
-    if len(set(result.job.split.sizes)) > 1:
-        images = [sum(record["evaluation"]["images"][str(c)] for c in classes) for classes in result.job.tasks]
-        values["final_accuracy_image_weighted"] = metrics.image_weighted_accuracy(result.matrix[-1], images)
-    time = milliseconds(record["ended"])
+    last = result.job.learn[-1]
+    assert last is not None  # every job trains its last task
+    time = milliseconds(result.records[last]["ended"])
+    scores = Scores(result.matrix, result.local, images_by_task(result))
+    sizes_differ = len(set(result.job.split.sizes)) > 1
+    logged = [
+        measure
+        for measure in MEASURES.values()
+        if measure.logged and (sizes_differ or not measure.logged_where_sizes_differ)
+    ]
+    values = {measure.logged: measure.value(scores) for measure in logged}
     return [Point(key, value, tasks, time) for key, value in values.items() if value is not None]
 
 

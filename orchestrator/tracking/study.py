@@ -5,7 +5,7 @@ what a tracking store that is down has missed is sent at the end, or by the next
 """
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -129,12 +129,12 @@ class _Writer:
         self._children: dict[int, str] = {}
         self._sent: dict[int, TrialView] = {}
 
-    def send(self, views) -> None:
+    def send(self, views: Iterable[TrialView]) -> None:
         """Send trials that are new, or other than what was sent."""
-        self._open()
+        parent = self._open()
         for view in views:
             if self._sent.get(view.number) != view:
-                self._send(view)
+                self._send(view, parent)
                 self._sent[view.number] = view
 
     def end(self, views: Sequence[TrialView], ending: Ending) -> None:
@@ -142,7 +142,8 @@ class _Writer:
         from mlflow.entities import Param, RunTag
 
         self.send(views)
-        known = self._client.get_run(self._parent).data.params
+        parent = self._open()
+        known = self._client.get_run(parent).data.params
         params = []
         for name, value in ending.best.items():
             text = str(value)
@@ -152,18 +153,18 @@ class _Writer:
             if name not in known:
                 params.append(Param(name, text))
         tags = [RunTag(name, value) for name, value in ending.tags.items()]
-        self._client.log_batch(self._parent, params=params, tags=tags)
+        self._client.log_batch(parent, params=params, tags=tags)
         for path in ending.files:
             if path.is_dir():
-                self._client.log_artifacts(self._parent, str(path), path.name)
+                self._client.log_artifacts(parent, str(path), path.name)
             else:
-                self._client.log_artifact(self._parent, str(path))
-        self._client.set_terminated(self._parent, ending.state)
+                self._client.log_artifact(parent, str(path))
+        self._client.set_terminated(parent, ending.state)
 
-    def _open(self) -> None:
-        """Find or make the experiment and the study's run, once."""
+    def _open(self) -> str:
+        """The study's run. Finds or makes it and its experiment, once."""
         if self._parent is not None:
-            return
+            return self._parent
         from mlflow.tracking import MlflowClient
 
         from orchestrator.tracking import describe, runs
@@ -183,9 +184,11 @@ class _Writer:
         for run in trials:
             if run.data.tags.get(describe.PARENT) != parent.info.run_id:
                 self._client.set_tag(run.info.run_id, describe.PARENT, parent.info.run_id)
-        self._parent = parent.info.run_id
+        run_id: str = parent.info.run_id
+        self._parent = run_id
+        return run_id
 
-    def _send(self, view: TrialView) -> None:
+    def _send(self, view: TrialView, parent: str) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         from orchestrator.tracking import describe
@@ -193,7 +196,7 @@ class _Writer:
         begun = round(1000 * (view.begun or 0))
         run = self._children.get(view.number)
         if run is None:
-            tags = {**self._tags, describe.KIND: "trial", TRIAL: str(view.number), describe.PARENT: self._parent}
+            tags = {**self._tags, describe.KIND: "trial", TRIAL: str(view.number), describe.PARENT: parent}
             made = self._client.create_run(self._experiment, begun or None, tags, f"trial {view.number}")
             run = self._children[view.number] = made.info.run_id
         # Optuna keeps no times of values in between: one that is always the same lets MLflow keep a point once.

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from orchestrator.errors import Interrupted, UserError
@@ -18,6 +19,7 @@ from orchestrator.results.job_result import JobResult, job_result, job_results
 from orchestrator.tracking.delivered import Failures, experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
+from orchestrator.tracking.figures import NO_FIGURES, Figures
 from orchestrator.tracking.uri import tracking_uri, without_password
 
 if TYPE_CHECKING:
@@ -50,18 +52,20 @@ class Tracker:
         warn: Callable[[str], None] = _warn,
         retry_every: float = 30.0,
         log_models: bool = False,
+        figures: Figures = NO_FIGURES,
     ) -> None:
         """`uri` and `experiment` by default as `tracking_uri` and `experiment_name` say.
 
         `warn` is given one text when something cannot be delivered; it is called from the tracker's thread.
         Raises UserError for a wrong uri.
         `log_models`: log the final network of each finished job, when nothing else is to be delivered.
+        `figures` makes the pictures of the runs, in the tracker's thread.
         """
         self.plan, self.runs = plan, runs
         self.uri = tracking_uri(runs, uri)
         self.experiment = experiment_name(runs, plan.spec.name, experiment)
         self.failures = Failures(runs, plan.spec.name)
-        self._warn, self._retry_every, self._log_models = warn, retry_every, log_models
+        self._warn, self._retry_every, self._log_models, self._figures = warn, retry_every, log_models, figures
         self._changed = threading.Condition()
         self._pending: dict[str, JobResult] = {}
         self._latest: dict[str, JobResult] = {}
@@ -79,7 +83,9 @@ class Tracker:
         self.start()
         return self
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._ending is None and kind is not None:
             stopped = issubclass(kind, KeyboardInterrupt | Interrupted)
             self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
@@ -138,7 +144,7 @@ class Tracker:
             prepare_client()
             from orchestrator.tracking.writer import Writer
 
-            writer = Writer(self.plan, self.runs, self.uri, self.experiment, self.failures)
+            writer = Writer(self.plan, self.runs, self.uri, self.experiment, self.failures, figures=self._figures)
             try:
                 self._live(writer)
                 self._end(writer)
@@ -174,7 +180,7 @@ class Tracker:
             with self._changed:
                 give_back()
 
-    def _next(self, writer: "Writer") -> tuple[Callable[[], None], Callable[[], None]]:
+    def _next(self, writer: "Writer") -> tuple[Callable[[], None], Callable[[], object]]:
         """What to send now, and what to do where it was not taken. Numbers come before models, which take seconds."""
         if self._pending:
             identity = next(iter(self._pending))
@@ -197,6 +203,7 @@ class Tracker:
 
     def _end(self, writer: "Writer") -> None:
         """Deliver the rest and the ends; stop asking a tracking store that is down."""
+        assert self._ending is not None  # what `_live` has waited for
         state, results, texts = self._ending
         left, failed_in_a_row = list(reversed(self._pending.values())), 0
         again: set[str] = set()
@@ -261,12 +268,14 @@ def sync(
     texts: Callable[[Sequence[JobResult]], Mapping[str, str]] | None = None,
     warn: Callable[[str], None] = _warn,
     log_models: bool = False,
+    figures: Figures = NO_FIGURES,
 ) -> int:
     """Make the tracking store tell what the store knows of a sweep: rebuild what is lost, complete what is partial.
 
     What is there is asked of the tracking store itself, not of what this machine remembers. A job that is not finished
     and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` makes of the
-    results of all jobs what `Tracker.finish` is given; `log_models` is as for `Tracker`. The number of jobs delivered.
+    results of all jobs what `Tracker.finish` is given; `log_models` and `figures` are as for `Tracker`. The number of
+    jobs delivered.
     Raises UserError where the tracking store cannot be reached.
     """
     prepare_client()
@@ -280,7 +289,8 @@ def sync(
     results = job_results(plan, records)
     known = [result for result in results if result.records]
     failures = Failures(runs, plan.spec.name)
-    writer = Writer(plan, runs, address, experiment_name(runs, plan.spec.name, experiment), failures, trusting=False)
+    name = experiment_name(runs, plan.spec.name, experiment)
+    writer = Writer(plan, runs, address, name, failures, trusting=False, figures=figures)
     try:
         writer.open(known, live=False)
         for result in results:

@@ -39,7 +39,7 @@ def free_port(wanted: int = 5000) -> int:
                 if port == 0:
                     raise
                 continue
-            return probe.getsockname()[1]
+            return int(probe.getsockname()[1])
     raise AssertionError("unreachable: port 0 binds or raises")
 
 

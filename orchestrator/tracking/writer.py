@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 
 from filelock import FileLock, Timeout
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
@@ -23,6 +24,7 @@ from orchestrator.store.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
 from orchestrator.tracking.database import make_sqlite
 from orchestrator.tracking.delivered import Delivered, Failures, keep_experiment, runs_id
+from orchestrator.tracking.figures import NO_FIGURES, Figures
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child
 from orchestrator.tracking.uri import artifact_root
@@ -42,14 +44,21 @@ class Writer:
     """Writes the runs of one sweep. Not for use by several threads."""
 
     def __init__(
-        self, plan: Plan, folder: Path, uri: str, experiment: str, failures: Failures, trusting: bool = True
+        self,
+        plan: Plan,
+        folder: Path,
+        uri: str,
+        experiment: str,
+        failures: Failures,
+        trusting: bool = True,
+        figures: Figures = NO_FIGURES,
     ) -> None:
         """`trusting`: take what this machine remembers of earlier deliveries for granted, once the parent run is found.
 
         Nothing is written or asked before `open`.
         """
         self.plan, self.folder, self.uri, self.experiment_name = plan, folder, uri, experiment
-        self.failures, self.trusting = failures, trusting
+        self.failures, self.trusting, self.figures = failures, trusting, figures
         self.delivered = Delivered(folder, plan.spec.name, uri, experiment)
         self.opened = False
         self.live = True
@@ -102,7 +111,7 @@ class Writer:
             shown = fingerprint([texts, [[result.job.name, result.matrix] for result in results]])
             if self.delivered.shown != shown:
                 self._log_texts(texts)
-                pictures.send_comparison(self.client, self.parent, results)
+                pictures.send_comparison(self.client, self.parent, results, self.figures)
                 self.delivered.shown = shown
             self.client.set_terminated(self.parent, state, milliseconds(end) if end else None)
         self.delivered.save(now=True)
@@ -221,7 +230,9 @@ class Writer:
                 return
             from orchestrator.tracking import models
 
-            stage = self.plan.stages[job.learn[-1]]
+            last = job.learn[-1]
+            assert last is not None  # every job trains its last task
+            stage = self.plan.stages[last]
             folder = Store(self.folder).folder(stage)
             record = check(folder, stage.key)
             models.send(self.client, self.experiment, child.run, job, stage, record, folder)
@@ -297,7 +308,7 @@ class Writer:
 
     def _end(self, result: JobResult, child: Child, state: str, *ends: float) -> None:
         """The job's pictures, and its run's state; it ended with its last record, or later at one of `ends`."""
-        pictures.send_job(self.client, child.run, result)
+        pictures.send_job(self.client, child.run, result, self.figures)
         if state == "FINISHED" and not child.fresh:
             for tag in (describe.ERROR, describe.LOG):
                 with suppress(MlflowException):  # there is no such tag unless it failed before
@@ -346,7 +357,9 @@ class _Reaching:
     def __enter__(self) -> None:
         return None
 
-    def __exit__(self, kind, error, trace) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if isinstance(error, Timeout):
             raise Unavailable("another process is delivering this sweep at the moment") from error
         if isinstance(error, MlflowException | OSError):

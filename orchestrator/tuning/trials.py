@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dfcil_core import metrics
+from dfcil_core.measures import Scores, objectives
 from orchestrator.plan.plan import Job, Plan, make_plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, job_result
@@ -124,13 +124,10 @@ class TrialProgress:
 
 def value_at(result: JobResult, objective: str, task: int) -> float:
     """An objective in percent as of a task. Forgetting is 0 after task 1, where there is nothing to forget."""
-    rows = result.matrix[:task]
-    if objective == "final_accuracy":
-        value = metrics.average_accuracy(rows[-1])
-    elif objective == "average_accuracy":
-        value = metrics.average_incremental_accuracy(rows)
-    else:
-        value = metrics.forgetting(rows) if task > 1 else 0.0
+    measure = objectives()[objective]
+    value = measure.value(Scores(result.matrix[:task], result.local[:task]))
+    if value is None and task == 1:
+        value = measure.before
     if value is None:
         raise ValueError(f"{result.job.name} has no {objective} after task {task}")
     return value

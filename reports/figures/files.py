@@ -22,7 +22,8 @@ def drawn(jobs: Sequence[JobReport]) -> Iterator[tuple[str, Figure]]:
         if figure is not None:
             yield name, figure
     for job, pictures in dreams(jobs):
-        yield f"dreams-{job.label}-{job.split}-s{job.seed}", sweep_figures.dream_sheet(job.name, pictures)
+        if (sheet := sweep_figures.dream_sheet(job.name, pictures)) is not None:
+            yield f"dreams-{job.label}-{job.split}-s{job.seed}", sheet
 
 
 def dreams(jobs: Sequence[JobReport]) -> Iterator[tuple[JobReport, list[tuple[int, bytes]]]]:

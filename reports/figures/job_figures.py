@@ -1,64 +1,37 @@
-"""Figures of one job and of a sweep. Each function gives a new `Figure` and touches no global state of matplotlib.
+"""Figures of one job, and the comparison over tasks. Each function gives a new `Figure` and touches no global state."""
 
-A method has the same colour and marker in every figure, whatever else is in it: the colours of Okabe and Ito ("Color
-Universal Design", 2008), which people with any colour vision tell apart; methods that share a colour differ in marker.
-"""
-
-import hashlib
-import io
 import itertools
 import statistics
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import Protocol
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
 
-from dfcil_core.metrics import average_accuracy
-from orchestrator.results.job_result import JobResult
+from dfcil_core.metrics import Matrix, mean_accuracy
+from reports.figures.style import blank, dress, panels, style
 
-BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
-YELLOW, BLUE, VERMILLION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
-
-STYLES: dict[str, tuple[str, str]] = {
-    "upper-bound": (BLACK, "s"),
-    "base": (BLUE, "X"),
-    "lwf": (SKY, "o"),
-    "lwf-mc": (SKY, "^"),
-    "lwf-synthetic": (GREEN, "^"),
-    "deep-inversion": (GREEN, "o"),
-    "dgr": (YELLOW, "o"),
-    "abd": (VERMILLION, "o"),
-    "r-dfcil": (PURPLE, "o"),
-    "rehearsal": (ORANGE, "o"),
-    "lwf-coreset": (ORANGE, "^"),
-    "e2e": (ORANGE, "D"),
-    "bic": (ORANGE, "v"),
-}
-"""Colour and marker of each method."""
-
-_SPARE_MARKERS = ("P", "p", "*", "h")
 _LINES = ("-", "--", ":", "-.")
 
 
-def style(method: str) -> tuple[str, str]:
-    """Colour and marker of a method; those of a plug-in follow from its name, the same in every process."""
-    if method in STYLES:
-        return STYLES[method]
-    colours = (BLUE, GREEN, VERMILLION, PURPLE, SKY, ORANGE)
-    number = int.from_bytes(hashlib.sha256(method.encode()).digest()[:4])
-    return colours[number % len(colours)], _SPARE_MARKERS[number // len(colours) % len(_SPARE_MARKERS)]
+class Drawable(Protocol):
+    """What a figure needs of a job: a `JobResult` and a `JobReport` have it."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def label(self) -> str: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def title(self) -> str: ...
+    @property
+    def matrix(self) -> Matrix: ...
+    @property
+    def local(self) -> Matrix: ...
 
 
-def blank(width: float, height: float, layout: str | None = None) -> Figure:
-    """A figure of so many inches, with nothing in it."""
-    figure = Figure(figsize=(width, height), dpi=100, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def accuracy_matrix(result: JobResult, local: bool = False) -> Figure:
+def accuracy_matrix(result: Drawable, local: bool = False) -> Figure:
     """The accuracy matrix as a heat map: rows after task t, columns task j, cells in percent.
 
     `local`: argmax within the task's own classes (task-incremental), in the place of over all seen classes.
@@ -89,7 +62,7 @@ def accuracy_matrix(result: JobResult, local: bool = False) -> Figure:
     return figure
 
 
-def accuracy_over_tasks(result: JobResult) -> Figure:
+def accuracy_over_tasks(result: Drawable) -> Figure:
     """One line a task, from the moment it is learnt, and the average over the tasks seen so far, in percent."""
     tasks = len(result.matrix)
     figure = blank(6.4, 4.2)
@@ -102,7 +75,7 @@ def accuracy_over_tasks(result: JobResult) -> Figure:
             axes.plot(*zip(*known, strict=True), color=grey, linewidth=1, marker=".", markersize=4)
             axes.annotate(f"{task + 1}", known[-1], xytext=(4, 0), textcoords="offset points", fontsize=7, color=grey)
     colour, marker = style(result.method)
-    average = [(t + 1, average_accuracy(row)) for t, row in enumerate(result.matrix) if row]
+    average = [(t + 1, mean_accuracy(row)) for t, row in enumerate(result.matrix) if row]
     if average:
         axes.plot(*zip(*average, strict=True), color=colour, marker=marker, linewidth=2.2, label="average")
         axes.legend(loc="lower left", frameon=False)
@@ -111,19 +84,18 @@ def accuracy_over_tasks(result: JobResult) -> Figure:
     return figure
 
 
-def comparison(results: Iterable[JobResult]) -> Figure | None:
+def comparison(results: Iterable[Drawable]) -> Figure | None:
     """Average accuracy after each task, one panel a split, one line a method's label, over seeds.
 
     Lines are means; a band is one sample standard deviation to either side, drawn where at least two seeds reached the
     task, and the legend gives the number of seeds: while jobs are unfinished, from the least to the most. None where
     no job has any accuracy yet.
     """
-    panels = _panels(results)
-    if not panels:
+    by_split = _by_split(results)
+    if not by_split:
         return None
-    figure = blank(1.2 + 5.6 * len(panels), 4.4, layout="constrained")
-    columns = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (title, labels) in zip(columns, panels.items(), strict=True):
+    figure, columns = panels(len(by_split))
+    for axes, (title, labels) in zip(columns, by_split.items(), strict=True):
         seen: dict[str, int] = {}
         for label, jobs in labels.items():
             method = jobs[0].method
@@ -136,25 +108,14 @@ def comparison(results: Iterable[JobResult]) -> Figure | None:
     return figure
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, or whatever the name of `path` ends in."""
-    figure.savefig(path)
-
-
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG. Drawn once, where `save` draws twice: half the time, which is a launch's own."""
-    figure.canvas.draw()
-    size = figure.canvas.get_width_height()
-    written = io.BytesIO()
-    Image.frombuffer("RGBA", size, figure.canvas.buffer_rgba()).convert("RGB").save(written, "PNG")
-    return written.getvalue()
-
-
-def _seed_band(axes, label: str, jobs: Sequence[JobResult], line: str) -> None:
+def _seed_band(axes: Axes, label: str, jobs: Sequence[Drawable], line: str) -> None:
     colour, marker = style(jobs[0].method)
-    steps, means, spreads, counts = [], [], [], set()
+    steps: list[int] = []
+    means: list[float] = []
+    spreads: list[float] = []
+    counts: set[int] = set()
     for t in range(len(jobs[0].matrix)):
-        values = [average_accuracy(job.matrix[t]) for job in jobs if job.matrix[t]]
+        values = [mean_accuracy(row) for job in jobs if (row := job.matrix[t])]
         if values:
             steps.append(t + 1)
             counts.add(len(values))
@@ -171,25 +132,22 @@ def _seed_band(axes, label: str, jobs: Sequence[JobResult], line: str) -> None:
         axes.fill_between(steps, low, high, color=colour, alpha=0.18, linewidth=0)
 
 
-def _panels(results: Iterable[JobResult]) -> dict[str, dict[str, list[JobResult]]]:
+def _by_split(results: Iterable[Drawable]) -> dict[str, dict[str, list[Drawable]]]:
     """Split to label to the jobs that have any accuracy, in the order given."""
-    panels: dict[str, dict[str, list[JobResult]]] = {}
+    found: dict[str, dict[str, list[Drawable]]] = {}
     for result in results:
         if any(result.matrix):
-            labels = panels.setdefault(result.title, {})
+            labels = found.setdefault(result.title, {})
             labels.setdefault(result.label, []).append(result)
-    return panels
+    return found
 
 
-def _accuracy_axes(axes, tasks: int) -> None:
-    axes.set_xlabel("after task")
-    axes.set_ylabel("accuracy (%)")
+def _accuracy_axes(axes: Axes, tasks: int) -> None:
+    dress(axes, "after task", "accuracy (%)")
     axes.set_ylim(-2, 102)
     axes.set_xlim(0.7, tasks + 0.3)
     axes.set_xticks(range(1, tasks + 1, max(1, tasks // 10)))
-    axes.grid(axis="y", color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
 
 
-def _title(result: JobResult, what: str) -> str:
+def _title(result: Drawable, what: str) -> str:
     return f"{result.name}\n{what}"

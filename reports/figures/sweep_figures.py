@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dfcil_core import metrics
-from reports.figures.job_figures import blank, style
+from dfcil_core.metrics import lost_by_task, mean_accuracy
+from reports.figures.style import blank, dress, panels, style
 from reports.jobs import JobReport
 
 _UNITS = (("hours", 3600), ("minutes", 60), ("seconds", 1))
@@ -20,14 +20,14 @@ def forgetting_per_task(jobs: Iterable[JobReport]) -> Figure | None:
     Means over the finished seeds, the bars one sample standard deviation to either side. None where no finished job
     has an old task.
     """
-    panels = _by_split(job for job in jobs if job.finished and job.tasks > 1 and None not in job.matrix)
-    if not panels:
+    by_split = _by_split(job for job in jobs if job.finished and lost_by_task(job.matrix) is not None)
+    if not by_split:
         return None
-    figure, columns = _panels(len(panels))
-    for axes, (title, labels) in zip(columns, panels.items(), strict=True):
+    figure, columns = panels(len(by_split))
+    for axes, (title, labels) in zip(columns, by_split.items(), strict=True):
         tasks = max(job.tasks for jobs in labels.values() for job in jobs)
         for position, (label, of_label) in enumerate(labels.items()):
-            lost = [lost_by_task(job) for job in of_label]
+            lost = [lost_by_task(job.matrix) or [] for job in of_label]
             means = [statistics.fmean(values) for values in zip(*lost, strict=True)]
             spreads = [statistics.stdev(v) if len(v) > 1 else 0.0 for v in zip(*lost, strict=True)]
             colour, marker = style(of_label[0].method)
@@ -35,7 +35,8 @@ def forgetting_per_task(jobs: Iterable[JobReport]) -> Figure | None:
             shift = 0.3 * (position / max(1, len(labels) - 1) - 0.5)
             places = [task + 1 + shift for task in range(len(means))]
             axes.errorbar(places, means, spreads, color=colour, marker=marker, markersize=4, linewidth=1, label=label)
-        _dress(axes, title, "task", "forgetting at the end (%)")
+        axes.set_title(title, fontsize=10)
+        dress(axes, "task", "forgetting at the end (%)")
         axes.set_xticks(range(1, tasks, max(1, tasks // 10)))
         axes.set_xlim(0.6, tasks - 0.6)
         axes.set_ylim(min(0, axes.get_ylim()[0]), max(10, axes.get_ylim()[1]))
@@ -43,33 +44,28 @@ def forgetting_per_task(jobs: Iterable[JobReport]) -> Figure | None:
     return figure
 
 
-def lost_by_task(job: JobReport) -> list[float]:
-    """For each task but the last: its best accuracy before the last task minus the final one, in percent."""
-    *before, last = job.matrix
-    return [max(row[old] for row in before[old:]) - last[old] for old in range(len(last) - 1)]
-
-
 def accuracy_against_cost(jobs: Iterable[JobReport]) -> Figure | None:
     """Final accuracy (%) against the time that a job's stages took, a point a job, the mean of a label larger.
 
     None where no job is finished.
     """
-    panels = _by_split(job for job in jobs if job.finished and job.matrix[-1])
-    if not panels:
+    by_split = _by_split(job for job in jobs if job.finished and job.matrix[-1])
+    if not by_split:
         return None
-    figure, columns = _panels(len(panels))
-    longest = max(job.seconds for labels in panels.values() for of_label in labels.values() for job in of_label)
+    figure, columns = panels(len(by_split))
+    longest = max(job.seconds for labels in by_split.values() for of_label in labels.values() for job in of_label)
     unit, length = next(unit for unit in _UNITS if longest >= 2 * unit[1] or unit[1] == 1)
-    for axes, (title, labels) in zip(columns, panels.items(), strict=True):
+    for axes, (title, labels) in zip(columns, by_split.items(), strict=True):
         for label, of_label in labels.items():
             colour, marker = style(of_label[0].method)
             times = [job.seconds / length for job in of_label]
-            finals = [metrics.average_accuracy(job.matrix[-1]) for job in of_label]
+            finals = [mean_accuracy(row) for job in of_label if (row := job.matrix[-1])]
             axes.scatter(times, finals, color=colour, marker=marker, s=14, alpha=0.4, linewidths=0)
             mean = statistics.fmean(times), statistics.fmean(finals)
-            look = {"color": colour, "marker": marker, "markersize": 9, "markeredgecolor": "white"}
-            axes.plot(*mean, linestyle="", label=label, **look)
-        _dress(axes, title, f"{unit} of a job's stages, shared ones included", "final accuracy (%)")
+            (point,) = axes.plot(*mean, linestyle="", label=label, color=colour, marker=marker, markersize=9)
+            point.set_markeredgecolor("white")
+        axes.set_title(title, fontsize=10)
+        dress(axes, f"{unit} of a job's stages, shared ones included", "final accuracy (%)")
         axes.set_ylim(-2, 102)
         axes.set_xlim(0, None)
         axes.margins(x=0.1)
@@ -88,7 +84,7 @@ def mean_matrices(jobs: Iterable[JobReport]) -> dict[tuple[str, str], tuple[int,
             tasks = of_label[0].tasks
             mean: list[list[float | None]] = [[None] * tasks for _ in range(tasks)]
             for t in range(tasks):
-                rows = [job.matrix[t] for job in of_label if job.matrix[t] is not None]
+                rows = [row for job in of_label if (row := job.matrix[t]) is not None]
                 for j in range(t + 1) if rows else ():
                     mean[t][j] = statistics.fmean(row[j] for row in rows)
             found[title, label] = len(of_label), mean
@@ -139,20 +135,7 @@ def dream_sheet(name: str, pictures: Sequence[tuple[int, bytes]]) -> Figure | No
 
 def _by_split(jobs: Iterable[JobReport]) -> dict[str, dict[str, list[JobReport]]]:
     """Title of a split to label to jobs, in the order given."""
-    panels: dict[str, dict[str, list[JobReport]]] = {}
+    found: dict[str, dict[str, list[JobReport]]] = {}
     for job in jobs:
-        panels.setdefault(job.title, {}).setdefault(job.label, []).append(job)
-    return panels
-
-
-def _panels(count: int):
-    figure = blank(1.2 + 5.6 * count, 4.4, layout="constrained")
-    return figure, figure.subplots(1, count, squeeze=False)[0]
-
-
-def _dress(axes, title: str, across: str, up: str) -> None:
-    axes.set_title(title, fontsize=10)
-    axes.set_xlabel(across)
-    axes.set_ylabel(up)
-    axes.grid(axis="y", color="0.9")
-    axes.spines[["top", "right"]].set_visible(False)
+        found.setdefault(job.title, {}).setdefault(job.label, []).append(job)
+    return found

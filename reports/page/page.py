@@ -3,60 +3,51 @@
 import base64
 import html
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import colormaps
+from matplotlib.figure import Figure
 from PIL import Image
 
+from dfcil_core.measures import MEASURES, PERCENT
+from orchestrator.text import exact_duration
+from reports.content import Content
 from reports.figures import job_figures, sweep_figures
 from reports.figures.files import dreams
-from reports.frame import frame_of
 from reports.jobs import FINISHED, JobReport, SweepReport
-from reports.published.published import SOURCE, Published
-from reports.tables.layout import METRICS, Layout, layout
+from reports.published import SOURCE
+from reports.tables.layout import Layout, layout
 
 _DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
-_SHOWN = ("final", "average", "forgetting", "bwt", "omega", "local", "weighted")
 
 
-def page(
-    sweeps: Sequence[SweepReport],
-    jobs: Sequence[JobReport],
-    notes: Sequence[str],
-    metric: str = "final",
-    ddof: int = 1,
-    ci: bool = False,
-    best: bool = False,
-    published: Mapping[tuple[str, str], Published] | None = None,
-) -> str:
-    """The page: tables (of `metric` first, of the others after it), figures, dreams, jobs, provenance.
-
-    `jobs` and `notes` are those of `merge`; the other arguments as for `tables.render`.
-    """
-    frame = frame_of(jobs)
-    first = layout(frame, metric, ddof, ci, best, published, tuple(notes))
-    others = [name for name in _SHOWN if name != metric and frame[name].notna().any()]
+def page(content: Content) -> str:
+    """The page: the table that was asked for, tables of the other measures, figures, dreams, jobs, provenance."""
+    frame, first, jobs = content.frame, content.table, content.jobs
+    others = [name for name in MEASURES if name != first.metric and frame[name].notna().any()]
     return (
         _environment()
         .get_template("page.html.j2")
         .render(
-            title=", ".join(sweep.name for sweep in sweeps),
+            title=", ".join(sweep.name for sweep in content.sweeps),
             states={
                 state: sum(job.state == state for job in jobs) for state in dict.fromkeys(job.state for job in jobs)
             },
             finished=sum(job.state == FINISHED for job in jobs),
-            notes=notes,
-            tables=[first, *(layout(frame, name, ddof, ci, best) for name in others)],
-            metrics=METRICS,
+            notes=first.notes,
+            tables=[first, *(layout(frame, name, first.ddof, first.ci, content.best) for name in others)],
+            measures=MEASURES,
+            of_jobs=[measure for measure in MEASURES.values() if measure.heading],
+            percent=PERCENT,
             source=SOURCE,
             figures=_figures(jobs),
             matrices=sweep_figures.mean_matrices(jobs),
-            dreams=[(job, [(task, _picture(content)) for task, content in pictures]) for job, pictures in dreams(jobs)],
+            dreams=[(job, [(task, _picture(shown)) for task, shown in pictures]) for job, pictures in dreams(jobs)],
             rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
-            sweeps=[(sweep, _provenance(sweep)) for sweep in sweeps],
+            sweeps=[(sweep, _provenance(sweep)) for sweep in content.sweeps],
         )
     )
 
@@ -69,7 +60,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": _number, "moment": _moment, "duration": _duration, "heat": _heat}
+    environment.filters |= {"number": _number, "moment": _moment, "duration": exact_duration, "heat": _heat}
     environment.globals |= {"entry": _entry}
     return environment
 
@@ -100,10 +91,11 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
     return [(title, told, _svg(figure)) for title, told, figure in drawn if figure is not None]
 
 
-def _svg(figure) -> str:
+def _svg(figure: Figure) -> str:
     file = io.BytesIO()
     # Arranged here and not by `savefig`, which draws the whole figure once more to do it.
-    figure.get_layout_engine().execute(figure)
+    if (engine := figure.get_layout_engine()) is not None:
+        engine.execute(figure)
     figure.set_layout_engine("none")
     figure.savefig(file, format="svg", metadata={"Date": None})
     # As an image, and not as elements of the page: the names inside two figures must not meet.
@@ -161,14 +153,6 @@ def _number(value: object, digits: int = 1) -> str:
 def _moment(seconds: float | None) -> str:
     """A time since 1970 as date and time of day in UTC."""
     return "—" if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def _duration(seconds: float) -> str:
-    """Seconds as `1 h 02 min`, `3 min 20 s` or `12.3 s`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 @cache

@@ -11,23 +11,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
-
-from mlflow.artifacts import download_artifacts
-from mlflow.entities import Run
-from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from dfcil_core.methods import METHODS
-from orchestrator.errors import UserError, choices
 from orchestrator.tracking import describe
 from orchestrator.tracking.links import run_address
 from orchestrator.tracking.pictures import DREAMS, MATRIX
-from orchestrator.tracking.runs import find_experiment, search
-from orchestrator.tracking.uri import without_password
+from orchestrator.tracking.reading import Run, TrackingStore
 from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport
 
 _AT_ONCE = 8  # artifacts that are fetched at the same time
@@ -39,24 +29,13 @@ def read_sweep(uri: str, name: str, commit: str | None = None, experiment: str |
     `commit` is the beginning of its name; `experiment` is by default the sweep's name.
     Raises UserError where there is no such sweep, or the store is out of reach.
     """
-    client = MlflowClient(tracking_uri=uri)
-    try:
-        found = find_experiment(client, name, experiment or name)
-        if found is None:
-            known = [entry.name for entry in client.search_experiments() if entry.name != "Default"]
-            told = choices(name, known) if known else "It has no sweeps"
-            raise UserError(f"no sweep '{name}' in the tracking store {without_password(uri)}. {told}")
-        runs = search(client, found.experiment_id, {describe.SWEEP: name})
-        jobs, parents = _sorted_out(runs, commit)
-        source = _Source(client, uri, name, len({run.data.tags.get(describe.RUNS) for run in jobs}) > 1)
+    store = TrackingStore(uri)
+    with store.reached():
+        jobs, parents = _sorted_out(store.runs(name, experiment or name), commit)
+        source = _Source(store, name, len({run.data.tags.get(describe.RUNS) for run in jobs}) > 1)
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             reports = list(pool.map(source.job, jobs))
             missing = [] if commit else source.missing(parents, reports)
-    except MlflowException as error:
-        text = str(error).splitlines()[0]
-        raise UserError(
-            f"the tracking store {without_password(uri)} cannot be read: {without_password(text)}"
-        ) from error
     spec = source.text(parents[-1], "spec.yaml") if parents else None
     shown = name if commit is None else f"{name}@{commit}"
     return SweepReport(shown, shown, spec or "", (), tuple(_in_order(reports + missing)), tuple(source.notes))
@@ -64,8 +43,8 @@ def read_sweep(uri: str, name: str, commit: str | None = None, experiment: str |
 
 def _sorted_out(runs: Iterable[Run], commit: str | None) -> tuple[list[Run], list[Run]]:
     """The runs of jobs and those of sweeps. Of two runs of one job, the one with more in it."""
-    jobs: dict[tuple, Run] = {}
-    parents = []
+    jobs: dict[tuple[str | None, str], Run] = {}
+    parents: list[Run] = []
     for run in runs:
         tags = run.data.tags
         if tags.get(describe.KIND) == "sweep":
@@ -93,8 +72,8 @@ def _stages(run: Run) -> tuple[str, ...]:
 class _Source:
     """Reads the runs of one sweep. Called from several threads: it changes nothing but its notes."""
 
-    def __init__(self, client: MlflowClient, uri: str, sweep: str, shared: bool) -> None:
-        self.client, self.uri, self.sweep, self.shared = client, uri, sweep, shared
+    def __init__(self, store: TrackingStore, sweep: str, shared: bool) -> None:
+        self.store, self.sweep, self.shared = store, sweep, shared
         self.notes: list[str] = []
 
     def job(self, run: Run) -> JobReport:
@@ -129,13 +108,13 @@ class _Source:
             ended=run.info.end_time / 1000 if run.info.end_time else None,
             provenance=_provenance(tags),
             stages=_stages(run),
-            run=run_address(self.uri, run.info.run_id, run.info.experiment_id),
+            run=run_address(self.store.uri, run.info.run_id, run.info.experiment_id),
             dreams=partial(self._dreams, run),
         )
 
     def text(self, run: Run, path: str) -> str | None:
         """The text of an artifact of a run; None where there is none."""
-        content = self._content(run, path)
+        content = self.store.content(run, path)
         return content.decode() if content is not None else None
 
     def missing(self, parents: Sequence[Run], known: Sequence[JobReport]) -> list[JobReport]:
@@ -153,18 +132,18 @@ class _Source:
         return [_never_begun(self.sweep, job, known) for job in json.loads(plan)["jobs"] if job["id"] not in present]
 
     def _matrix(self, run: Run, tasks: int) -> dict[str, Any]:
-        content = self._content(run, MATRIX) if run.info.status != "RUNNING" else None
+        content = self.store.content(run, MATRIX) if run.info.status != "RUNNING" else None
         told = json.loads(content) if content is not None else {}
         if "seconds" in told:
             return told
-        seconds = [point.value for kind in ("learn", "remember", "dream") for point in self._points(run, kind)]
+        seconds = [
+            point.value
+            for kind in ("learn", "remember", "dream")
+            for point in self.store.points(run, f"seconds/{kind}")
+        ]
         for name, prefix in (("class_incremental", "accuracy"), ("task_incremental", "accuracy/local")):
             told.setdefault(name, self._from_metrics(run, prefix, tasks))
         return {**told, "seconds": math.fsum(seconds)}
-
-    def _points(self, run: Run, kind: str):
-        key = f"seconds/{kind}"
-        return self.client.get_metric_history(run.info.run_id, key) if key in run.data.metrics else []
 
     def _from_metrics(self, run: Run, prefix: str, tasks: int) -> list[list[float] | None]:
         """The accuracy matrix from the metrics `<prefix>/task_<j>`, whose step is the task learnt last."""
@@ -172,30 +151,19 @@ class _Source:
         cells = {
             (point.step, int(key.rpartition("_")[2])): point.value
             for key in keys
-            for point in self.client.get_metric_history(run.info.run_id, key)
+            for point in self.store.points(run, key)
         }
         tasks = max([tasks, *(step for step, _ in cells)])
         known = {step for step, _ in cells}
         return [[cells[t, j] for j in range(1, t + 1)] if t in known else None for t in range(1, tasks + 1)]
 
     def _dreams(self, run: Run) -> list[tuple[int, bytes]]:
-        found = {}
-        for file in self.client.list_artifacts(run.info.run_id, "images"):
-            step = re.match(rf"images/{DREAMS}\+step\+(\d+)\+.*\.png$", file.path)
-            if step and (content := self._content(run, file.path)) is not None:
+        found: dict[int, bytes] = {}
+        for path in self.store.artifacts(run, "images"):
+            step = re.match(rf"images/{DREAMS}\+step\+(\d+)\+.*\.png$", path)
+            if step and (content := self.store.content(run, path)) is not None:
                 found[int(step[1])] = content
         return sorted(found.items())
-
-    def _content(self, run: Run, path: str) -> bytes | None:
-        """An artifact's content; None where it is not there, or out of reach from here."""
-        address = f"{run.info.artifact_uri}/{path}"
-        if urlsplit(address).scheme in ("", "file"):
-            file = Path(url2pathname(urlsplit(address).path))
-            return file.read_bytes() if file.is_file() else None
-        try:
-            return Path(download_artifacts(artifact_uri=address, tracking_uri=self.uri)).read_bytes()
-        except (MlflowException, OSError):
-            return None
 
 
 def _learnt(run: Run) -> list[str]:
@@ -258,7 +226,7 @@ def _in_order(jobs: Sequence[JobReport]) -> list[JobReport]:
 
     A job whose number of tasks its own run cannot tell (the upper bound trains one stage) has that of its split.
     """
-    known = {}
+    known: dict[str, int] = {}
     for job in jobs:
         known[job.split] = max(known.get(job.split, 0), job.tasks)
     jobs = [

@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
@@ -48,7 +49,7 @@ def job_report(
     spec: SweepSpec,
     result: JobResult,
     plan: Plan | None = None,
-    failures: Mapping[str, Mapping] | None = None,
+    failures: Mapping[str, Mapping[str, Any]] | None = None,
     stages: Path | None = None,
 ) -> JobReport:
     """What a report sees of a result. Without `plan` and `stages` it knows no stage folders and no dreams."""
@@ -97,7 +98,7 @@ def at_commit(sweep: SweepReport, commit: str) -> SweepReport:
     return replace(sweep, source=f"{sweep.name}@{commit}", jobs=jobs)
 
 
-def provenance(records) -> dict[str, tuple[str, ...]]:
+def provenance(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
     """Every commit, version, device and host that the records name, in order of appearance."""
     found: dict[str, dict[str, None]] = {"commit": {}, "versions": {}, "device": {}, "host": {}}
     for record in records:
@@ -117,9 +118,10 @@ def _other_now(plan: Plan) -> bool:
     return any(Stage(stage.recipe).key != key for key, stage in stages.items())
 
 
-def _failures(runs: Path, sweep: str) -> dict[str, dict]:
+def _failures(runs: Path, sweep: str) -> dict[str, dict[str, Any]]:
     path = sweep_folder(runs, sweep) / FAILURES
-    return json.loads(path.read_text()) if path.exists() else {}
+    known: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
+    return known
 
 
 def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, bytes]]:

@@ -2,12 +2,15 @@
 
 import io
 import json
+from collections.abc import Sequence
 
+from dfcil_core.measures import MEASURES
 from reports.compare import Comparison, summary
 from reports.statistics import Paired
-from reports.tables.layout import DASH, METRICS
+from reports.tables.layout import DASH
 
 _HEADINGS = ("method", "split", "pairs", "B − A", "95% t interval", "p")
+_Row = tuple[str, ...]
 
 
 def render(comparison: Comparison, form: str) -> str:
@@ -16,7 +19,7 @@ def render(comparison: Comparison, form: str) -> str:
         return comparison.jobs.to_csv(index=False)
     if form == "json":
         return _json(comparison)
-    about = METRICS[comparison.metric]
+    about = MEASURES[comparison.metric]
     lines = [
         f"{about.title} {about.unit}: B minus A, paired over seeds; p of the paired t test, not corrected",
         summary(comparison),
@@ -32,7 +35,7 @@ def _row(cell: Paired, digits: int) -> tuple[str, str, str, str]:
     return str(cell.n), f"{cell.mean:+.{digits}f}", interval, DASH if cell.p is None else f"{cell.p:.3g}"
 
 
-def _terminal(rows, lines) -> str:
+def _terminal(rows: Sequence[_Row], lines: Sequence[str]) -> str:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -42,14 +45,15 @@ def _terminal(rows, lines) -> str:
         table.add_column(heading, justify="left" if number < 2 else "right")
     for row in rows:
         table.add_row(*map(escape, row))
-    console = Console(file=io.StringIO(), width=120, highlight=False)
+    written = io.StringIO()
+    console = Console(file=written, width=120, highlight=False)
     console.print(table)
     for line in lines:
         console.print(escape(line), soft_wrap=True)
-    return console.file.getvalue()
+    return written.getvalue()
 
 
-def _markdown(rows, lines) -> str:
+def _markdown(rows: Sequence[_Row], lines: Sequence[str]) -> str:
     table = [f"| {' | '.join(_HEADINGS)} |", "| --- | --- | ---: | ---: | ---: | ---: |"]
     table += [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
     return "\n".join([*table, "", *(f"{line}  " for line in lines), ""])

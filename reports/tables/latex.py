@@ -1,9 +1,7 @@
 r"""The table as LaTeX: `booktabs` rules, to be put into a paper with \input. It needs \usepackage{booktabs}."""
 
-import pandas as pd
-
-from reports.published.published import SOURCE
-from reports.tables.layout import DASH, NOT_WORSE, UNTESTED, Cell, Layout
+from reports.published import SOURCE
+from reports.tables.layout import DASH, NOT_WORSE, UNTESTED, Cell, Layout, Standing
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -37,7 +35,7 @@ def escape(text: str) -> str:
     )
 
 
-def latex(table: Layout, _: pd.DataFrame) -> str:
+def latex(table: Layout) -> str:
     """A `table` environment with a caption that says all that the terminal's says."""
     per_split = 3 if table.published else 1
     lines = [
@@ -86,7 +84,7 @@ def _line(table: Layout, label: str) -> list[str]:
     return texts
 
 
-def _cell(cell: Cell | None, standing) -> str:
+def _cell(cell: Cell | None, standing: Standing | None) -> str:
     if cell is None:
         return "---"
     number, _, count = str(cell).rpartition(" (")

@@ -7,35 +7,14 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from dfcil_core.metrics import FORMULAS
-from reports.jobs import split_title
-from reports.published.published import Published
+from dfcil_core.measures import MEASURES
+from orchestrator.spec.model import split_title
+from reports.published import Published
 from reports.statistics import LEVEL, against_best, half_width
 
 GROUPS = {"bound": "Bounds", "data-free": "Data-free", "memory": "With memory", "": "Group not known"}
 DASH = "—"
 NOT_WORSE, UNTESTED = "†", "‡"
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How a column of the frame is spoken of."""
-
-    title: str
-    higher_is_better: bool = True
-    digits: int = 1
-    unit: str = "in percent"
-
-
-METRICS = {
-    "final": Metric("final accuracy"),
-    "average": Metric("average incremental accuracy"),
-    "forgetting": Metric("forgetting", higher_is_better=False),
-    "bwt": Metric("backward transfer"),
-    "omega": Metric("Omega", digits=3, unit="as a ratio to the upper bound"),
-    "local": Metric("final task-incremental accuracy"),
-    "weighted": Metric("final accuracy over images"),
-}
 
 
 @dataclass(frozen=True)
@@ -79,7 +58,7 @@ def cells(frame: pd.DataFrame, metric: str = "final", ddof: int = 1, ci: bool = 
         else:
             spread = statistics.stdev(values) if ddof else statistics.pstdev(values)
         mean = statistics.fmean(values) if values else None
-        table[place] = Cell(mean, spread, len(values), len(of_seed), METRICS[metric].digits)
+        table[place] = Cell(mean, spread, len(values), len(of_seed), MEASURES[metric].digits)
     return table
 
 
@@ -116,15 +95,16 @@ def standings(
     have, and corrected for their number within the group and the column (Holm).
     """
     found: dict[tuple[str, str], Standing] = {}
-    sign = 1 if METRICS[metric].higher_is_better else -1
-    for (group, split), jobs in frame.groupby(["group", "split"], sort=False):
-        labels = [label for label in jobs["label"].unique() if table[label, split].mean is not None]
-        complete = [label for label in labels if table[label, split].complete]
-        if group == "bound" or not complete or len(labels) < 2:
+    sign = 1 if MEASURES[metric].higher_is_better else -1
+    for key, jobs in frame.groupby(["group", "split"], sort=False):
+        group, split = map(str, key)
+        means = {label: mean for label in jobs["label"].unique() if (mean := table[label, split].mean) is not None}
+        complete = [label for label in means if table[label, split].complete]
+        if group == "bound" or not complete or len(means) < 2:
             continue
-        best = max(complete, key=lambda label: sign * table[label, split].mean)
+        best = max(complete, key=lambda label: sign * means[label])
         values = _by_seed(jobs, metric)
-        values = {label: values[label] for label in labels}
+        values = {label: values[label] for label in means}
         found[best, split] = Standing(True)
         found |= {(label, split): Standing(False, p) for label, p in against_best(values, best).items()}
     return found
@@ -185,20 +165,17 @@ def layout(
 
 def caption(table: Mapping[tuple[str, str], Cell], metric: str, ddof: int, ci: bool = False) -> str:
     """What the cells are, what a star means where there is one, and the measure's formula."""
-    told = METRICS[metric]
+    told = MEASURES[metric]
     deviation = "sample standard deviation (n - 1)" if ddof == 1 else "population standard deviation (n)"
     spread = "half the width of its 95% t interval" if ci else deviation
     text = f"{told.title} {told.unit}: mean ± {spread} over seeds (n)"
     if not all(cell.complete for cell in table.values()):
         text += "; * incomplete: some jobs of the cell are not finished"
-        if metric == "omega":
-            text += ", or the upper bound was not trained at every task on the same seed and split"
-        elif metric != "final":
-            text += ", or do not have this measure"
-    return f"{text}; {told.title} = {FORMULAS[metric]}; a(t,j): accuracy on task j after task t of T"
+        text += f", {told.lacking}" if told.lacking else ""
+    return f"{text}; {told.title} = {told.formula}; a(t,j): accuracy on task j after task t of T"
 
 
-def _legend(standing: Mapping, marks: set[str], published: bool) -> str:
+def _legend(standing: Mapping[tuple[str, str], Standing], marks: set[str], published: bool) -> str:
     text = ""
     if standing:
         text += "; bold: the best of its group, among complete cells"

@@ -3,8 +3,8 @@
 import re
 import tomllib
 
+from dfcil_core.measures import MEASURES
 from dfcil_core.methods import METHODS
-from dfcil_core.metrics import FORMULAS
 from orchestrator.cli.catalog import _needs
 from orchestrator.spec import tune
 from orchestrator.spec.load import load_spec, parse_spec
@@ -48,9 +48,18 @@ def test_every_method_is_listed_with_its_needs_and_source():
     assert listed == [(name, _needs(method), method.source) for name, method in METHODS.items()]
 
 
-def test_every_measures_formula_is_the_one_beside_the_tables():
+def test_every_measure_is_listed_with_its_title_source_and_formula():
     measures = METHODS_PAGE.partition("## The measures")[2].partition("\n## ")[0]
-    assert dict(re.findall(r"^\| `(\w+)` \| .* \| (.*) \|$", measures, re.M)) == FORMULAS
+    listed = re.findall(r"^\| `(\w+)` \| (.*) \| (.*) \|$", measures, re.M)
+    assert [(name, formula) for name, _, formula in listed] == [(m.name, m.formula) for m in MEASURES.values()]
+    for name, told, _ in listed:
+        assert told.startswith(MEASURES[name].title) and MEASURES[name].source in told
+
+
+def test_every_measure_that_is_logged_is_in_the_table_of_metrics():
+    metrics = (ROOT / "docs" / "mlflow.md").read_text().partition("## Metrics")[2].partition("\n## ")[0]
+    for measure in MEASURES.values():
+        assert not measure.logged or f"\n| `{measure.logged}` |" in metrics
 
 
 def test_every_method_has_its_measured_row():

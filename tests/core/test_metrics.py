@@ -9,8 +9,8 @@ MATRIX = ((90.0,), (95.0, 80.0), (50.0, 60.0, 70.0))
 BOUND = ((100.0,), (100.0, 75.0), (90.0, 90.0, 90.0))
 
 
-def test_average_accuracy_weighs_tasks_alike():
-    assert metrics.average_accuracy(MATRIX[-1]) == 60.0  # (50 + 60 + 70) / 3
+def test_mean_accuracy_weighs_tasks_alike():
+    assert metrics.mean_accuracy(MATRIX[-1]) == 60.0  # (50 + 60 + 70) / 3
     assert metrics.average_incremental_accuracy(MATRIX) == (90 + 87.5 + 60) / 3
 
 
@@ -28,7 +28,7 @@ def test_backward_transfer_is_counted_from_when_a_task_was_learnt():
 
 def test_image_weighted_accuracy_weighs_images_alike():
     assert metrics.image_weighted_accuracy((50.0, 100.0), (30, 10)) == 62.5  # 25 of 40 images
-    assert metrics.image_weighted_accuracy(MATRIX[-1], (5, 5, 5)) == metrics.average_accuracy(MATRIX[-1])
+    assert metrics.image_weighted_accuracy(MATRIX[-1], (5, 5, 5)) == metrics.mean_accuracy(MATRIX[-1])
     with pytest.raises(ValueError, match="2 accuracies do not go with 3 counts"):
         metrics.image_weighted_accuracy((50.0, 100.0), (30, 10, 5))
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from reports.frame import frame_of
 from reports.jobs import JobReport
-from reports.published.published import comparable, figures
+from reports.published import comparable, figures
 from reports.tables.render import render
 from tests.support.reported import SPEC, launched, output
 from tests.support.tools import need
@@ -149,11 +149,12 @@ def test_a_folder_that_cannot_be_written(runs, tmp_path):
 
 
 def test_forgetting_per_task_is_what_each_task_lost():
-    from reports.figures.sweep_figures import forgetting_per_task, lost_by_task
+    from dfcil_core.metrics import lost_by_task
+    from reports.figures.sweep_figures import forgetting_per_task
 
     rows = ((90.0,), (95.0, 80.0), (50.0, 70.0, 99.0))
     one = replace(job(), matrix=rows, local=rows, tasks=3)
-    assert lost_by_task(one) == [45.0, 10.0]
+    assert lost_by_task(one.matrix) == [45.0, 10.0]
     line = forgetting_per_task([one]).axes[0].containers[0].lines[0]
     assert list(line.get_ydata()) == [45.0, 10.0]
     assert forgetting_per_task([replace(one, state="half-finished")]) is None

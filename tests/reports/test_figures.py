@@ -7,7 +7,7 @@ import pytest
 
 from dfcil_core.methods import METHODS
 from orchestrator.results.job_result import job_result, job_results
-from reports.figures import job_figures
+from reports.figures import job_figures, style
 from tests.support.fabricated import record, sweep
 
 
@@ -16,17 +16,17 @@ def results_of(plan, keep=lambda stage: True):
 
 
 def test_a_method_looks_the_same_wherever_it_is():
-    assert job_figures.style("abd") == (job_figures.VERMILLION, "o")
-    assert set(METHODS) <= set(job_figures.STYLES)
-    assert len(set(job_figures.STYLES.values())) == len(job_figures.STYLES)
-    code = "from reports.figures.job_figures import style; print(style('my-plugin'))"
+    assert style.style("abd") == (style.VERMILLION, "o")
+    # No two methods look alike, whether their looks were chosen or follow from their names.
+    assert len({style.style(name) for name in {**METHODS, **style.STYLES}}) == len({**METHODS, **style.STYLES})
+    code = "from reports.figures.style import style; print(style('my-plugin'))"
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout
-    assert told.strip() == str(job_figures.style("my-plugin"))
+    assert told.strip() == str(style.style("my-plugin"))
     for results in (results_of(sweep(("abd", "base"))), results_of(sweep(("base", "lwf", "abd")))):
         lines = {
             line.get_label().split()[0]: line.get_color() for line in job_figures.comparison(results).axes[0].lines
         }
-        assert (lines["abd"], lines["base"]) == (job_figures.VERMILLION, job_figures.BLUE)
+        assert (lines["abd"], lines["base"]) == (style.VERMILLION, style.BLUE)
 
 
 def test_the_heat_map_shows_the_matrix():
@@ -70,7 +70,7 @@ def test_figures_of_what_is_not_finished(tmp_path):
         job_figures.accuracy_over_tasks(job_result(plan.jobs[0], {})),
         job_figures.comparison(partial),
     ):
-        job_figures.save(figure, tmp_path / "figure.png")
+        figure.savefig(tmp_path / "figure.png")
         assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from dfcil_core.metrics import FORMULAS
+from dfcil_core.measures import MEASURES
 from orchestrator.plan.plan import make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.model import Exclusion
 from reports.frame import COLUMNS, frame
-from reports.tables.layout import METRICS
-from reports.tables.render import Cell, cells, render
+from reports.tables.layout import Cell, cells
+from reports.tables.render import render
 from tests.support.fabricated import record, sweep
 
 SPLITS = ((2, 2, 2, 2, 2), (6, 2, 2))
@@ -201,11 +201,11 @@ def test_every_table_says_which_deviation_it_shows(form, ddof, words):
     assert words in render(whole(), form, "final", ddof)
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", MEASURES)
 def test_every_table_has_its_measures_formula(metric):
     rows = frame_of(sweep(("base", "abd"), seeds=(0, 1)))
     for form in ("terminal", "markdown", "latex"):
-        assert FORMULAS[metric] in render(rows, form, metric)
+        assert MEASURES[metric].formula in render(rows, form, metric)
 
 
 def test_another_metric():

@@ -12,8 +12,8 @@ from orchestrator.plan.plan import Job, Plan, make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.load import parse_spec
 from orchestrator.store import sweep_folder
-from orchestrator.tracking import Tracker
 from tests.support.fabricated import finish, record
+from tests.support.tracked import Tracker
 
 SPEC = """\
 name: {name}

@@ -14,11 +14,11 @@ import pytest
 from orchestrator.errors import UserError
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker, sync
 from orchestrator.tracking.environment import server_environment
 from orchestrator.tracking.ui import free_port, ui_address
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
+from tests.support.tracked import Tracker, sync
 
 USER, PASSWORD = "admin", "correct horse battery"
 

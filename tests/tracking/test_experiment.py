@@ -10,7 +10,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator.results.job_result import job_results
 from orchestrator.store import sweep_folder
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker, sync, tracking_uri
+from orchestrator.tracking import tracking_uri
 from orchestrator.tracking.delivered import experiment_name
 from orchestrator.tracking.links import links
 from orchestrator.tracking.ui import ui_address
@@ -18,6 +18,7 @@ from orchestrator.tracking.writer import Writer
 from reports.sources.mlflow import read_sweep
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, view
+from tests.support.tracked import Tracker, sync
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from dfcil_core.methods import METHODS
 from orchestrator.cli.options import experiment
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker
 from tests.support.fabricated import finish, sweep
 from tests.support.launched import dfcil
 from tests.support.mlflow_views import view
 from tests.support.paths import ROOT
+from tests.support.tracked import Tracker
 
 TEXT = (ROOT / "docs/mlflow.md").read_text()
 # Every method, and tasks of unequal sizes.

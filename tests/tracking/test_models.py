@@ -13,9 +13,10 @@ from dfcil_core.run_stage import run_stage
 from dfcil_core.streams import stream
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker, models, sync, tracking_uri
+from orchestrator.tracking import models, tracking_uri
 from tests.support.fabricated import sweep
 from tests.support.mlflow_views import jobs
+from tests.support.tracked import Tracker, sync
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from mlflow.tracking import MlflowClient
 from orchestrator.errors import UserError
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker, sync
 from orchestrator.tracking.environment import prepare_client, server_environment
 from orchestrator.tracking.ui import free_port, ui_address, ui_command
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
+from tests.support.tracked import Tracker, sync
 
 
 class Server:

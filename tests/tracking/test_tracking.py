@@ -12,11 +12,14 @@ from mlflow.tracking import MlflowClient
 from orchestrator.plan.plan import Plan
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import Tracker, sync, tracking_uri
+from orchestrator.tracking import tracking_uri
+from orchestrator.tracking.figures import Figures
 from orchestrator.tracking.points import points
 from orchestrator.tracking.writer import Writer
+from reports.artifacts import FIGURES
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
+from tests.support.tracked import Tracker, sync
 
 
 @pytest.fixture
@@ -37,9 +40,9 @@ def results_of(plan: Plan, runs) -> list:
     return job_results(plan, Store(runs).records(plan.stages.values()))
 
 
-def launch(plan: Plan, runs, stages=None, state="FINISHED") -> None:
+def launch(plan: Plan, runs, stages=None, state="FINISHED", figures=FIGURES) -> None:
     """A launch in which `stages` (by key) are trained one after the other, and then it ends."""
-    with Tracker(plan, runs) as tracker:
+    with Tracker(plan, runs, figures=figures) as tracker:
         for key in plan.stages if stages is None else stages:
             finish(plan, runs, [key])
             found = results_of(plan, runs)
@@ -142,16 +145,24 @@ def test_a_relaunch_sends_nothing_again(runs, uri, monkeypatch):
     assert stable(jobs(uri)) == stable({name: run for name, run in before.items() if name != "fab"})
 
 
-def test_a_relaunch_with_nothing_new_draws_nothing_and_one_with_other_results_does(runs, uri, monkeypatch):
-    plan, drawn = sweep(), []
-    monkeypatch.setattr("orchestrator.tracking.pictures.send_comparison", lambda *_: drawn.append(1))
+def test_a_relaunch_with_nothing_new_draws_nothing_and_one_with_other_results_does(runs, uri):
+    plan, drawn, threads = sweep(), [], set()
+
+    def draw(results):
+        drawn.append(len(results))
+        threads.add(threading.current_thread().name)
+        return {"toy.png": b"a picture"}
+
+    toy = Figures(of_sweep=draw)
     first = list(plan.stages)[:-1]
-    launch(plan, runs, first, state="FAILED")
-    launch(plan, runs, [], state="FAILED")
-    assert len(drawn) == 1
-    launch(plan, runs, [key for key in plan.stages if key not in first])
-    launch(plan, runs, [])
-    assert len(drawn) == 2
+    launch(plan, runs, first, state="FAILED", figures=toy)
+    launch(plan, runs, [], state="FAILED", figures=toy)
+    assert drawn == [len(plan.jobs)]
+    launch(plan, runs, [key for key in plan.stages if key not in first], figures=toy)
+    launch(plan, runs, [], figures=toy)
+    assert len(drawn) == 2 and threads == {"mlflow"}  # training waits for no picture
+    artifacts = {name for run in view(uri, "fab").values() for name in run["artifacts"]}
+    assert "toy.png" in artifacts and not {"comparison.png", "accuracy_matrix.png"} & artifacts
 
 
 @pytest.mark.parametrize("lost", ["file", "stale"])

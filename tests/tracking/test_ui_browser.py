@@ -7,11 +7,11 @@ import urllib.request
 import pytest
 
 from orchestrator.store import sweep_folder
-from orchestrator.tracking import sync
 from tests.support.browser import Browser, image_grid, run_address, ui
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import view
 from tests.support.tools import need
+from tests.support.tracked import sync
 
 pytestmark = pytest.mark.server
 

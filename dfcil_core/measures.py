@@ -1,0 +1,188 @@
+"""The measures by name: one entry says everything about a measure, and all that shows or logs measures follows.
+
+`report --metric` and its help, tables and their captions, the page, the columns of csv and pandas, what a finished
+job's run in MLflow has, what a search can look for: each goes through MEASURES. To add a measure, `register` it here.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from dfcil_core import metrics
+from dfcil_core.metrics import Matrix
+
+PERCENT = "in percent"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a measure is computed from: the accuracies of a job in percent, as metrics.py lays them out."""
+
+    matrix: Matrix
+    """Over all classes seen so far."""
+    local: Matrix = ()
+    """Within each task's own classes."""
+    images: Sequence[int] | None = None
+    """Test images of each task."""
+    bound: Matrix | None = None
+    """The upper bound's, at every task, of the same images, split and seed."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A measure of a job. `value` gives its number, or None for a job that does not have it."""
+
+    name: str
+    """As `report --metric` and the columns of csv and pandas name it."""
+    title: str
+    formula: str
+    """In a line, to stand beside tables; `a(t,j)` is the accuracy on task j after task t of T."""
+    value: Callable[[Scores], float | None]
+    brief: str
+    """In a few words, for the help of `report --metric`."""
+    column: str
+    """What a column of its numbers has."""
+    source: str = ""
+    """The publication."""
+    unit: str = PERCENT
+    digits: int = 1
+    """Decimals that tables show."""
+    higher_is_better: bool = True
+    lacking: str = "or do not have this measure"
+    """Why a finished job may be without it; empty: every finished job has it."""
+    heading: str = ""
+    """Its column in the page's table of jobs; empty: it has none there."""
+    logged: str = ""
+    """Its key in MLflow, in a finished job's run; empty: it is not logged."""
+    logged_where_sizes_differ: bool = False
+    """Whether it is logged only for splits into tasks of unequal size: it says nothing new of the others."""
+    objective: str = ""
+    """Its name in `tune:`; empty: no search can look for it."""
+    before: float | None = None
+    """What a search takes for it after task 1, where it is not defined yet."""
+
+
+MEASURES: dict[str, Measure] = {}
+"""By name, in the order in which they are shown."""
+
+
+def register(measure: Measure) -> Measure:
+    """Add a measure. Raises ValueError for a name, MLflow key or objective that is taken."""
+    for other in MEASURES.values():
+        for kind in ("name", "logged", "objective"):
+            if getattr(measure, kind) and getattr(measure, kind) == getattr(other, kind):
+                raise ValueError(f"{getattr(measure, kind)} is the {kind} of another measure, {other.title}")
+    MEASURES[measure.name] = measure
+    return measure
+
+
+def objectives() -> dict[str, Measure]:
+    """The measures that a search can look for, by their names in `tune:`."""
+    return {measure.objective: measure for measure in MEASURES.values() if measure.objective}
+
+
+def _final(scores: Scores) -> float | None:
+    return _of_last_row(scores.matrix)
+
+
+def _of_last_row(matrix: Matrix) -> float | None:
+    last = matrix[-1] if matrix else None
+    return None if last is None else metrics.mean_accuracy(last)
+
+
+def _weighted(scores: Scores) -> float | None:
+    last = scores.matrix[-1] if scores.matrix else None
+    return metrics.image_weighted_accuracy(last, scores.images) if last is not None and scores.images else None
+
+
+FINAL = register(
+    Measure(
+        name="final",
+        title="final accuracy",
+        formula="A(T) = mean over j = 1..T of a(T,j)",
+        value=_final,
+        brief="accuracy after the last task",
+        column="final accuracy A_T, percent, mean over tasks",
+        lacking="",
+        heading="final",
+        logged="final_accuracy",
+        objective="final_accuracy",
+    )
+)
+register(
+    Measure(
+        name="average",
+        title="average incremental accuracy",
+        formula="mean over t = 1..T of A(t), where A(t) = mean over j = 1..t of a(t,j)",
+        value=lambda scores: metrics.average_incremental_accuracy(scores.matrix),
+        brief="its mean over all tasks",
+        column="average incremental accuracy, mean over t of A_t, percent",
+        source="Rebuffi et al., CVPR 2017",
+        heading="average",
+        logged="average_accuracy",
+        objective="average_accuracy",
+    )
+)
+register(
+    Measure(
+        name="forgetting",
+        title="forgetting",
+        formula="mean over j = 1..T-1 of (max over s = j..T-1 of a(s,j)) - a(T,j)",
+        value=lambda scores: metrics.forgetting(scores.matrix),
+        brief="what was lost since",
+        column="mean over old tasks of best accuracy before the last task minus final accuracy, percent",
+        source="Chaudhry et al., ECCV 2018",
+        higher_is_better=False,
+        heading="forgetting",
+        logged="final_forgetting",
+        objective="forgetting",
+        before=0.0,
+    )
+)
+register(
+    Measure(
+        name="bwt",
+        title="backward transfer",
+        formula="mean over j = 1..T-1 of a(T,j) - a(j,j)",
+        value=lambda scores: metrics.backward_transfer(scores.matrix),
+        brief="backward transfer",
+        column="backward transfer: mean over old tasks of final accuracy minus accuracy when learnt, percent",
+        source="Lopez-Paz and Ranzato, NeurIPS 2017",
+    )
+)
+register(
+    Measure(
+        name="omega",
+        title="Omega",
+        formula="mean over t = 1..T of A(t) / A(t) of the upper bound, where A(t) = mean over j = 1..t of a(t,j)",
+        value=lambda scores: None if scores.bound is None else metrics.omega(scores.matrix, scores.bound),
+        brief="ratio to an upper bound trained at every task",
+        column="mean over t of A_t as a ratio to the upper bound's, of the same seed and split (at_every_task)",
+        unit="as a ratio to the upper bound",
+        digits=3,
+        lacking="or the upper bound was not trained at every task on the same seed and split",
+        heading="Omega",
+    )
+)
+register(
+    Measure(
+        name="local",
+        title="final task-incremental accuracy",
+        formula="mean over j = 1..T of a(T,j), where only the classes of task j compete",
+        value=lambda scores: _of_last_row(scores.local),
+        brief="accuracy within each task's own classes",
+        column="final task-incremental accuracy, percent, mean over tasks",
+        heading="local",
+    )
+)
+register(
+    Measure(
+        name="weighted",
+        title="final accuracy over images",
+        formula="(sum over j = 1..T of n(j) a(T,j)) / (sum of n(j)), where n(j) are the test images of task j",
+        value=_weighted,
+        brief="each test image weighing the same",
+        column="final accuracy, percent, each test image weighing the same",
+        logged="final_accuracy_image_weighted",
+        logged_where_sizes_differ=True,
+    )
+)

@@ -1,0 +1,56 @@
+"""The table for programs: csv and JSON, unrounded."""
+
+import json
+import math
+
+import pandas as pd
+
+from reports.published import SOURCE
+from reports.tables.layout import Layout
+
+
+def csv(table: Layout, frame: pd.DataFrame) -> str:
+    """A row a cell."""
+    return pd.DataFrame(rows_of_cells(frame, table)).to_csv(index=False)
+
+
+def json_text(table: Layout, frame: pd.DataFrame) -> str:
+    """The cells, a row a job, and the caption and notes: all that the other formats say."""
+    told = {
+        "caption": table.caption,
+        "notes": list(table.notes),
+        "published_source": SOURCE if table.published else None,
+        "cells": rows_of_cells(frame, table),
+        "jobs": rows_of_jobs(frame),
+    }
+    return json.dumps(told, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def rows_of_cells(frame: pd.DataFrame, table: Layout) -> list[dict[str, object]]:
+    """A row a cell, unrounded."""
+    groups = frame.drop_duplicates("label").set_index("label")["group"]
+    spread = "half_width_95" if table.ci else "std"
+    rows = []
+    for (label, split), cell in table.cells.items():
+        row = {"method": label, "group": groups[label], "split": split, "metric": table.metric, "mean": cell.mean}
+        row |= {spread: cell.std, "ddof": 1 if table.ci else table.ddof, "n": cell.n, "asked": cell.asked}
+        if table.standings:
+            standing = table.standings.get((label, split))
+            row |= {"best": bool(standing and standing.best), "p_holm": standing.p if standing else None}
+        if table.published is not None:
+            figure = table.published.get((label, split))
+            row |= {
+                "published_mean": figure.mean if figure else None,
+                "published_std": figure.std if figure else None,
+                "difference": table.difference((label, split)),
+            }
+        rows.append(row)
+    return rows
+
+
+def rows_of_jobs(frame: pd.DataFrame) -> list[dict[str, object]]:
+    """A row a job, with None for what it does not have."""
+    return [
+        {str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
+        for row in frame.to_dict("records")
+    ]
