@@ -56,12 +56,12 @@ def study_name(spec: SweepSpec, device: str) -> str:
     """
     tune = spec.tune
     dimensions = {path: str(dimension) for path, dimension in tune.space.items()}
-    stages = list(published_course(spec, device).plan.stages)
+    stages = list(published_progress(spec, device).plan.stages)
     identity = {"stages": stages, "space": dimensions, "objective": list(tune.objective)}
     return f"{spec.name}-{fingerprint(identity)[:12]}"
 
 
-def published_course(spec: SweepSpec, device: str) -> TrialProgress:
+def published_progress(spec: SweepSpec, device: str) -> TrialProgress:
     """Trial 0."""
     return TrialProgress(spec, {}, device)
 
@@ -176,7 +176,7 @@ def _pruner(spec: SweepSpec, device: str) -> optuna.pruners.BasePruner:
     tune: Tune = spec.tune
     if not tune.prunes:
         return optuna.pruners.NopPruner()
-    course = published_course(spec, device)
-    first = sum(cell.seed_index == 0 for cell in course.cells)
-    tasks = [len(cell.job.learn) for cell in course.cells]
+    progress = published_progress(spec, device)
+    first = sum(cell.seed_index == 0 for cell in progress.cells)
+    tasks = [len(cell.job.learn) for cell in progress.cells]
     return TaskBoundaryPruner(tasks, first, OBJECTIVES[tune.objective[0]] == "maximize")

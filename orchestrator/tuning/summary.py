@@ -40,16 +40,21 @@ def cost(study: Study, device: str) -> Cost:
     separate = 0
     trials = study.trials(*ENDED)
     for trial in trials:
-        course = TrialProgress(study.spec, trial.params, device)
-        used |= course.used(last_step(trial))
-        separate += course.plan.unshared
+        progress = TrialProgress(study.spec, trial.params, device)
+        used |= progress.used(last_step(trial))
+        separate += progress.plan.unshared
     return Cost(len(trials), len(study.spec.seeds), len(used), separate)
+
+
+def counts(study: Study) -> dict[str, int]:
+    """How many trials are complete, pruned, running, and failed."""
+    states = {"complete": COMPLETE, "pruned": PRUNED, "running": RUNNING, "failed": FAILED}
+    return {name: len(study.trials(state)) for name, state in states.items()}
 
 
 def state(study: Study) -> str:
     """`12 complete, 17 pruned, 1 running, 0 failed`."""
-    counts = {"complete": COMPLETE, "pruned": PRUNED, "running": RUNNING, "failed": FAILED}
-    return ", ".join(f"{len(study.trials(which))} {name}" for name, which in counts.items())
+    return ", ".join(f"{number} {name}" for name, number in counts(study).items())
 
 
 def best(study: Study) -> tuple[list[str], list[list[str]]]:
