@@ -1,15 +1,14 @@
-"""The tables that a sweep's parent run in MLflow is given."""
+"""A table on the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from orchestrator.results.job_result import JobResult
-from orchestrator.spec.model import SweepSpec
+from rich.console import Console
+from rich.table import Table
 
 
-def result_tables(spec: SweepSpec, results: Sequence[JobResult]) -> dict[str, str]:
-    """File name to text: the results of all jobs as Markdown and as CSV."""
-    from reports.frame import frame
-    from reports.tables.render import render
-
-    table = frame(spec, results)
-    return {"results.md": render(table, "markdown"), "results.csv": render(table, "csv")}
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Print the rows under the headings, as wide as the terminal."""
+    table = Table(*headings)
+    for row in rows:
+        table.add_row(*row)
+    Console(highlight=False).print(table)

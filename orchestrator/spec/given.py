@@ -29,7 +29,7 @@ def read_spec(
     """The sweep of `spec`, or its rehearsal. The options are as for `load_spec`, which raises as this does."""
     root, file = None if data_root is None else str(data_root), None if plugin is None else str(plugin)
     if isinstance(spec, Mapping):
-        read = parse_spec(_as_yaml(spec), _NAMELESS, overrides, data_root=root, plugin=file)
+        read = parse_spec(as_yaml(spec), _NAMELESS, overrides, data_root=root, plugin=file)
     elif is_text(spec):
         read = parse_spec(str(spec), _NAMELESS, overrides, data_root=root, plugin=file)
     else:
@@ -42,9 +42,11 @@ def is_text(spec: Spec) -> bool:
     return isinstance(spec, str) and ("\n" in spec or spec.lstrip().startswith("{"))
 
 
-def _as_yaml(spec: Mapping[str, Any]) -> str:
+def as_yaml(spec: Mapping[str, Any]) -> str:
+    """A spec as YAML text, its keys in the order given. Raises UserError for what YAML cannot say."""
     yaml, text = YAML(typ="safe", pure=True), StringIO()
-    yaml.sort_base_mapping_type_on_output, yaml.width = False, 110
+    yaml.width = 110
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # annotated as if None were its one value
     try:
         yaml.dump(dict(spec), text)
     except RepresenterError as error:

@@ -53,7 +53,7 @@ class TuneOutcome:
     study: str
     """The study's name: the spec's, and a hash of what makes trials comparable."""
     folder: Path
-    """With `spec.yaml`, `plots/` and, once confirmed, `confirmation.json`; with `winner.yaml` where there is a winner."""
+    """With `spec.yaml`, `plots/`, once confirmed `confirmation.json`, and where there is a winner `winner.yaml`."""
     trials: Mapping[str, int]
     """How many are `complete`, `pruned`, `running`, and `failed`, over all launches."""
     best: Mapping[str, Value]

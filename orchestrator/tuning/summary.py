@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import optuna
-from optuna.trial import FrozenTrial
 
 from orchestrator.tracking.study import TrialView
-from orchestrator.tuning.study import COMPLETE, ENDED, FAILED, PRUNED, RUNNING, Study, last_step
+from orchestrator.tuning.study import COMPLETE, ENDED, FAILED, PRUNED, RUNNING, Study, last_step, value_of
 from orchestrator.tuning.trials import TrialProgress
 from orchestrator.tuning.tuner import shown_value
 
@@ -88,7 +87,7 @@ def importances(study: Study) -> dict[str, dict[str, float]]:
         if len(completed) < 2 or len({trial.values[index] for trial in completed}) < 2:
             continue
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        target = _value_of(index) if len(study.tune.objective) > 1 else None
+        target = value_of(index) if len(study.tune.objective) > 1 else None
         found[name] = optuna.importance.get_param_importances(study.optuna, evaluator=evaluator, target=target)
     return found
 
@@ -109,10 +108,3 @@ def view(study: Study, number: int) -> TrialView:
         ended=ended.timestamp() if ended else None,
         error=trial.user_attrs.get("error", ""),
     )
-
-
-def _value_of(index: int):
-    def value(trial: FrozenTrial) -> float:
-        return trial.values[index]
-
-    return value

@@ -14,7 +14,7 @@ from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.tune_model import Value
 from orchestrator.tuning import space
 from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
-from orchestrator.tuning.trials import TrialProgress
+from orchestrator.tuning.trials import TrialProgress, tune_of
 
 MOST_FAILURES = 10  # trials that fail in one launch, after which the fault is not the settings'
 
@@ -44,7 +44,7 @@ class Tuner:
         """`at_once`: trials at a time. `on_trial` is called with the number of a trial that has news. After `deadline`
         (of the monotonic clock, seconds) no trial is begun; those under way come to their end."""
         self.spec, self.study, self.device = spec, study, device
-        self.wanted = space.most_trials(spec.tune)
+        self.wanted = space.most_trials(tune_of(spec))
         self.at_once, self.say, self.on_trial, self.deadline = at_once, say, on_trial, deadline
         self.failed: list[int] = []
         """Trials that failed in this launch; others take their place."""
@@ -110,9 +110,8 @@ class Tuner:
             self.say(f"trial {number}: {progress.title(step)}: {progress.objective[0]} {value:.1f}%")
             if progress.last:
                 values = progress.values(self._records)
-                shown = ", ".join(
-                    f"{name} {value:.2f}%" for name, value in zip(progress.objective, values, strict=True)
-                )
+                told = zip(progress.objective, values, strict=True)
+                shown = ", ".join(f"{name} {value:.2f}%" for name, value in told)
                 self.say(f"trial {number} is complete: {shown}")
                 self.study.tell(active.trial, COMPLETE, values)
             elif stop:
