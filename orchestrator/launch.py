@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished
 from orchestrator.engine.options import Options
 from orchestrator.errors import UserError, choices
-from orchestrator.plan.plan import Job, Plan
+from orchestrator.plan.plan import Plan
 from orchestrator.results.job_result import JobResult
 from orchestrator.results.read import Results, read_results
 from orchestrator.spec.given import Spec, read_spec
@@ -82,9 +82,10 @@ class LaunchOutcome:
         """Whether every job is done."""
         return not self.failures
 
-    def failed_jobs(self, key: str) -> list[Job]:
-        """The jobs that need the stage of that key."""
-        return _jobs_of(self.plan, key)
+    @property
+    def failed_jobs(self) -> list[str]:
+        """The names of the jobs that need a stage that has failed."""
+        return [name for name, state in self.jobs.items() if state == FAILED]
 
     @cached_property
     def results(self) -> "DataFrame":
@@ -273,10 +274,6 @@ def positive(name: str, value: float) -> float:
 # ---- a launch --------------------------------------------------------------------------------------------------------
 
 
-def _jobs_of(plan: Plan, key: str) -> list[Job]:
-    return [plan.jobs[position] for position in plan.users[key]]
-
-
 class _Launch:
     """One launch: what the engine tells goes, job by job, to MLflow, and on to whoever listens."""
 
@@ -312,7 +309,7 @@ class _Launch:
                 self._tracker.deliver(result)
                 self._emit(JobAdvanced(result))
         elif isinstance(event, StageFailed):
-            for job in _jobs_of(self._plan, event.stage.key):
+            for job in self._plan.jobs_of(event.stage.key):
                 self._tracker.job_failed(job, event.error, event.traceback, event.stage.key, str(event.log))
         self._emit(event)
 
@@ -322,7 +319,7 @@ class _Launch:
         return {key: failure for key, failure in failed.items() if failure.traceback}
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
-        failed = {job.name for key in outcome.failed for job in _jobs_of(self._plan, key)}
+        failed = {job.name for key in outcome.failed for job in self._plan.jobs_of(key)}
         return LaunchOutcome(
             plan=self._plan,
             runs=self._runs,

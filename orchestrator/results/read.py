@@ -1,6 +1,6 @@
 """The results of a plan's jobs, read from the store and kept up as further stages finish."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,14 +23,13 @@ class Results:
     def add(self, stage: Stage, record: dict[str, Any]) -> list[JobResult]:
         """Note that a stage has finished; the results of the jobs that need it, as of now."""
         self.records[stage.key] = record
-        return self._of(self.plan.jobs[position] for position in self.plan.users[stage.key])
+        return self._of(self.plan.jobs_of(stage.key))
 
     def of_jobs(self) -> list[JobResult]:
         """The result of every job, in the plan's order."""
         return self._of(self.plan.jobs)
 
-    def _of(self, jobs: Iterable[Job]) -> list[JobResult]:
-        jobs = list(jobs)
+    def _of(self, jobs: Sequence[Job]) -> list[JobResult]:
         complete(self.plan, jobs, self.store, self.records)
         return [job_result(job, self.records) for job in jobs]
 
