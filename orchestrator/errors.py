@@ -12,10 +12,6 @@ class UserError(Exception):
     """Something a person can mend. The message says where, what, and how."""
 
 
-class Interrupted(Exception):
-    """The person stopped the sweep; what is finished is in the store."""
-
-
 @dataclass(frozen=True)
 class Problem:
     """One wrong place in a spec: where it is, what is wrong, and what would be right."""

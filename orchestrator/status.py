@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,17 @@ from orchestrator.engine.events import StageFailed
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.estimate import Rates, time_left
+from orchestrator.results.job_result import job_id
 from orchestrator.store.launchers import Launcher, living
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
 from orchestrator.store.store import Store
-from orchestrator.store.sweep_folder import sweep_folder
+from orchestrator.store.sweep_folder import find, runs_folder, sweep_folder
 from orchestrator.tracking.delivered import Failures
-from orchestrator.tracking.describe import job_id
 
 DONE, RUNNING, FAILED, WAITING, STOPPED = "done", "running", "failed", "waiting", "stopped"
 STATES = (DONE, RUNNING, FAILED, WAITING, STOPPED)
+
+OnDamaged = Callable[[Stage, str], None]
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,22 @@ class State:
         return not self.launchers and self.jobs().keys() <= {DONE, FAILED}
 
 
+def status(
+    sweep: str | Path, *, runs: str | Path | None = None, device: str = "auto", on_damaged: OnDamaged = lambda *_: None
+) -> State:
+    """How a sweep (a name, or a spec file) stands now. Writes nothing.
+
+    `runs` is the folder of all results: by default DFCIL_RUNS, else ./runs. `device` matters for a spec file alone that
+    was not launched. A stage whose record cannot be read counts as not done; `on_damaged` is told of it and why.
+    Raises UserError for an unknown sweep.
+    """
+    from orchestrator.cluster.device import device_kind
+
+    folder = runs_folder(None if runs is None else str(runs))
+    plan = find(folder, str(sweep), device_kind(device))
+    return read_state(folder, plan, Store(folder).records(plan.stages.values(), on_damaged))
+
+
 def read_state(runs: Path, plan: Plan, records: Mapping[str, Mapping[str, Any]]) -> State:
     """How a sweep stands, given the records of its finished stages."""
     store, folder = Store(runs), sweep_folder(runs, plan.spec.name)
@@ -71,12 +89,10 @@ def read_state(runs: Path, plan: Plan, records: Mapping[str, Mapping[str, Any]])
         key: failure for key, failure in stages_failed(runs, plan).items() if key not in records and key not in running
     }
     launchers = tuple(living(folder))
-    blocked = _below(plan, failures)
-    left = plan.stages.keys() - records.keys() - blocked
-    now = time.time()
-    spent = {key: max(0.0, now - holder.since) for key, holder in running.items()}
+    left = plan.stages.keys() - records.keys()
+    since = {key: holder.since for key, holder in running.items()}
     workers = sum(launcher.workers for launcher in launchers) or 1
-    seconds_left = time_left(plan, left, Rates.of(plan, records), workers, spent)
+    seconds_left = seconds_until_done(plan, left, failures, Rates.of(plan, records), workers, since)
     silent = {holder.token: store.leases.silence(key) for key, holder in running.items()}
     silent |= {each.holder.token: Leases(each.folder).silence(each.id) for each in launchers}
     silent = {token: seconds for token, seconds in silent.items() if seconds > 2 * LEASE_TIMEOUT}
@@ -91,8 +107,8 @@ def stages_failed(runs: Path, plan: Plan) -> dict[str, StageFailed]:
     noted = Failures(runs, plan.spec.name).jobs
     found = {}
     for job in plan.jobs:
-        failure = noted.get(job_id(job))
-        key = failure and failure.get("stage")
+        failure = noted.get(job_id(job), {})
+        key = failure.get("stage")
         if key in job.stages and key not in found:
             found[key] = StageFailed(plan.stages[key], failure["error"], failure["traceback"], Path(failure["log"]))
     return found
@@ -106,9 +122,23 @@ def _running(store: Store, stages: Mapping[str, Stage], records: Mapping[str, An
     return {key: holder for key, holder in found.items() if not holder.dead()}
 
 
-def _below(plan: Plan, failures: Mapping[str, StageFailed]) -> set[str]:
+def seconds_until_done(
+    plan: Plan, left: Set[str], failed: Iterable[str], rates: Rates, workers: int, since: Mapping[str, float]
+) -> float | None:
+    """Seconds until all of the stages `left` that can be done are done; None where nothing like one of them is known.
+
+    What needs a failed stage cannot be done. `since`: key of each running stage to when it began, in unix seconds.
+    """
+    now = time.time()
+    spent = {key: max(0.0, now - began) for key, began in since.items()}
+    return time_left(plan, set(left - _below(plan, failed)), rates, workers, spent)
+
+
+def _below(plan: Plan, failed: Iterable[str]) -> set[str]:
     """The failed stages and all that needs them."""
-    found = set(failures)
+    found = set(failed)
+    if not found:
+        return found
     for key, stage in plan.stages.items():  # parents first
         if found.intersection(stage.parents):
             found.add(key)

@@ -33,6 +33,7 @@ ORDER = (
     "reports",
     "orchestrator.tuning",
     "orchestrator.launch",
+    "orchestrator.tune",
     "orchestrator.cli",
 )
 

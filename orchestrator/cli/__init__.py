@@ -1,13 +1,11 @@
-"""The command line: parse, call, print. A command's modules are imported when it runs, so that `--help` is quick.
+"""The command line: parse, call, print. A command's module is imported when it runs, so that `--help` is quick.
 
-launch.py  launch, plan
-tune.py    tune
-look.py    methods, datasets
-jobs.py    status, logs, cancel
-store.py   store
-report.py  report
-compare.py compare
-ui.py      ui
+Each command has a module of its name. Beside them:
+
+options.py   options that several commands share
+progress.py  what `launch` shows
+sources.py   where `report` and `compare` take a sweep from
+tables.py    a table on the terminal
 """
 
 import importlib
@@ -15,22 +13,22 @@ import sys
 
 import click
 
-# Command to its module; each module's function has the command's name.
-_COMMANDS = {
-    "launch": "launch",
-    "plan": "launch",
-    "tune": "tune",
-    "status": "jobs",
-    "logs": "jobs",
-    "cancel": "jobs",
-    "store": "store",
-    "methods": "look",
-    "datasets": "look",
-    "report": "report",
-    "compare": "compare",
-    "ui": "ui",
-    "sync": "ui",
-}
+# Each is the name of a module, and of the command in it.
+_COMMANDS = (
+    "launch",
+    "plan",
+    "tune",
+    "status",
+    "logs",
+    "cancel",
+    "store",
+    "methods",
+    "datasets",
+    "report",
+    "compare",
+    "ui",
+    "sync",
+)
 
 
 class _Lazy(click.Group):
@@ -42,7 +40,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        return getattr(importlib.import_module(f"orchestrator.cli.{_COMMANDS[name]}"), name)
+        command: click.Command = getattr(importlib.import_module(f"orchestrator.cli.{name}"), name)
+        return command
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -25,7 +25,17 @@ from orchestrator.cli import options
     help="csv: a row a job, unrounded.",
 )
 @click.option("--exit-code", is_flag=True, help="End with status 1 unless all is identical: a check for scripts.")
-def compare(a, b, runs, runs_b, device, tracking_uri, metric, form, exit_code) -> None:
+def compare(
+    a: str,
+    b: str,
+    runs: str | None,
+    runs_b: str | None,
+    device: str,
+    tracking_uri: str | None,
+    metric: str,
+    form: str,
+    exit_code: bool,
+) -> None:
     """Compare sweeps A and B job by job: B minus A, paired over seeds, with 95% t intervals.
 
     A and B are names, NAME@COMMIT for what was computed at a commit, or spec files.

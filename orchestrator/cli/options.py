@@ -1,8 +1,13 @@
-"""Options that several commands share."""
+"""Options that several commands share, and what they say alike."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from orchestrator.cluster.systems import BATCH_SYSTEMS
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 runs = click.option("--runs", metavar="DIR", help="Folder of all results. Default: DFCIL_RUNS, else ./runs.")
 tracking_uri = click.option(
@@ -39,10 +44,10 @@ data_root = click.option(
 )
 
 
-def stack(*decorators):
+def stack(*decorators: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
     """Several options as one decorator, in the order given."""
 
-    def decorate(function):
+    def decorate(function: _Function) -> _Function:
         for decorator in reversed(decorators):
             function = decorator(function)
         return function
@@ -50,8 +55,10 @@ def stack(*decorators):
     return decorate
 
 
-# What decides which stages there are, for `launch` and `plan` alike.
+# What decides which stages there are, for `launch`, `plan` and `tune` alike.
 sweep = stack(click.argument("spec"), runs, device, overrides, data_root, plugin, rehearse)
+SWEEP = ("runs", "device", "overrides", "data_root", "plugin", "rehearse")
+"""The parameters of `sweep` beside the spec."""
 
 elsewhere = stack(
     click.option(
@@ -65,4 +72,14 @@ elsewhere = stack(
     click.option("--tls-cert", metavar="FILE", help="Our certificate, signed by it too."),
     click.option("--tls-key", metavar="FILE", help="The key of our certificate."),
 )
-"""Where `launch` finds workers, if not on this machine: arguments for `cluster.select.chosen`."""
+"""Where `launch` finds workers, if not on this machine."""
+ELSEWHERE = ("cluster", "profile", "scheduler", "tls_ca", "tls_cert", "tls_key")
+"""The parameters of `elsewhere`."""
+
+
+def say_stopped(runs: str | None) -> None:
+    """What `launch` and `tune` say after Ctrl-C."""
+    from orchestrator.store import sweep_folder
+
+    folder = sweep_folder.runs_folder(runs)
+    click.echo(f"\nStopped. What is finished is in {folder}; the same command goes on from there.", err=True)

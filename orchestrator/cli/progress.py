@@ -11,16 +11,21 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from orchestrator.engine import events
+from orchestrator.engine.event_text import failure_text, warning_text
+from orchestrator.launch import JobAdvanced, LaunchBegan, LaunchEvent
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
+from orchestrator.results.estimate import Rates
 from orchestrator.results.job_result import JobResult
-from orchestrator.text import counted
+from orchestrator.status import seconds_until_done
+from orchestrator.text import counted, duration
 
 _PLAIN_EVERY = 15.0  # seconds between plain lines that only tell how far a launch is
+_ESTIMATE_EVERY = 2.0  # seconds between looks at the time left: of a large plan it takes longer than a redrawing
 
 
 class Progress:
-    """A context manager; `on_event` and `result` are called with what happens, from one thread."""
+    """A context manager; `on_event` is called with what happens, from one thread."""
 
     def __init__(self, plan: Plan, workers: int, console: Console | None = None) -> None:
         self.plan, self.workers = plan, workers
@@ -30,7 +35,11 @@ class Progress:
         self.jobs_done: set[str] = set()
         self.failed: set[str] = set()
         self.busy: dict[str, tuple[Stage, dict[str, Any]]] = {}
-        self.durations: dict[str, list[float]] = {}
+        self.since: dict[str, float] = {}
+        """Key of each stage at work to when it began, in unix seconds."""
+        self.rates = Rates()
+        self.estimated: tuple[float, float | None] | None = None
+        """When the time left was last reckoned, by the monotonic clock, and what it was."""
         self.began = self.told = time.monotonic()
         self.reused = 0
         columns = [TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()]
@@ -52,6 +61,7 @@ class Progress:
         """Note the stages that are in the store before anything runs."""
         self.left -= set(records)
         self.reused = len(records)
+        self.rates = Rates.of(self.plan, records)
         self._count_jobs()
         self._say(
             f"{self.plan.spec.name}: {counted(len(self.plan.jobs), 'job')}, "
@@ -59,33 +69,34 @@ class Progress:
             f"{len(records)} in the store; {self.workers} at a time on {self.plan.device}"
         )
 
-    def on_event(self, event: events.Event) -> None:
-        """Show what the engine tells."""
+    def on_event(self, event: LaunchEvent) -> None:
+        """Show what happens."""
         match event:
-            case events.StageStarted(stage, worker):
+            case LaunchBegan():
+                self._begin(event)
+            case JobAdvanced(result):
+                self.result(result)
+            case events.StageStarted(stage, worker, began):
                 self.busy[worker] = (stage, {})
+                self.since[stage.key] = began
             case events.StageProgress(stage, worker, info):
                 self.busy[worker] = (stage, info)
                 self._say_now_and_then()
             case events.StageFinished(stage, record):
                 self._finished(stage, record)
-            case events.StageFailed(stage, error, _, log):
+            case events.StageFailed(stage):
                 self.failed.add(stage.key)
                 self._forget(stage)
-                self._say(f"failed   {stage}: {error} (log: {log})")
-            case events.StageRetried(stage, worker, attempt):
-                self.warn(f"worker {worker} died over {stage}; started again (attempt {attempt})")
-            case events.StageOutOfMemory(stage, worker, most):
+                self._say(f"failed   {failure_text(event)}")
+            case events.StageOutOfMemory(stage):
                 self._forget(stage)
-                self.warn(f"{stage} ran out of memory beside others; started again, {most} at a time where {worker} is")
             case events.StageMoved(stage, worker):
                 self._forget(stage)
                 self._say(f"moved    {stage}: worker {worker} ended; it goes on at another one, from its last save")
-            case events.WorkersAwaited(seconds):
-                self.warn(f"no worker has been there for {seconds:.0f} seconds; waiting for one")
-            case events.StageDamaged(stage, reason, aside):
+            case events.StageDamaged(stage):
                 self.left.add(stage.key)
-                self.warn(f"{stage} is damaged ({reason}); put aside as {aside} and done again")
+        if not isinstance(event, LaunchBegan | JobAdvanced) and (warning := warning_text(event)):
+            self.warn(warning)
 
     def result(self, result: JobResult) -> None:
         """Show the accuracy of a job so far."""
@@ -99,25 +110,32 @@ class Progress:
         self.console.print(f"warning: {text}", soft_wrap=True, markup=False)
 
     def seconds_left(self) -> float | None:
-        """An estimate: what is left, at the mean duration of the finished stages of its kind."""
-        if not self.durations:
-            return None
-        means = {kind: sum(spent) / len(spent) for kind, spent in list(self.durations.items())}
-        any_kind = sum(means.values()) / len(means)
-        work = sum(means.get(self.plan.stages[key].recipe.kind, any_kind) for key in self.left - self.failed)
-        return work / self.workers
+        """The time left as `status` reckons it; None while no stage of some kind has finished."""
+        return seconds_until_done(self.plan, self.left, self.failed, self.rates, self.workers, dict(self.since))
 
     # ---- inside ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, event: LaunchBegan) -> None:
+        if event.changes:
+            added, removed = counted(len(event.changes.added), "job"), counted(len(event.changes.removed), "job")
+            self.console.print(
+                f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, "
+                f"{removed} dropped or replaced (their stages stay in the store)",
+                soft_wrap=True,
+                markup=False,
+            )
+        self.reuse(event.records)
 
     def _finished(self, stage: Stage, record: Mapping[str, Any]) -> None:
         self.left.discard(stage.key)
         self._forget(stage)
-        self.durations.setdefault(stage.recipe.kind, []).append(record["seconds"])
+        self.rates.add(stage.recipe, record["seconds"])
         self._count_jobs(self.plan.users[stage.key])
         self._say(f"done     {stage} in {record['seconds']:.1f} s{_accuracy(record)}  [{self._stages_done()}]")
 
     def _forget(self, stage: Stage) -> None:
         self.busy = {worker: at for worker, at in self.busy.items() if at[0].key != stage.key}
+        self.since.pop(stage.key, None)
 
     def _count_jobs(self, positions: Iterable[int] | None = None) -> None:
         for position in range(len(self.plan.jobs)) if positions is None else positions:
@@ -138,11 +156,11 @@ class Progress:
         if time.monotonic() - self.told < _PLAIN_EVERY:
             return
         where = "; ".join(f"{stage} {_place(info)}" for stage, info in self.busy.values())
-        self._say(f"running  {where}  [{self._stages_done()}, {_time(self.seconds_left())}]")
+        self._say(f"running  {where}  [{self._stages_done()}, {self._time_left()}]")
 
     def _display(self) -> Group:
         self.bar.update(self.jobs_bar, completed=len(self.jobs_done))
-        left = _time(self.seconds_left())
+        left = self._time_left()
         self.bar.update(self.stages_bar, completed=len(self.plan.stages) - len(self.left), left=left)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("worker", "stage", "at", "loss", "jobs"):
@@ -152,6 +170,13 @@ class Progress:
             labels = sorted({self.plan.jobs[position].entry.label for position in self.plan.users[stage.key]})
             table.add_row(worker, str(stage), _place(info), loss, ", ".join(labels))
         return Group(self.bar, table, self._accuracies())
+
+    def _time_left(self) -> str:
+        now = time.monotonic()
+        if self.estimated is None or now - self.estimated[0] >= _ESTIMATE_EVERY:
+            self.estimated = now, self.seconds_left()
+        seconds = self.estimated[1]
+        return "" if seconds is None else f"about {duration(seconds)} left"
 
     def _accuracies(self) -> str:
         """The mean final accuracy of each method's finished jobs."""
@@ -177,13 +202,3 @@ def _accuracy(record: Mapping[str, Any]) -> str:
     return (
         f", {100 * sum(evaluation['correct'].values()) / sum(evaluation['images'].values()):.1f}% of all seen classes"
     )
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return ""
-    if seconds < 90:
-        return f"about {seconds:.0f} s left"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min left"
-    return f"about {seconds / 3600:.1f} h left"

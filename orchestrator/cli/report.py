@@ -1,5 +1,8 @@
 """`report`."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import click
 
 from dfcil_core.measures import MEASURES
@@ -42,7 +45,21 @@ from reports.formats import FORMATS
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
 @click.option("--figures", metavar="DIR", help="Write the figures there too, each as PNG, PDF and SVG.")
 @click.option("--output", metavar="FILE", help="Write to a file, not to the terminal.")
-def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, rows, tracking_uri, figures, output):
+def report(
+    sweeps: tuple[str, ...],
+    runs: str | None,
+    device: str,
+    form: str,
+    metric: str,
+    ddof: int,
+    ci: bool,
+    best_bold: bool,
+    against: str | None,
+    rows: str,
+    tracking_uri: str | None,
+    figures: str | None,
+    output: str | None,
+) -> None:
     """Print the table of SWEEPs (names, or spec files): methods by splits, mean ± std (n) over seeds.
 
     A name may end in @COMMIT: then only what was computed at that commit counts.
@@ -75,7 +92,9 @@ def report(sweeps, runs, device, form, metric, ddof, ci, best_bold, against, row
         click.echo(text, nl=False)
 
 
-def _text(read, jobs, notes, form, rows, **asked) -> str:
+def _text(
+    read: "Sequence[SweepReport]", jobs: "Sequence[JobReport]", notes: Sequence[str], form: str, rows: str, **asked: Any
+) -> str:
     from reports.frame import frame_of
 
     frame = frame_of(jobs)
@@ -86,7 +105,7 @@ def _text(read, jobs, notes, form, rows, **asked) -> str:
     return render(frame, form, notes=tuple(notes), sweeps=read, jobs=jobs, **asked)
 
 
-def _figures(jobs, folder) -> None:
+def _figures(jobs: "Sequence[JobReport]", folder: str) -> None:
     from pathlib import Path
 
     from orchestrator.errors import UserError
@@ -99,7 +118,7 @@ def _figures(jobs, folder) -> None:
     click.echo(f"{len(written)} files in {folder}", err=True)
 
 
-def _write(output, text) -> None:
+def _write(output: str, text: str) -> None:
     from pathlib import Path
 
     from orchestrator.errors import UserError

@@ -1,9 +1,16 @@
 """Where `report` and `compare` take a sweep from."""
 
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
 
+if TYPE_CHECKING:
+    from reports.jobs import SweepReport
 
-def read(runs: str | None, names, device: str, uri: str | None):
+
+def read(runs: str | None, names: Iterable[str], device: str, uri: str | None) -> "list[SweepReport]":
     """The reports of these sweeps: from the tracking store at `uri` where one is given, else from the runs folder.
 
     A name may end in `@COMMIT`, the beginning of a commit's name: then only what was computed at that commit counts.
@@ -16,7 +23,7 @@ def read(runs: str | None, names, device: str, uri: str | None):
     return [_from_store(folder, name, device) for name in names]
 
 
-def _from_tracking(uri, folder, name):
+def _from_tracking(uri: str, folder: Path, name: str) -> "SweepReport":
     from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import prepare_client
     from orchestrator.tracking.uri import tracking_uri
@@ -29,7 +36,7 @@ def _from_tracking(uri, folder, name):
     return read_sweep(address, sweep, commit or None, experiment_name(folder, sweep, None))
 
 
-def _from_store(folder, name, device):
+def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
     from orchestrator.cluster.device import device_kind
     from orchestrator.errors import UserError
     from orchestrator.store import sweep_folder
@@ -50,7 +57,7 @@ def _from_store(folder, name, device):
     return at_commit(sweep, commit) if commit else sweep
 
 
-def warn_of_damage(sweeps) -> None:
+def warn_of_damage(sweeps: "Iterable[SweepReport]") -> None:
     """Damaged stages are told on the terminal as well: a report to a file would hide them."""
     for sweep in sweeps:
         for note in sweep.notes:

@@ -12,36 +12,34 @@ from orchestrator.text import counted, readable
 @click.group(invoke_without_command=True)
 @options.runs
 @click.pass_context
-def store(context, runs) -> None:
+def store(context: click.Context, runs: str | None) -> None:
     """Tell what lies in the runs folder, and how large each kind is."""
     from orchestrator.store import sweep_folder
 
-    context.obj = runs = sweep_folder.runs_folder(runs)
+    context.obj = sweep_folder.runs_folder(runs)
     if context.invoked_subcommand is None:
-        _sizes(runs)
+        _sizes(context.obj)
 
 
 def _sizes(runs: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
+    from orchestrator.cli.tables import print_table
     from orchestrator.store.maintenance import sizes
     from orchestrator.store.store import Store
 
     found = sizes(Store(runs))
-    table = Table("kind", "number", "freed", "size")
-    for kind, size in sorted(found.items()):
-        table.add_row(kind, str(size.count), str(size.freed or ""), readable(size.bytes))
-    table.add_row("all", "", "", readable(sum(size.bytes for size in found.values())))
+    rows = [
+        (kind, str(size.count), str(size.freed or ""), readable(size.bytes)) for kind, size in sorted(found.items())
+    ]
+    rows.append(("all", "", "", readable(sum(size.bytes for size in found.values()))))
     click.echo(str(runs))
-    Console(highlight=False).print(table)
+    print_table(("kind", "number", "freed", "size"), rows)
 
 
 @store.command()
 @click.option("--unused", is_flag=True, help="Also finished stages that no sweep launched here has.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
 @click.pass_obj
-def prune(runs, unused, dry_run) -> None:
+def prune(runs: Path, unused: bool, dry_run: bool) -> None:
     """Remove damaged stages that were put aside, and what is left of stages that no launched sweep has."""
     from orchestrator.store.maintenance import remove, waste
     from orchestrator.store.store import Store
@@ -61,7 +59,7 @@ def prune(runs, unused, dry_run) -> None:
     "--set-aside", is_flag=True, help="Take damaged stages out of the store: the next launch does them again."
 )
 @click.pass_obj
-def verify(runs, set_aside) -> None:
+def verify(runs: Path, set_aside: bool) -> None:
     """Read every finished stage through and compare it with its checksums. Exit status 1 where one is damaged."""
     from orchestrator.store.maintenance import verify as read_through
     from orchestrator.store.store import Store
@@ -84,17 +82,15 @@ def verify(runs, set_aside) -> None:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("sweeps", nargs=-1)
 @click.pass_obj
-def export(runs, file, sweeps) -> None:
+def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
     """Write the finished stages of SWEEPS (or all) to FILE, a tar file for another machine's `store import`."""
     from orchestrator.store import archive, sweep_folder
     from orchestrator.store.store import Store
 
     store = Store(runs)
-    if sweeps:
-        plans = [sweep_folder.load(runs, name) for name in sweeps]
-        stages = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}.values()
-    else:
-        stages = archive.everything(store)
+    plans = [sweep_folder.load(runs, name) for name in sweeps]
+    named = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}
+    stages = named.values() if sweeps else archive.everything(store)
     count = archive.export(store, stages, file)
     click.echo(f"{counted(count, 'stage')} in {file} ({readable(file.stat().st_size)})")
 
@@ -105,7 +101,7 @@ def export(runs, file, sweeps) -> None:
     "--most-gib", type=click.FloatRange(min=0), default=100, show_default=True, help="Refuse to bring in more."
 )
 @click.pass_obj
-def bring(runs, file, most_gib) -> None:
+def bring(runs: Path, file: Path, most_gib: float) -> None:
     """Bring the stages of FILE, which `store export` wrote, into the store. Every checksum is compared."""
     from orchestrator.store import archive
     from orchestrator.store.store import Store

@@ -13,7 +13,6 @@ from dfcil_core.config import DataRecipe, Recipe
 from dfcil_core.methods.base import Method
 from orchestrator.plan.stage import Stage
 from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec, matches
-from orchestrator.spec.model import settings_of as settings_of
 
 # What of `training` builds the network; the rest acts only while it learns.
 _NETWORK_SETTINGS = ("backbone",)
@@ -65,6 +64,10 @@ class Plan:
     device: str = "cpu"
     users: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Key of a stage to the positions in `jobs` of the jobs that need it."""
+
+    def jobs_of(self, key: str) -> list[Job]:
+        """The jobs that need the stage of that key."""
+        return [self.jobs[position] for position in self.users[key]]
 
     def count(self, kind: str) -> int:
         """How many stages of a kind there are."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import Interrupted, UserError
+from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
-from orchestrator.results.job_result import JobResult, job_result, job_results
+from orchestrator.results.job_result import JobResult, job_result
 from orchestrator.tracking.delivered import Failures, experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
@@ -87,7 +87,7 @@ class Tracker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._ending is None and kind is not None:
-            stopped = issubclass(kind, KeyboardInterrupt | Interrupted)
+            stopped = issubclass(kind, KeyboardInterrupt)
             self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
 
     def start(self) -> None:
@@ -279,14 +279,12 @@ def sync(
     Raises UserError where the tracking store cannot be reached.
     """
     prepare_client()
-    from orchestrator.results.local_accuracy import complete
+    from orchestrator.results.read import read_results
     from orchestrator.store.store import Store
     from orchestrator.tracking.writer import Unavailable, Writer
 
     address = tracking_uri(runs, uri)
-    records = Store(runs).records(plan.stages.values(), lambda stage, why: warn(f"{stage.folder} is left out: {why}"))
-    complete(plan, plan.jobs, Store(runs), records)
-    results = job_results(plan, records)
+    results = read_results(plan, Store(runs), lambda stage, why: warn(f"{stage.folder} is left out: {why}")).of_jobs()
     known = [result for result in results if result.records]
     failures = Failures(runs, plan.spec.name)
     name = experiment_name(runs, plan.spec.name, experiment)

@@ -9,6 +9,6 @@ tuner.py    several trials at a time on one engine
 session.py  one launch, from the first trial to the verdict
 confirm.py  the best settings against the published one, on fresh seeds (no optuna)
 export.py   the winner as a spec (no optuna)
-look.py     what a study knows: the state, the best trials, importances, costs
+summary.py  what a study knows: the state, the best trials, importances, costs
 plots.py    Optuna's plots as HTML and PNG
 """

@@ -13,7 +13,7 @@ from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.tune_model import OBJECTIVES, Value
-from orchestrator.tuning.trials import Records, entry_of, final_value, held_out, with_settings
+from orchestrator.tuning.trials import Records, entry_of, final_value, held_out, tune_of, with_settings
 
 PUBLISHED = "published"
 CONFIDENCE = 0.95
@@ -91,12 +91,12 @@ def confirm_plan(spec: SweepSpec, candidates: Mapping[int, Mapping[str, Value]],
     entry = entry_of(spec)
     published = with_settings(entry, {}, PUBLISHED)
     found = [with_settings(entry, dict(settings), _label(number)) for number, settings in candidates.items()]
-    return make_plan(held_out(spec, spec.tune.confirm.seeds, (published, *found)), device)
+    return make_plan(held_out(spec, tune_of(spec).confirm.seeds, (published, *found)), device)
 
 
 def judge(spec: SweepSpec, plan: Plan, candidates: Mapping[int, Mapping[str, Value]], records: Records) -> Verdict:
     """The verdict from the records of `confirm_plan`'s stages, all of them."""
-    seeds = spec.tune.confirm.seeds
+    seeds = tune_of(spec).confirm.seeds
     by_label: dict[str, list[Any]] = {}
     for result in job_results(plan, records):
         by_label.setdefault(result.job.entry.label, []).append(result)
@@ -112,7 +112,7 @@ def judge(spec: SweepSpec, plan: Plan, candidates: Mapping[int, Mapping[str, Val
             dict(settings),
             tuple(
                 paired(objective, per_seed(PUBLISHED, objective), per_seed(_label(number), objective), confidence)
-                for objective in spec.tune.objective
+                for objective in tune_of(spec).objective
             ),
         )
         for number, settings in candidates.items()

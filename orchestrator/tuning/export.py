@@ -1,14 +1,13 @@
 """The winner as a spec ready to launch: the published setting and the tuned one, side by side, on the test images."""
 
 from collections.abc import Mapping
-from io import StringIO
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from orchestrator.spec.given import as_yaml
 from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.tune_model import Value
 from orchestrator.spec.yaml_document import read_document
+from orchestrator.tuning.trials import tune_of
 
 SUFFIX = "-tuned"
 _LONGEST = 100 - len(SUFFIX)
@@ -20,7 +19,7 @@ def winner_spec(spec: SweepSpec, settings: Mapping[str, Value], comment: str) ->
     Everything else is as it was read, `--set` included. `comment` goes to the top.
     """
     data = read_document(spec.text, spec.name, spec.overrides).data
-    entry = next(entry for entry in spec.methods if entry.label == spec.tune.method)
+    entry = next(entry for entry in spec.methods if entry.label == tune_of(spec).method)
     given = data["methods"][[item.label for item in spec.methods].index(entry.label)]
     plain = {"name": given} if isinstance(given, str) else dict(given)
     tuned = {**plain, "label": entry.label[:_LONGEST] + SUFFIX}
@@ -32,7 +31,4 @@ def winner_spec(spec: SweepSpec, settings: Mapping[str, Value], comment: str) ->
             tuned[name] = value
     left = {key: value for key, value in data.items() if key not in ("name", "methods", "tune", "exclude")}
     whole: dict[str, Any] = {"name": spec.name[:_LONGEST] + SUFFIX, **left, "methods": [plain, tuned]}
-    yaml, text = YAML(typ="safe", pure=True), StringIO()
-    yaml.default_flow_style, yaml.sort_base_mapping_type_on_output, yaml.width = None, False, 110
-    yaml.dump(whole, text)
-    return "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines()) + text.getvalue()
+    return "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines()) + as_yaml(whole)

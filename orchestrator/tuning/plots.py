@@ -2,16 +2,14 @@
 
 import logging
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import optuna
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from optuna.trial import FrozenTrial
 
-from orchestrator.tuning.study import COMPLETE, Study
+from orchestrator.tuning.study import COMPLETE, Study, value_of
 
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
@@ -39,10 +37,10 @@ def _plots(study: Study) -> list[tuple[str, str, dict[str, Any]]]:
     completed = study.trials(COMPLETE)
     if not completed:
         return []
-    plots = []
+    plots: list[tuple[str, str, dict[str, Any]]] = []
     for index, name in enumerate(names):
         several = len(names) > 1
-        options = {"target": _value_of(index), "target_name": name} if several else {"target_name": name}
+        options: dict[str, Any] = {"target": value_of(index), "target_name": name} if several else {"target_name": name}
         suffix = f"-{name}" if several else ""
         plots.append((f"history{suffix}", "plot_optimization_history", options))
         plots.append((f"slice{suffix}", "plot_slice", options))
@@ -76,10 +74,3 @@ def _png(axes: Any, folder: Path, name: str) -> Path:
 
 def _plain(value: float, _: int) -> str:
     return f"{value:g}"
-
-
-def _value_of(index: int) -> Callable[[FrozenTrial], float]:
-    def value(trial: FrozenTrial) -> float:
-        return trial.values[index]
-
-    return value

@@ -6,30 +6,37 @@ runs/tuning/<study>/           spec.yaml, plots/, confirmation.json, winner.yaml
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from orchestrator.engine import engine
-from orchestrator.engine.engine import Options
+from orchestrator.engine.event_text import failure_text
+from orchestrator.engine.events import Event
+from orchestrator.engine.options import Options
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.tune_model import Value
 from orchestrator.store.store import Store
 from orchestrator.tracking.study import Ending, StudyTracker
 from orchestrator.tuning import plots, study, summary
 from orchestrator.tuning.confirm import Verdict, confirm_plan, judge
 from orchestrator.tuning.export import winner_spec
 from orchestrator.tuning.study import Study
+from orchestrator.tuning.trials import tune_of
 from orchestrator.tuning.tuner import Tuner, shown_value
+
+CONFIRMATION, WINNER = "confirmation.json", "winner.yaml"
 
 
 @dataclass(frozen=True)
-class Launch:
-    """What a launch of the tuner is told beside the spec."""
+class TuningOptions:
+    """How a study is run: no part of its identity."""
 
     runs: Path
     options: Options
@@ -39,112 +46,166 @@ class Launch:
     """Seconds, after which no trial is begun."""
 
 
+@dataclass(frozen=True)
+class TuneOutcome:
+    """How a launch of the tuner ended."""
+
+    study: str
+    """The study's name: the spec's, and a hash of what makes trials comparable."""
+    folder: Path
+    """With `spec.yaml`, `plots/`, once confirmed `confirmation.json`, and where there is a winner `winner.yaml`."""
+    trials: Mapping[str, int]
+    """How many are `complete`, `pruned`, `running`, and `failed`, over all launches."""
+    best: Mapping[str, Value]
+    """Dotted path to value: the winner's; the published one's where nothing found is better; without a confirmation the
+    best trial's. Empty while no trial is complete."""
+    verdict: Verdict | None
+    """What the confirmation says; None where there was none, or a stage of it failed."""
+    complete: bool
+    """Whether as many trials have ended as were asked for."""
+    failed: bool
+    """Whether the search was given up, or a stage of the confirmation failed."""
+
+    @property
+    def winner(self) -> Path | None:
+        """The winner as a spec to launch; None where there is none."""
+        return self.folder / WINNER if self.verdict and self.verdict.winner else None
+
+
 def folder_of(runs: Path, name: str) -> Path:
     """Where a study's own files lie."""
     return runs / "tuning" / name
 
 
 class Session:
-    """One launch. `run` gives the exit status: 0 done, 1 something failed."""
+    """One launch of the tuner."""
 
-    def __init__(self, spec: SweepSpec, launch: Launch, say: Callable[[str], None]) -> None:
-        self.spec, self.launch, self.say = spec, launch, say
-        self.device = launch.options.device
-        self.store = Store(launch.runs)
+    def __init__(
+        self,
+        spec: SweepSpec,
+        tuning: TuningOptions,
+        say: Callable[[str], None],
+        on_event: Callable[[Event], None] = lambda event: None,
+    ) -> None:
+        """`say` is given what happens as lines for people, `on_event` what the engine tells of stages."""
+        self.spec, self.tune, self.tuning = spec, tune_of(spec), tuning
+        self.say, self.on_event = say, on_event
+        self.device = tuning.options.device
+        self.store = Store(tuning.runs)
 
-    def run(self) -> int:
+    def run(self) -> TuneOutcome:
         """Search and confirm. Raises UserError where another tuner is at work on the study."""
-        name = study.study_name(self.spec, self.device)
-        folder = folder_of(self.launch.runs, name)
+        spec, tuning = self.spec, self.tuning
+        name = study.study_name(spec, self.device)
+        folder = folder_of(tuning.runs, name)
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / "lock", name):
-            (folder / "spec.yaml").write_text(self.spec.text)
-            storage = study.open_storage(self.launch.runs, self.launch.storage)
-            self.study = Study(self.spec, storage, self.device)
+            (folder / "spec.yaml").write_text(spec.text)
+            self.study = Study(spec, study.open_storage(tuning.runs, tuning.storage), self.device)
             warn = _warner(self.say)
-            tracker = StudyTracker(
-                self.spec.name, name, self.spec.text, self.launch.runs, self.launch.tracking_uri, warn
-            )
+            tracker = StudyTracker(spec.name, name, spec.text, tuning.runs, tuning.tracking_uri, warn)
             tracker.start()
             ending = Ending("KILLED")
             try:
-                ending = self._work(folder, tracker)
+                outcome = self._work(folder, tracker)
+                ending = self._ending(outcome)
             finally:
                 views = [summary.view(self.study, trial.number) for trial in self.study.trials() if trial.params]
                 tracker.finish(views, ending)
-        return 0 if ending.state == "FINISHED" else 1
+        return outcome
 
-    def _work(self, folder: Path, tracker: StudyTracker) -> Ending:
+    def _work(self, folder: Path, tracker: StudyTracker) -> TuneOutcome:
         tuner = self._search(tracker)
-        cost = summary.cost(self.study, self.device)
-        self.say(f"{self.study.name}: {summary.state(self.study)}\nsearch: {cost}")
-        tags = {"trials": summary.state(self.study), "stages": str(cost)}
+        self.say(f"{self.study.name}: {summary.state(self.study)}\nsearch: {summary.cost(self.study, self.device)}")
         complete = not tuner.gave_up and self.study.ended() >= tuner.wanted
         if tuner.gave_up:
             self.say(f"no further trial is begun: {tuner.gave_up}")
         elif not complete:
             self.say(f"the time is up after {self.study.ended()} of {tuner.wanted} trials; the same command goes on")
-        verdict = self._confirm(folder) if complete and self.spec.tune.confirm.top else None
-        files = [folder / "spec.yaml", folder / "plots"]
+        confirms = complete and self.tune.confirm.top > 0
+        verdict = self._confirm(folder) if confirms else None
         plots.draw(self.study, folder / "plots")
-        files += [
-            folder / name for name in ("confirmation.json", "winner.yaml") if verdict and (folder / name).exists()
-        ]
         self.say(f"plots and files: {folder}")
-        failed = tuner.gave_up or complete and self.spec.tune.confirm.top and verdict is None
-        return Ending("FAILED" if failed else "FINISHED", self._best(verdict), tags, files)
+        return TuneOutcome(
+            study=self.study.name,
+            folder=folder,
+            trials=summary.counts(self.study),
+            best=self._best(verdict),
+            verdict=verdict,
+            complete=complete,
+            failed=tuner.gave_up is not None or confirms and verdict is None,
+        )
 
     # ---- the search --------------------------------------------------------------------------------------------------
 
     def _search(self, tracker: StudyTracker) -> Tuner:
-        deadline = None if self.launch.timeout is None else time.monotonic() + self.launch.timeout
+        deadline = None if self.tuning.timeout is None else time.monotonic() + self.tuning.timeout
 
         def deliver(number: int) -> None:
             tracker.deliver(summary.view(self.study, number))
 
-        at_once = self.launch.options.workers
+        at_once = self.tuning.options.workers
         tuner = Tuner(self.spec, self.study, self.device, at_once, self.say, deliver, deadline)
         self.say(
             f"{self.study.name}: {self.study.ended()} of {tuner.wanted} trials have ended; "
             f"{at_once} at a time on {self.device}"
         )
         nothing = Plan(self.spec, (), {}, 0, 0, self.device)
-        engine.run(nothing, self.store, self.launch.options, tuner.on_event, source=tuner.source)
+
+        def on_event(event: Event) -> None:
+            tuner.on_event(event)
+            self.on_event(event)
+
+        engine.run(nothing, self.store, self.tuning.options, on_event, source=tuner.source)
         return tuner
 
     # ---- the choice --------------------------------------------------------------------------------------------------
 
     def _confirm(self, folder: Path) -> Verdict | None:
         """The verdict; None where a stage of the confirmation failed."""
-        candidates = {trial.number: trial.params for trial in self.study.candidates(self.spec.tune.confirm.top)}
-        for name in ("confirmation.json", "winner.yaml"):
+        candidates = {trial.number: trial.params for trial in self.study.candidates(self.tune.confirm.top)}
+        for name in (CONFIRMATION, WINNER):
             (folder / name).unlink(missing_ok=True)  # of a shorter search
         plan = confirm_plan(self.spec, candidates, self.device)
         numbers = ", ".join(map(str, candidates)) or "none"
         self.say(f"confirmation: trials {numbers} and the published setting, {len(plan.stages)} stages on fresh seeds")
-        outcome = engine.run(plan, self.store, self.launch.options, lambda event: None)
+        outcome = engine.run(plan, self.store, self.tuning.options, self.on_event)
         for failure in outcome.failed.values():
-            self.say(f"failed: {failure.stage}: {failure.error} (log: {failure.log})")
+            self.say(f"failed: {failure_text(failure)}")
         if outcome.failed:
             return None
         verdict = judge(self.spec, plan, candidates, self.store.records(plan.stages.values()))
-        (folder / "confirmation.json").write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
+        (folder / CONFIRMATION).write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
         self.say(verdict.text())
         if verdict.winner:
             told = f"From {self.study.name}, trial {verdict.winner.trial}.\n{verdict.text()}"
-            (folder / "winner.yaml").write_text(winner_spec(self.spec, verdict.winner.settings, told))
-            self.say(f"the winner as a spec: dfcil-sweep launch {folder / 'winner.yaml'}")
+            (folder / WINNER).write_text(winner_spec(self.spec, verdict.winner.settings, told))
+            self.say(f"the winner as a spec: dfcil-sweep launch {folder / WINNER}")
         return verdict
 
-    def _best(self, verdict: Verdict | None) -> dict[str, str]:
-        """The study's parameters in MLflow: the confirmed setting, or the published one where nothing is better."""
+    def _best(self, verdict: Verdict | None) -> Mapping[str, Value]:
+        """The confirmed setting, or the published one where nothing is better; unconfirmed, the best trial's."""
         if verdict is None:
             ranked = self.study.ranked()
-            chosen, whose = (ranked[0].params, str(ranked[0].number)) if ranked else ({}, "none")
-            return {"best.trial": whose, "best.confirmed": "no", **{f"best.{k}": v for k, v in chosen.items()}}
-        winner = verdict.winner
-        chosen = winner.settings if winner else self.study.published
-        told = {f"best.{path}": value for path, value in chosen.items()}
+            return ranked[0].params if ranked else {}
+        return verdict.winner.settings if verdict.winner else self.study.published
+
+    def _ending(self, outcome: TuneOutcome) -> Ending:
+        """What the study's own run in MLflow is given at the end."""
+        folder, tags = outcome.folder, {"trials": summary.state(self.study)}
+        tags["stages"] = str(summary.cost(self.study, self.device))
+        files = [folder / "spec.yaml", folder / "plots"]
+        if outcome.verdict:
+            files += [folder / name for name in (CONFIRMATION, WINNER) if (folder / name).exists()]
+        return Ending("FAILED" if outcome.failed else "FINISHED", self._parameters(outcome), tags, files)
+
+    def _parameters(self, outcome: TuneOutcome) -> dict[str, Any]:
+        """The study's parameters in MLflow: the best settings, whose they are, and what was measured of them."""
+        told: dict[str, Any] = {f"best.{path}": value for path, value in outcome.best.items()}
+        if outcome.verdict is None:
+            ranked = self.study.ranked()
+            return {**told, "best.trial": str(ranked[0].number) if ranked else "none", "best.confirmed": "no"}
+        winner = outcome.verdict.winner
         told |= {"best.trial": str(winner.trial) if winner else "published", "best.confirmed": "yes"}
         for item in winner.differences if winner else ():
             told[f"best.{item.objective}.difference"] = f"{item.difference:.2f} ({item.low:.2f} to {item.high:.2f})"
@@ -161,7 +222,7 @@ def show(spec: SweepSpec, runs: Path, storage: str | None, device: str) -> str:
         raise UserError(f"no study {name} in this storage: this spec was not tuned yet, or is another one since")
     found = Study(spec, opened, device)
     lines = [
-        f"{name}: {summary.state(found)} (asked for: {spec.tune.trials})",
+        f"{name}: {summary.state(found)} (asked for: {tune_of(spec).trials})",
         f"search: {summary.cost(found, device)}",
     ]
     headings, rows = summary.best(found)
@@ -171,7 +232,7 @@ def show(spec: SweepSpec, runs: Path, storage: str | None, device: str) -> str:
         told = ", ".join(f"{path} {100 * share:.0f}%" for path, share in shares.items())
         count = len(found.trials(study.COMPLETE))
         lines.append(f"what {objective} depends on, by the {count} completed trials alone: {told}")
-    confirmation = folder_of(runs, name) / "confirmation.json"
+    confirmation = folder_of(runs, name) / CONFIRMATION
     if confirmation.exists():
         lines.append(_told(json.loads(confirmation.read_text())))
     return "\n".join(lines)
@@ -183,7 +244,7 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
     return "\n".join("  " + "  ".join(line).rstrip() for line in lines)
 
 
-def _told(verdict: dict) -> str:
+def _told(verdict: dict[str, Any]) -> str:
     if verdict["winner"] is None:
         return "confirmed on fresh seeds: nothing found is better than the published setting"
     winner = next(candidate for candidate in verdict["candidates"] if candidate["trial"] == verdict["winner"])

@@ -22,7 +22,8 @@ def suggest(trial: Trial, tune: Tune) -> dict[str, Value]:
 
 def published(tune: Tune, entry: MethodEntry) -> dict[str, Value]:
     """The settings of trial 0: what the entry has without tuning."""
-    return {path: settings_of(entry)[path] for path in tune.space}
+    settings: dict[str, Any] = settings_of(entry)
+    return {path: settings[path] for path in tune.space}
 
 
 def grid(tune: Tune) -> dict[str, list[Value]]:
@@ -72,7 +73,8 @@ class _Grid(samplers.GridSampler):
 
 def _suggest(trial: Trial, path: str, dimension: Range | Choices) -> Value:
     if isinstance(dimension, Choices):
-        return trial.suggest_categorical(path, dimension.values)
+        chosen: Value = trial.suggest_categorical(path, dimension.values)  # type: ignore[assignment]  # none is None
+        return chosen
     low, high, log, step = dimension.low, dimension.high, dimension.log, dimension.step
     if dimension.whole:
         return trial.suggest_int(path, int(low), int(high), step=int(step or 1), log=log)
@@ -82,6 +84,7 @@ def _suggest(trial: Trial, path: str, dimension: Range | Choices) -> Value:
 def _values(dimension: Range | Choices) -> list[Value]:
     if isinstance(dimension, Choices):
         return list(dimension.values)
+    assert dimension.step is not None, "what is not a choice has a step in a grid: spec/tune.py sees to it"
     count = round((dimension.high - dimension.low) / dimension.step) + 1
     values = np.linspace(dimension.low, dimension.high, count)
     # Rounded as a person would write them: 0.30000000000000004 is no setting.

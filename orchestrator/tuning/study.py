@@ -1,7 +1,7 @@
 """A study in Optuna's storage: asking, telling, and taking up what a killed tuner left."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import optuna
@@ -12,12 +12,12 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 from orchestrator.errors import UserError
 from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import OBJECTIVES, Tune, Value
+from orchestrator.spec.tune_model import OBJECTIVES, Value
 from orchestrator.tracking.uri import without_password
 from orchestrator.tuning import space
 from orchestrator.tuning.journal import open_journal
 from orchestrator.tuning.pruner import TaskBoundaryPruner, is_published
-from orchestrator.tuning.trials import TrialProgress, entry_of
+from orchestrator.tuning.trials import TrialProgress, entry_of, tune_of
 
 JOURNAL = "optuna.journal"
 COMPLETE, PRUNED, FAILED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING
@@ -54,14 +54,14 @@ def study_name(spec: SweepSpec, device: str) -> str:
 
     Another number of trials, another sampler or pruner goes on with the same study; other epochs begin a new one.
     """
-    tune = spec.tune
+    tune = tune_of(spec)
     dimensions = {path: str(dimension) for path, dimension in tune.space.items()}
-    stages = list(published_course(spec, device).plan.stages)
+    stages = list(published_progress(spec, device).plan.stages)
     identity = {"stages": stages, "space": dimensions, "objective": list(tune.objective)}
     return f"{spec.name}-{fingerprint(identity)[:12]}"
 
 
-def published_course(spec: SweepSpec, device: str) -> TrialProgress:
+def published_progress(spec: SweepSpec, device: str) -> TrialProgress:
     """Trial 0."""
     return TrialProgress(spec, {}, device)
 
@@ -71,9 +71,9 @@ class Study:
 
     def __init__(self, spec: SweepSpec, storage: BaseStorage, device: str) -> None:
         """Opens the study, or makes it, with the published setting as trial 0."""
-        self.spec, self.tune = spec, spec.tune
+        self.spec, self.tune = spec, tune_of(spec)
         self.name = study_name(spec, device)
-        directions = [OBJECTIVES[name] for name in self.tune.objective]
+        directions = [StudyDirection[OBJECTIVES[name].upper()] for name in self.tune.objective]
         self.optuna = optuna.create_study(
             storage=storage, study_name=self.name, directions=directions, load_if_exists=True
         )
@@ -154,12 +154,21 @@ class Study:
     def candidates(self, most: int) -> list[FrozenTrial]:
         """The best `most` settings that are not the published one, each once."""
         seen = [self.published]
-        found = []
+        found: list[FrozenTrial] = []
         for trial in self.ranked():
             if trial.params not in seen and len(found) < most:
                 seen.append(trial.params)
                 found.append(trial)
         return found
+
+
+def value_of(index: int) -> Callable[[FrozenTrial], float]:
+    """The value of a completed trial's objective at `index`, as Optuna asks for it."""
+
+    def value(trial: FrozenTrial) -> float:
+        return float(trial.values[index])
+
+    return value
 
 
 def last_step(trial: FrozenTrial) -> int | None:
@@ -173,10 +182,10 @@ def is_open(storage: BaseStorage, name: str) -> bool:
 
 
 def _pruner(spec: SweepSpec, device: str) -> optuna.pruners.BasePruner:
-    tune: Tune = spec.tune
+    tune = tune_of(spec)
     if not tune.prunes:
         return optuna.pruners.NopPruner()
-    course = published_course(spec, device)
-    first = sum(cell.seed_index == 0 for cell in course.cells)
-    tasks = [len(cell.job.learn) for cell in course.cells]
+    progress = published_progress(spec, device)
+    first = sum(cell.seed_index == 0 for cell in progress.cells)
+    tasks = [len(cell.job.learn) for cell in progress.cells]
     return TaskBoundaryPruner(tasks, first, OBJECTIVES[tune.objective[0]] == "maximize")

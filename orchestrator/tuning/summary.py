@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 import optuna
-from optuna.trial import FrozenTrial
 
 from orchestrator.tracking.study import TrialView
-from orchestrator.tuning.study import COMPLETE, ENDED, FAILED, PRUNED, RUNNING, Study, last_step
+from orchestrator.tuning.study import COMPLETE, ENDED, FAILED, PRUNED, RUNNING, Study, last_step, value_of
 from orchestrator.tuning.trials import TrialProgress
 from orchestrator.tuning.tuner import shown_value
 
@@ -40,16 +39,21 @@ def cost(study: Study, device: str) -> Cost:
     separate = 0
     trials = study.trials(*ENDED)
     for trial in trials:
-        course = TrialProgress(study.spec, trial.params, device)
-        used |= course.used(last_step(trial))
-        separate += course.plan.unshared
+        progress = TrialProgress(study.spec, trial.params, device)
+        used |= progress.used(last_step(trial))
+        separate += progress.plan.unshared
     return Cost(len(trials), len(study.spec.seeds), len(used), separate)
+
+
+def counts(study: Study) -> dict[str, int]:
+    """How many trials are complete, pruned, running, and failed."""
+    states = {"complete": COMPLETE, "pruned": PRUNED, "running": RUNNING, "failed": FAILED}
+    return {name: len(study.trials(state)) for name, state in states.items()}
 
 
 def state(study: Study) -> str:
     """`12 complete, 17 pruned, 1 running, 0 failed`."""
-    counts = {"complete": COMPLETE, "pruned": PRUNED, "running": RUNNING, "failed": FAILED}
-    return ", ".join(f"{len(study.trials(which))} {name}" for name, which in counts.items())
+    return ", ".join(f"{number} {name}" for name, number in counts(study).items())
 
 
 def best(study: Study) -> tuple[list[str], list[list[str]]]:
@@ -83,7 +87,7 @@ def importances(study: Study) -> dict[str, dict[str, float]]:
         if len(completed) < 2 or len({trial.values[index] for trial in completed}) < 2:
             continue
         evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-        target = _value_of(index) if len(study.tune.objective) > 1 else None
+        target = value_of(index) if len(study.tune.objective) > 1 else None
         found[name] = optuna.importance.get_param_importances(study.optuna, evaluator=evaluator, target=target)
     return found
 
@@ -104,10 +108,3 @@ def view(study: Study, number: int) -> TrialView:
         ended=ended.timestamp() if ended else None,
         error=trial.user_attrs.get("error", ""),
     )
-
-
-def _value_of(index: int):
-    def value(trial: FrozenTrial) -> float:
-        return trial.values[index]
-
-    return value

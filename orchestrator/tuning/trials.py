@@ -14,14 +14,21 @@ from orchestrator.spec.tune_model import Tune, Value
 Records = Mapping[str, Mapping[str, Any]]
 
 
+def tune_of(spec: SweepSpec) -> Tune:
+    """The `tune:` section of a spec, which must have one."""
+    if spec.tune is None:
+        raise ValueError(f"{spec.name} has no `tune:` section")
+    return spec.tune
+
+
 def entry_of(spec: SweepSpec) -> MethodEntry:
     """The entry that is tuned."""
-    return next(entry for entry in spec.methods if entry.label == spec.tune.method)
+    return next(entry for entry in spec.methods if entry.label == tune_of(spec).method)
 
 
 def held_out(spec: SweepSpec, seeds: tuple[int, ...], entries: tuple[MethodEntry, ...]) -> SweepSpec:
     """A sweep of these entries that is judged by held-out training images: the test images are not looked at."""
-    dataset = replace(spec.dataset, holdout=spec.tune.validation)
+    dataset = replace(spec.dataset, holdout=tune_of(spec).validation)
     return replace(spec, dataset=dataset, methods=entries, seeds=seeds, exclude=(), tune=None)
 
 
@@ -60,7 +67,7 @@ class TrialProgress:
     """
 
     def __init__(self, spec: SweepSpec, settings: Mapping[str, Value], device: str) -> None:
-        tune: Tune = spec.tune
+        tune = tune_of(spec)
         self.objective = tune.objective
         entry = with_settings(entry_of(spec), dict(settings))
         self.plan: Plan = make_plan(held_out(spec, spec.seeds, (entry,)), device)
@@ -140,8 +147,8 @@ def final_value(result: JobResult, objective: str) -> float:
 
 def with_settings(entry: MethodEntry, settings: dict[str, Value], label: str | None = None) -> MethodEntry:
     """`entry` with other values for these dotted paths (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
-    parts: dict[str, dict[str, Value]] = {"training": {}, "dreaming": {}, "": {}}
-    own: dict[str, Value] = {}
+    parts: dict[str, dict[str, Any]] = {"training": {}, "dreaming": {}, "": {}}
+    own: dict[str, Any] = {}
     for path, value in settings.items():
         section, _, name = path.rpartition(".")
         if path in ("memory", "quirks"):

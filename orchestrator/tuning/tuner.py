@@ -7,13 +7,14 @@ from typing import Any
 
 from optuna.trial import Trial
 
-from orchestrator.engine.events import Event, StageDamaged, StageFailed, StageFinished, StageOutOfMemory, StageRetried
+from orchestrator.engine.event_text import failure_text, warning_text
+from orchestrator.engine.events import Event, StageFailed, StageFinished
 from orchestrator.plan.stage import Stage
 from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.tune_model import Value
 from orchestrator.tuning import space
 from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
-from orchestrator.tuning.trials import TrialProgress
+from orchestrator.tuning.trials import TrialProgress, tune_of
 
 MOST_FAILURES = 10  # trials that fail in one launch, after which the fault is not the settings'
 
@@ -24,7 +25,7 @@ class _Active:
 
     trial: Trial
     settings: Mapping[str, Value]
-    course: TrialProgress
+    progress: TrialProgress
 
 
 class Tuner:
@@ -43,7 +44,7 @@ class Tuner:
         """`at_once`: trials at a time. `on_trial` is called with the number of a trial that has news. After `deadline`
         (of the monotonic clock, seconds) no trial is begun; those under way come to their end."""
         self.spec, self.study, self.device = spec, study, device
-        self.wanted = space.most_trials(spec.tune)
+        self.wanted = space.most_trials(tune_of(spec))
         self.at_once, self.say, self.on_trial, self.deadline = at_once, say, on_trial, deadline
         self.failed: list[int] = []
         """Trials that failed in this launch; others take their place."""
@@ -61,7 +62,7 @@ class Tuner:
         self._fill()
         while self._advance():
             self._fill()
-        needed = {key: stage for active in self._active for key, stage in active.course.wanted().items()}
+        needed = {key: stage for active in self._active for key, stage in active.progress.wanted().items()}
         new = {key: stage for key, stage in needed.items() if key not in self._given}
         self._given |= new.keys()
         return new
@@ -72,15 +73,11 @@ class Tuner:
             case StageFinished(stage, record):
                 # Of thousands of stages, only what an objective is computed from.
                 self._records[stage.key] = {"evaluation": record.get("evaluation")}
-            case StageFailed(stage, error, _, log):
+            case StageFailed(stage):
                 self._failures[stage.key] = event
-                self.say(f"failed: {stage}: {error} (log: {log})")
-            case StageRetried(stage, worker, attempt):
-                self.say(f"warning: worker {worker} died over {stage}; started again (attempt {attempt})")
-            case StageOutOfMemory(stage, worker, most):
-                self.say(f"warning: {stage} ran out of memory beside others; {most} at a time where {worker} is")
-            case StageDamaged(stage, reason, aside):
-                self.say(f"warning: {stage} is damaged ({reason}); put aside as {aside} and done again")
+                self.say(f"failed: {failure_text(event)}")
+            case _ if warning := warning_text(event):
+                self.say(f"warning: {warning}")
 
     # ---- trials ------------------------------------------------------------------------------------------------------
 
@@ -106,27 +103,28 @@ class Tuner:
 
     def _go_on(self, active: _Active) -> bool:
         """Whether the trial has ended."""
-        course, number = active.course, active.trial.number
-        while course.reached(self._records):
-            step, value = course.step, course.value(self._records)
+        progress, number = active.progress, active.trial.number
+        while progress.reached(self._records):
+            step, value = progress.step, progress.value(self._records)
             stop = self.study.report(active.trial, value, step)
-            self.say(f"trial {number}: {course.title(step)}: {course.objective[0]} {value:.1f}%")
-            if course.last:
-                values = course.values(self._records)
-                shown = ", ".join(f"{name} {value:.2f}%" for name, value in zip(course.objective, values, strict=True))
+            self.say(f"trial {number}: {progress.title(step)}: {progress.objective[0]} {value:.1f}%")
+            if progress.last:
+                values = progress.values(self._records)
+                told = zip(progress.objective, values, strict=True)
+                shown = ", ".join(f"{name} {value:.2f}%" for name, value in told)
                 self.say(f"trial {number} is complete: {shown}")
                 self.study.tell(active.trial, COMPLETE, values)
             elif stop:
-                self.say(f"trial {number} is pruned after {course.title(step)}")
+                self.say(f"trial {number} is pruned after {progress.title(step)}")
                 self.study.tell(active.trial, PRUNED)
             self.on_trial(number)
-            if course.last or stop:
+            if progress.last or stop:
                 return True
-            course.advance()
+            progress.advance()
         return self._fails(active)
 
     def _fails(self, active: _Active) -> bool:
-        failure = next((self._failures[key] for key in active.course.wanted() if key in self._failures), None)
+        failure = next((self._failures[key] for key in active.progress.wanted() if key in self._failures), None)
         if failure is None:
             return False
         number = active.trial.number

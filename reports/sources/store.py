@@ -11,8 +11,8 @@ from typing import Any
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
-from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_result, job_settings
-from orchestrator.results.local_accuracy import complete
+from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings
+from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import sweep_folder
@@ -32,14 +32,11 @@ def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lamb
         notes.append(
             f"{plan.spec.name} is read as it was launched: the program has changed since, and would compute stages anew"
         )
-    records = store.records(
-        plan.stages.values(), lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}")
-    )
-    complete(plan, plan.jobs, store, records)
+    read = read_results(plan, store, lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}"))
     failures = _failures(runs, plan.spec.name)
     jobs = []
-    for job in plan.jobs:
-        report = job_report(plan.spec, job_result(job, records), plan, failures, store.stages)
+    for result in read.of_jobs():
+        report = job_report(plan.spec, result, plan, failures, store.stages)
         jobs.append(replace(report, run=links(report.id)))
     name = plan.spec.name
     return SweepReport(name, name, plan.spec.text, plan.spec.overrides, tuple(jobs), tuple(notes))

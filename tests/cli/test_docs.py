@@ -5,7 +5,7 @@ import tomllib
 
 from dfcil_core.measures import MEASURES
 from dfcil_core.methods import METHODS
-from orchestrator.cli.catalog import _needs
+from orchestrator.cli.methods import _needs
 from orchestrator.spec import tune
 from orchestrator.spec.load import load_spec, parse_spec
 from orchestrator.spec.tune_model import OBJECTIVES, PRUNERS, SAMPLERS

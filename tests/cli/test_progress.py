@@ -17,6 +17,7 @@ from orchestrator.engine.events import (
     StageStarted,
 )
 from orchestrator.results.job_result import job_result
+from orchestrator.status import read_state
 from tests.support.fabricated import record, sweep
 
 
@@ -131,18 +132,28 @@ def test_a_long_stage_gives_a_sign_of_life_now_and_then(plan, stages, monkeypatc
     ]
 
 
-def test_the_time_left_is_reckoned_by_kind(plan, stages):
+def test_the_time_left_is_reckoned_by_stages_like_those_left(plan, stages):
     progress = Progress(plan, 2, plain())
     progress.reuse({})
     assert progress.seconds_left() is None
     learn, dream = record(plan, stages["learn 1"]), record(plan, stages["dream 1"])
     progress.on_event(StageFinished(stages["learn 1"], {**learn, "seconds": 10.0}))
-    # Two learn stages and a dream, of which nothing is known yet, two at a time.
-    assert progress.seconds_left() == pytest.approx(15.0)
+    assert progress.seconds_left() is None  # of the dream nothing is known yet
     progress.on_event(StageFinished(stages["dream 1"], {**dream, "seconds": 100.0}))
     assert progress.seconds_left() == pytest.approx(10.0)
     progress.on_event(StageFailed(stages["learn 2"], "x", "", Path("x")))
-    assert progress.seconds_left() == pytest.approx(5.0)
+    # The other one takes its time, however many are idle.
+    assert progress.seconds_left() == pytest.approx(10.0)
+
+
+def test_the_time_left_is_the_one_that_status_tells(plan, stages, tmp_path):
+    progress, records = Progress(plan, 1, plain()), {}
+    progress.reuse({})
+    for name, seconds in (("learn 1", 10.0), ("dream 1", 100.0)):
+        records[stages[name].key] = {**record(plan, stages[name]), "seconds": seconds}
+        progress.on_event(StageFinished(stages[name], records[stages[name].key]))
+        assert progress.seconds_left() == read_state(tmp_path, plan, records).seconds_left
+    assert progress.seconds_left() == pytest.approx(20.0)
 
 
 def test_the_terminal_display(plan, stages):
@@ -160,7 +171,7 @@ def test_the_terminal_display(plan, stages):
     rows = [line.split() for line in display.splitlines()]
     assert [row for row in rows if row[:1] == ["jobs"]][0][-2:-1] == ["1/2"]
     stages_row = next(line for line in display.splitlines() if line.startswith("stages"))
-    assert "2/4" in stages_row and "about 2 s left" in stages_row
+    assert "2/4" in stages_row and "left" not in stages_row
     assert "w1      dream 1 · deep-inversion · seed 0  step 20/40  1.2500  abd" in display
     assert "accuracy so far: base 77.5% (1)" in display
     text = progress.console.export_text()
@@ -168,6 +179,9 @@ def test_the_terminal_display(plan, stages):
     assert "job done base · 2 tasks · seed 0: final accuracy 77.5%" in text
     assert "done     learn 1" not in text
     assert "step 20/40" in text
+    finish(progress, plan, stages["dream 1"], records)
+    progress.estimated = None
+    assert "about 2 s left" in shown(progress)
 
 
 def test_a_finished_stage_leaves_the_display(plan, stages):

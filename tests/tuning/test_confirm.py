@@ -11,7 +11,7 @@ from orchestrator.store.store import Store
 from orchestrator.tuning import session
 from orchestrator.tuning.confirm import Candidate, Verdict, confirm_plan, judge, paired
 from orchestrator.tuning.export import winner_spec
-from orchestrator.tuning.session import Launch, Session
+from orchestrator.tuning.session import Session, TuningOptions
 from tests.support.fake_tuning import SPEC, options, read, search
 
 
@@ -109,7 +109,7 @@ def no_tracking(monkeypatch):
 def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
     asked = read("trials: 6\nconfirm: {top: 2, seeds: [7, 8]}")
     lines = []
-    assert Session(asked, Launch(tmp_path, options()), lines.append).run() == 0
+    assert Session(asked, TuningOptions(tmp_path, options()), lines.append).run().failed is False
     (folder,) = (tmp_path / "tuning").iterdir()
     told = json.loads((folder / "confirmation.json").read_text())
     assert len(told["candidates"]) == 2 and told["seeds"] == [7, 8]
@@ -138,7 +138,7 @@ def test_two_tuners_do_not_work_on_one_study(tmp_path, no_tracking):
     folder = session.folder_of(tmp_path, study_name(asked, "cpu"))
     folder.mkdir(parents=True)
     with FileLock(folder / "lock"), pytest.raises(UserError, match="another tuner is at work"):
-        Session(asked, Launch(tmp_path, options()), lambda text: None).run()
+        Session(asked, TuningOptions(tmp_path, options()), lambda text: None).run()
 
 
 def test_show_says_that_nothing_was_tuned(tmp_path):

@@ -33,14 +33,14 @@ def first(spec):
 
 def objective_of(spec, folder):
     """The final accuracy of one seed of a trial, trained in this process."""
-    course = TrialProgress(spec, PUBLISHED, "cpu")
+    progress = TrialProgress(spec, PUBLISHED, "cpu")
     records, folders = {}, {}
-    for key, stage in course.plan.stages.items():
+    for key, stage in progress.plan.stages.items():
         folders[key] = folder / key[:16]
         folders[key].mkdir(parents=True)
         parents = {role: folders[parent] for role, parent in stage.recipe.parents.items()}
         records[key] = core.run_stage(stage.recipe, folders[key], parents, core.Execution())
-    return course.values(records)
+    return progress.values(records)
 
 
 def test_a_trial_has_the_same_objective_with_other_test_images(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from mlflow.tracking import MlflowClient
 from orchestrator.tracking import tracking_uri
 from orchestrator.tracking.ui import ui_address
 from orchestrator.tuning import study
-from orchestrator.tuning.session import Launch, Session
+from orchestrator.tuning.session import Session, TuningOptions
 from orchestrator.tuning.study import COMPLETE, PRUNED, Study
 from tests.support.fake_tuning import options, read
 from tests.support.mlflow_views import view
@@ -22,7 +22,7 @@ def uri(tmp_path, monkeypatch):
 
 def run(asked, runs):
     lines = []
-    assert Session(asked, Launch(runs, options()), lines.append).run() == 0
+    assert Session(asked, TuningOptions(runs, options()), lines.append).run().failed is False
     assert not [line for line in lines if line.startswith("warning")]
     return Study(asked, study.open_storage(runs, None), "cpu")
 

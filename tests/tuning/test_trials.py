@@ -32,21 +32,21 @@ def test_trials_share_what_the_tuned_settings_do_not_act_on():
 
 
 def test_steps_go_seed_by_seed_and_a_step_needs_its_cell_alone():
-    course = TrialProgress(read(**{"tasks: [5]": "tasks: [2, 5]"}), PUBLISHED, "cpu")
-    assert [place(step, 5) for step in course.steps][:8] == [
+    progress = TrialProgress(read(**{"tasks: [5]": "tasks: [2, 5]"}), PUBLISHED, "cpu")
+    assert [place(step, 5) for step in progress.steps][:8] == [
         *((0, 1), (0, 2)),
         *((1, 1), (1, 2), (1, 3), (1, 4), (1, 5)),
         (2, 1),
     ]
-    assert [cell.job.seed for cell in course.cells] == [0, 0, 1, 1, 2, 2]
-    needed = course.needed(step_of(1, 3, 5)).values()
+    assert [cell.job.seed for cell in progress.cells] == [0, 0, 1, 1, 2, 2]
+    needed = progress.needed(step_of(1, 3, 5)).values()
     assert [(stage.recipe.kind, stage.recipe.task) for stage in needed] == [
         *(("learn", 1), ("dream", 1)),
         *(("learn", 2), ("dream", 2)),
         ("learn", 3),
     ]
-    assert len(course.used(course.steps[-1])) == len(course.plan.stages)
-    assert course.used(None) == set()
+    assert len(progress.used(progress.steps[-1])) == len(progress.plan.stages)
+    assert progress.used(None) == set()
 
 
 def test_objectives_follow_the_accuracy_matrix():

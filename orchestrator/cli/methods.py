@@ -1,16 +1,22 @@
-"""`methods` and `datasets`: looking without changing anything."""
+"""`methods`."""
+
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli import options
 
+if TYPE_CHECKING:
+    from dfcil_core.methods.base import Method
+
 
 @click.command()
 @click.argument("name", required=False)
 @options.plugin
-def methods(name, plugin) -> None:
+def methods(name: str | None, plugin: str | None) -> None:
     """List the methods, or tell all about the one called NAME."""
     from dfcil_core.methods import METHODS
+    from orchestrator.cli.tables import print_table
     from orchestrator.errors import UserError, choices
     from orchestrator.spec.load import load_plugins
 
@@ -20,13 +26,13 @@ def methods(name, plugin) -> None:
             raise UserError(f"no method '{name}'. {choices(name, METHODS)}")
         _method_in_full(METHODS[name])
         return
-    _table(
+    print_table(
         ("method", "needs", "what it does", "source"),
         [(key, _needs(method), method.summary, method.source) for key, method in METHODS.items()],
     )
 
 
-def _needs(method) -> str:
+def _needs(method: "type[Method]") -> str:
     if method.group == "bound":
         return "the images of all tasks"
     if method.group == "memory":
@@ -34,7 +40,7 @@ def _needs(method) -> str:
     return "data-free, dreams" if method.dreams else "data-free"
 
 
-def _method_in_full(method) -> None:
+def _method_in_full(method: "type[Method]") -> None:
     import dataclasses
     import inspect
 
@@ -53,13 +59,14 @@ def _method_in_full(method) -> None:
         click.echo(f"Its own defaults of {section}: {given}")
 
 
-def _explained(settings_type) -> dict[str, str]:
+def _explained(settings_type: type) -> dict[str, str]:
     """Field to the docstring below it, which is in the source alone."""
     import ast
     import inspect
     import textwrap
 
     (body,) = ast.parse(textwrap.dedent(inspect.getsource(settings_type))).body
+    assert isinstance(body, ast.ClassDef), settings_type
     texts = {}
     for field, below in zip(body.body, body.body[1:], strict=False):
         match field, below:
@@ -68,46 +75,8 @@ def _explained(settings_type) -> dict[str, str]:
     return texts
 
 
-def _as_yaml(value) -> str:
+def _as_yaml(value: object) -> str:
     """A default as a spec would have it."""
     if isinstance(value, tuple):
         return f"[{', '.join(map(_as_yaml, value))}]"
     return str(value).lower() if isinstance(value, bool) else str(value)
-
-
-@click.command()
-def datasets() -> None:
-    """List the data sets."""
-    from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES, SUBSET
-    from dfcil_core.data.cifar_files import ARCHIVES
-
-    folder = "a folder (root)"
-    needs = dict.fromkeys(DATASETS, f"{folder}, downloaded there if there is a network")
-    needs |= dict.fromkeys(IMAGE_FILES, folder)
-    for name in ARCHIVES:
-        needs[name] += ", or a folder a class"
-    _table(
-        ("data set", "classes", "images", "size", "what it is", "needs"),
-        [
-            (
-                info.name,
-                str(info.classes or "any"),
-                f"{info.train_images} + {info.test_images}" if info.train_images else "any",
-                f"{info.native_size}x{info.native_size}" if info.native_size else "any",
-                info.summary,
-                needs[info.name] if info.needs_root else "nothing",
-            )
-            for info in DATASETS.values()
-        ],
-    )
-    click.echo(f"A part of {', '.join(FIXED)}: {', '.join(SUBSET)}, as in {{name: cifar100, classes: 20}}.")
-
-
-def _table(headings, rows) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*headings)
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False).print(table)

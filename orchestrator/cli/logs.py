@@ -1,0 +1,60 @@
+"""`logs`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from orchestrator.cli import options
+
+if TYPE_CHECKING:
+    from orchestrator.plan.plan import Job, Plan
+
+
+@click.command()
+@click.argument("job")
+@options.runs
+@click.option("--sweep", metavar="NAME", help="The sweep that the job is of. Default: any that has such a job.")
+@click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last N lines of each stage.")
+@click.option("--paths", is_flag=True, help="Print where the logs lie, not what they say.")
+def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths: bool) -> None:
+    """Print what the stages of JOB printed, in order, such as JOB abd-5-s0 or "abd · 5 tasks · seed 0".
+
+    A stage that several jobs share has one log, and so has one that several sweeps share.
+    """
+    from orchestrator.store import sweep_folder
+    from orchestrator.store.store import Store
+
+    folder = sweep_folder.runs_folder(runs)
+    plan, found = _find_job(folder, job, sweep)
+    store = Store(folder)
+    for stage in (plan.stages[key] for key in dict.fromkeys(found.stages)):
+        path = store.log(stage)
+        if paths:
+            click.echo(str(path))
+            continue
+        state = "done" if store.has(stage) else "not done"
+        click.echo(f"==> {stage} ({state}): {path}")
+        if not path.exists():
+            click.echo("    nothing was printed here")
+            continue
+        lines = path.read_text(errors="replace").splitlines()
+        for line in lines[-tail:] if tail else lines:
+            click.echo(line)
+
+
+def _find_job(runs: Path, name: str, sweep: str | None) -> "tuple[Plan, Job]":
+    """The plan and the job that `name` means. Raises UserError where none is called so, or several that differ are."""
+    from orchestrator.errors import UserError, choices
+    from orchestrator.store import sweep_folder
+
+    plans = [sweep_folder.load(runs, each) for each in ([sweep] if sweep else sweep_folder.names(runs))]
+    found = [(plan, job) for plan in plans for job in plan.jobs if name in (job.slug, job.name)]
+    if not found:
+        slugs = list(dict.fromkeys(job.slug for plan in plans for job in plan.jobs))
+        known = choices(name, slugs[:50]) if slugs else "None was launched yet"
+        raise UserError(f"no job '{name}' in {runs}. {known}. (--runs or DFCIL_RUNS chooses the runs folder)")
+    if len({job.stages for _, job in found}) > 1:
+        named = ", ".join(plan.spec.name for plan, _ in found)
+        raise UserError(f"several sweeps have a job '{name}': {named}. Say which one with --sweep")
+    return found[0]

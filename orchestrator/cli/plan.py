@@ -1,0 +1,72 @@
+"""`plan`."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.text import counted, duration
+
+if TYPE_CHECKING:
+    from orchestrator.launch import Preview
+
+_KINDS = ("learn", "remember", "dream")
+_MOST_SEEDS = 10  # that are listed one by one
+
+
+@click.command()
+@options.sweep
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def plan(spec: str, as_json: bool, **told: Any) -> None:
+    """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
+    from orchestrator.launch import plan as planned
+
+    preview = planned(spec, **told)
+    if as_json:
+        click.echo(json.dumps(_facts(preview), indent=1))
+    else:
+        print_plan(preview)
+
+
+def _facts(preview: "Preview") -> dict[str, Any]:
+    plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
+    return {
+        "sweep": plan.spec.name,
+        "device": plan.device,
+        "jobs": len(plan.jobs),
+        "excluded": plan.excluded,
+        "stages": {kind: plan.count(kind) for kind in _KINDS},
+        "without_sharing": plan.unshared,
+        "shared": preview.shared,
+        "in_store": len(preview.in_store),
+        # Of one worker, by what stages like these took; null where one has none like it in the store.
+        "estimated_hours": None if seconds is None else seconds / 3600,
+        "estimated_hours_without_sharing": None if without is None else without / 3600,
+        "job_list": [{"name": job.name, "slug": job.slug, "stages": list(job.stages)} for job in plan.jobs],
+    }
+
+
+def print_plan(preview: "Preview") -> None:
+    """Print a plan for people."""
+    plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
+    kinds = ", ".join(f"{plan.count(kind)} {kind}" for kind in _KINDS if plan.count(kind))
+    left_out = f", {plan.excluded} excluded" if plan.excluded else ""
+    click.echo(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
+    for entry in plan.spec.methods:
+        cells = sum(job.entry.label == entry.label for job in plan.jobs)
+        splits = ", ".join(split.title for split in plan.spec.splits)
+        click.echo(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
+    shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
+    click.echo(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
+    if seconds is not None and without is not None:
+        saved = f"; without sharing about {duration(without)}" if preview.shared else ""
+        click.echo(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
+    click.echo(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
+
+
+def _listed(seeds: tuple[int, ...]) -> str:
+    """The seeds, or of many the first and the last."""
+    if len(seeds) <= _MOST_SEEDS:
+        return ", ".join(map(str, seeds))
+    return f"{seeds[0]}, {seeds[1]}, {seeds[2]}, ... {seeds[-1]}: {len(seeds)} of them"

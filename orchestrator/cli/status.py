@@ -1,0 +1,138 @@
+"""`status`."""
+
+import sys
+import time
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from orchestrator.cli import options
+from orchestrator.text import counted, duration
+
+if TYPE_CHECKING:
+    from orchestrator.plan.plan import Plan
+    from orchestrator.status import State
+    from orchestrator.store.lease import Holder
+
+
+@click.command()
+@click.argument("sweep", required=False)
+@options.runs
+@options.device
+@click.option("--watch", is_flag=True, help="Show it anew until the sweep is over, or Ctrl-C.")
+@click.option(
+    "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks of --watch."
+)
+def status(sweep: str | None, runs: str | None, device: str, watch: bool, every: float) -> None:
+    """Tell how SWEEP (a name, or a spec file) stands; without one, all sweeps of the runs folder.
+
+    Its jobs by state, the stages at work and since when, what failed and where its log lies, and the time left.
+    """
+    from orchestrator.cluster.device import device_kind
+    from orchestrator.errors import UserError
+    from orchestrator.store import sweep_folder
+
+    folder = sweep_folder.runs_folder(runs)
+    if sweep:
+        _one(folder, sweep_folder.find(folder, sweep, device_kind(device)), every if watch else None)
+        return
+    if watch:
+        raise UserError("--watch looks at one sweep: give its name, or its spec file")
+    names = sweep_folder.names(folder)
+    if not names:
+        click.echo(f"no sweep was launched in {folder} yet")
+    for name in names:
+        plan = sweep_folder.load(folder, name)
+        click.echo(_how_far(plan, _present(folder, plan)))
+
+
+def _present(runs: Path, plan: "Plan") -> set[str]:
+    from orchestrator.store.store import Store
+
+    return Store(runs).finished(plan.stages.values())
+
+
+def _how_far(plan: "Plan", present: Collection[str]) -> str:
+    done = sum(all(key in present for key in job.stages) for job in plan.jobs)
+    jobs, stages = counted(len(plan.jobs), "job"), counted(len(plan.stages), "stage")
+    return f"{plan.spec.name}: {done} of {jobs} done, {len(present)} of {stages}"
+
+
+def _one(runs: Path, plan: "Plan", every: float | None) -> None:
+    from orchestrator.status import read_state
+    from orchestrator.store.store import Store
+
+    records: dict[str, dict[str, Any]] = {}
+    damaged: dict[str, str] = {}
+    while True:
+        missing = [stage for key, stage in plan.stages.items() if key not in records]
+        records |= Store(runs).records(missing, lambda stage, why: damaged.update({stage.folder: why}))
+        state = read_state(runs, plan, records)
+        if every is not None and sys.stdout.isatty():
+            click.clear()
+        _show(state)
+        for folder, why in damaged.items():
+            click.echo(f"damaged: {folder}: {why}", err=True)
+        if every is None or state.over:
+            return
+        damaged.clear()
+        time.sleep(every)
+
+
+def _show(state: "State") -> None:
+    from orchestrator.cli.tables import print_table
+    from orchestrator.results.job_result import job_result
+
+    click.echo(_how_far(state.plan, state.records))
+    for line in _lines(state):
+        click.echo(line)
+    table = []
+    for job in state.plan.jobs:
+        result = job_result(job, state.records)
+        rows = [row for row in result.matrix if row is not None]
+        accuracy = f"{sum(rows[-1]) / len(rows[-1]):.1f}% after task {len(rows[-1])}" if rows else ""
+        table.append((job.name, state.of(job), f"{len(result.records)}/{len(set(job.stages))}", accuracy))
+    print_table(("job", "state", "stages", "accuracy"), table)
+
+
+def _lines(state: "State") -> Iterator[str]:
+    """What there is to say of a sweep beside its jobs."""
+    from orchestrator.status import DONE, STATES
+
+    jobs = state.jobs()
+    yield "jobs: " + ", ".join(f"{jobs[name]} {name}" for name in STATES if jobs[name])
+    for launcher in state.launchers:
+        at_a_time = f"{counted(launcher.workers, 'stage')} at a time"
+        told = f"launcher: {launcher}, since {_moment(launcher.holder.since)}, {at_a_time}"
+        yield told + _silence(state, launcher.holder, "launch again to go on without it")
+    for key, holder in state.running.items():
+        where = f"on {holder.host} (process {holder.pid})"
+        told = f"running: {state.plan.stages[key]} {where} since {_moment(holder.since)}"
+        yield told + _silence(state, holder, "a launcher that needs the stage takes it over")
+    for key, failure in state.failures.items():
+        needing = ", ".join(job.name for job in state.plan.jobs_of(key))
+        yield f"failed: {failure.stage}: {failure.error}"
+        yield f"  log: {failure.log}"
+        yield f"  needed by: {needing}"
+    if state.failures:
+        yield "failed stages are started again by `dfcil-sweep launch` with --retry-failed"
+    if state.saved:
+        yield f"sharing has saved {counted(state.saved, 'stage')}, {duration(state.saved_seconds)}"
+    if state.launchers and state.seconds_left is not None:
+        yield f"time left: {duration(state.seconds_left)}"
+    elif state.launchers and not state.over:
+        yield "time left: not known yet, no stage of some kind has finished"
+    elif jobs.keys() - {DONE} and not state.running:
+        yield "no launcher is at work on it"
+
+
+def _silence(state: "State", holder: "Holder", remedy: str) -> str:
+    seconds = state.silent.get(holder.token)
+    return f"; no sign of life for {duration(seconds)}: if it is gone, {remedy}" if seconds else ""
+
+
+def _moment(unix: float) -> str:
+    """A local time, and how long ago it was."""
+    return f"{time.strftime('%F %T', time.localtime(unix))} ({duration(max(0.0, time.time() - unix))})"

@@ -1,0 +1,30 @@
+"""`sync`."""
+
+from functools import partial
+
+import click
+
+from orchestrator.cli import options
+
+
+@click.command()
+@click.argument("sweep")
+@options.runs
+@options.device
+@options.tracking_uri
+@options.experiment
+@options.log_models
+def sync(
+    sweep: str, runs: str | None, device: str, tracking_uri: str | None, experiment: str | None, log_models: bool
+) -> None:
+    """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
+    from orchestrator.cluster.device import device_kind
+    from orchestrator.store import sweep_folder
+    from orchestrator.tracking import sync as deliver
+    from reports.artifacts import FIGURES, result_tables
+
+    folder = sweep_folder.runs_folder(runs)
+    plan = sweep_folder.find(folder, sweep, device_kind(device))
+    texts = partial(result_tables, plan.spec)
+    count = deliver(plan, folder, tracking_uri, experiment, texts=texts, log_models=log_models, figures=FIGURES)
+    click.echo(f"{count} jobs are in the tracking store")

@@ -1,0 +1,328 @@
+"""A launch, from Python: what the command line calls, and what `import orchestrator` offers.
+
+launch   run what the store lacks of a sweep, and track it
+plan     what a launch would run
+
+This is the one place where the options are read, the store is opened and the workers are counted; `tune` shares it.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished
+from orchestrator.engine.options import Options
+from orchestrator.errors import UserError, choices
+from orchestrator.plan.plan import Plan
+from orchestrator.results.job_result import JobResult
+from orchestrator.results.read import Results, read_results
+from orchestrator.spec.given import Spec, read_spec
+from orchestrator.spec.model import SweepSpec
+from orchestrator.status import DONE, FAILED, stages_failed
+from orchestrator.store import sweep_folder
+from orchestrator.store.launchers import announced
+from orchestrator.store.store import Store
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+    from orchestrator.cluster.profile import Profile
+    from orchestrator.cluster.select import Scheduler
+    from orchestrator.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class LaunchBegan:
+    """The launch is written down; now it goes to work."""
+
+    plan: Plan
+    workers: int
+    """Stages at a time."""
+    records: Mapping[str, Mapping[str, Any]]
+    """Key of each stage that is in the store already to its record."""
+    changes: sweep_folder.Changes
+    """Of the sweep of the same name that was launched before."""
+
+
+@dataclass(frozen=True)
+class JobAdvanced:
+    """A stage of the job has finished. Of a stage that several jobs share comes one for each."""
+
+    result: JobResult
+
+
+LaunchEvent = Event | LaunchBegan | JobAdvanced
+
+
+@dataclass(frozen=True)
+class LaunchOutcome:
+    """How a launch ended. It is true as of then: `results` alone is read from the store when it is asked for."""
+
+    plan: Plan
+    runs: Path
+    jobs: Mapping[str, str]
+    """Name of each job to its state: `done` or `failed`."""
+    stages_run: int
+    stages_reused: int
+    """Stages that were in the store, or came there from another launcher."""
+    failures: Mapping[str, StageFailed]
+    """By the stage's key. Those of earlier launches too, which are not started again without `retry_failed`."""
+    freed: int
+    """Stages whose checkpoints were removed, because nothing needs them any more."""
+    freed_bytes: int
+    undelivered: int
+    """Jobs whose results MLflow lacks: it could not be reached. `dfcil-sweep sync` delivers them."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether every job is done."""
+        return not self.failures
+
+    @property
+    def failed_jobs(self) -> list[str]:
+        """The names of the jobs that need a stage that has failed."""
+        return [name for name, state in self.jobs.items() if state == FAILED]
+
+    @cached_property
+    def results(self) -> "DataFrame":
+        """A row a job, with the columns of `reports.frame.COLUMNS`, as `reports.load` gives them."""
+        import reports
+
+        return reports.load(self.plan.spec.name, runs=str(self.runs))
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A plan, and how much of it is in the store."""
+
+    plan: Plan
+    runs: Path
+    in_store: frozenset[str]
+    """Keys of the stages that need not run."""
+    seconds: float | None
+    """Of work for one worker in all, by what stages like these took; None where the store has none like one of them."""
+    seconds_without_sharing: float | None
+    """The same if every job did all of its own stages."""
+
+    @property
+    def shared(self) -> int:
+        """How many stages serve several jobs."""
+        return sum(len(users) > 1 for users in self.plan.users.values())
+
+    @property
+    def to_run(self) -> int:
+        """How many stages a launch would run."""
+        return len(self.plan.stages) - len(self.in_store)
+
+
+def _print_warning(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr)
+
+
+def launch(
+    spec: Spec,
+    *,
+    runs: str | Path | None = None,
+    device: str = "auto",
+    jobs: int | None = None,
+    per_gpu: int = 1,
+    tracking_uri: str | None = None,
+    experiment: str | None = None,
+    log_models: bool = False,
+    retry_failed: bool = False,
+    save_every: float = 60.0,
+    keep: str = "needed",
+    overrides: Sequence[str] = (),
+    data_root: str | Path | None = None,
+    plugin: str | Path | None = None,
+    rehearse: bool = False,
+    cluster: str | None = None,
+    profile: str | Path | None = None,
+    scheduler: str | None = None,
+    tls_ca: str | Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    on_event: Callable[[LaunchEvent], None] = lambda event: None,
+    warn: Callable[[str], None] = _print_warning,
+) -> LaunchOutcome:
+    """Run what is not in the store yet of a sweep's jobs, and track it with MLflow. Blocks until it is over.
+
+    The options are those of `dfcil-sweep launch` (`overrides` are its `--set`: `["training.lr=0.05"]`), with the same
+    defaults. `on_event` is called in this thread with what happens; what it raises ends the launch. `warn` is given
+    a text where MLflow takes no results; it is called from any thread, and by default writes to standard error.
+
+    A stage that fails is in the outcome, and does not raise. Raises UserError (SpecError with every mistake of a spec)
+    before anything is written, and where workers elsewhere cannot be had; KeyboardInterrupt on Ctrl-C and, in the main
+    thread, on SIGTERM and `dfcil-sweep cancel`. Whatever is raised, what is finished is in the store.
+    """
+    from dfcil_core.data.catalog import IMAGE_FILES
+    from orchestrator.spec.dataset import require_files
+    from orchestrator.tracking import Tracker
+    from reports.artifacts import FIGURES
+
+    if keep not in ("needed", "all"):
+        raise UserError(f"keep: '{keep}' is no choice. {choices(keep, ('needed', 'all'))}")
+    elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
+    planned = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere is not None)
+    if elsewhere is None or planned.spec.dataset.info.name in IMAGE_FILES:
+        require_files(planned.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
+    options = run_options(planned.spec, planned.device, jobs, per_gpu)
+    options = replace(
+        options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
+    )
+    folder = runs_folder(runs)
+    tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
+    return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
+
+
+def plan(
+    spec: Spec,
+    *,
+    runs: str | Path | None = None,
+    device: str = "auto",
+    overrides: Sequence[str] = (),
+    data_root: str | Path | None = None,
+    plugin: str | Path | None = None,
+    rehearse: bool = False,
+    elsewhere: bool = False,
+) -> Preview:
+    """What `launch` would run if it were given the same. Writes nothing.
+
+    `elsewhere`: the launch would be on other machines, whose `device` cannot be asked for from here and must be given.
+    Raises UserError (SpecError with every mistake of a spec).
+    """
+    from orchestrator.engine.checkpoint_gc import wanted_again
+    from orchestrator.results.estimate import Rates
+
+    planned = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere)
+    folder = runs_folder(runs)
+    store, stages = Store(folder), planned.stages
+    rates = Rates.of(planned, store.records(stages.values(), on_damaged=lambda stage, why: None), store)
+    present = store.finished(stages.values())
+    present -= wanted_again(stages, present, store.whole)
+    seconds = rates.total(stages.values())
+    without = rates.total(stages[key] for job in planned.jobs for key in job.stages)
+    return Preview(planned, folder, frozenset(present), seconds, without)
+
+
+def workers_elsewhere(
+    device: str,
+    jobs: int | None,
+    cluster: str | None = None,
+    profile: str | Path | None = None,
+    scheduler: str | None = None,
+    tls_ca: str | Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+) -> "Profile | Scheduler | None":
+    """Where the workers are that these options of `launch` speak of; None: on this machine. Raises UserError."""
+    given = {"cluster": cluster, "profile": profile, "scheduler": scheduler}
+    given |= {"tls_ca": tls_ca, "tls_cert": tls_cert, "tls_key": tls_key}
+    if not any(given.values()):
+        return None
+    from orchestrator.cluster.select import chosen
+
+    return chosen({name: value and str(value) for name, value in given.items()}, device, jobs)
+
+
+# ---- what is given, read ---------------------------------------------------------------------------------------------
+
+
+def runs_folder(given: str | Path | None) -> Path:
+    """The runs folder: the one given, else DFCIL_RUNS, else `./runs`; absolute."""
+    return sweep_folder.runs_folder(None if given is None else str(given))
+
+
+def _plan(read: SweepSpec, device: str, elsewhere: bool) -> Plan:
+    from orchestrator.cluster.device import device_elsewhere, device_kind
+    from orchestrator.plan.plan import make_plan
+
+    return make_plan(read, device_elsewhere(device) if elsewhere else device_kind(device))
+
+
+def run_options(read: SweepSpec, device: str, jobs: int | None, per_gpu: int) -> Options:
+    """How stages are run: so many at a time (`jobs`), by default one a core, or `per_gpu` a device."""
+    from orchestrator.cluster.device import device_count
+
+    positive("per_gpu", per_gpu)
+    if jobs is None:
+        workers = device_count() * per_gpu if device == "cuda" else len(os.sched_getaffinity(0))
+    else:
+        workers = int(positive("jobs", jobs))
+    # A worker runs in a folder of its own: what it is told must not depend on where it stands.
+    root = str(Path(read.dataset.root or "data").expanduser().absolute())
+    return Options(workers, device, data_root=root, per_gpu=per_gpu, plugin=read.plugin)
+
+
+def positive(name: str, value: float) -> float:
+    """The value of that option. Raises UserError for one that is not above 0."""
+    if value <= 0:
+        raise UserError(f"{name}: {value} is too small. It must be above 0")
+    return value
+
+
+# ---- a launch --------------------------------------------------------------------------------------------------------
+
+
+class _Launch:
+    """One launch: what the engine tells goes, job by job, to MLflow, and on to whoever listens."""
+
+    def __init__(
+        self, plan: Plan, runs: Path, options: Options, tracker: "Tracker", emit: Callable[[LaunchEvent], None]
+    ) -> None:
+        self._plan, self._runs, self._options, self._tracker, self._emit = plan, runs, options, tracker, emit
+        self._store = Store(runs)
+        self._results = Results(plan, self._store, {})
+
+    def run(self, retry_failed: bool) -> LaunchOutcome:
+        from orchestrator.engine import engine
+        from reports.artifacts import result_tables
+
+        plan, name = self._plan, self._plan.spec.name
+        changes = sweep_folder.save(self._runs, plan)
+        with announced(sweep_folder.sweep_folder(self._runs, name), self._options.workers), self._tracker:
+            # The engine tells of records that cannot be read, and does their stages again.
+            self._results = read_results(plan, self._store, on_damaged=lambda stage, why: None)
+            self._emit(LaunchBegan(plan, self._options.workers, dict(self._results.records), changes))
+            for result in self._results.of_jobs():
+                if result.records:
+                    self._tracker.deliver(result)
+            given_up = {} if retry_failed else self._given_up()
+            outcome = engine.run(plan, self._store, self._options, self._on_event, given_up)
+            results = self._results.of_jobs()
+            state = "FAILED" if outcome.failed else "FINISHED"
+            undelivered = self._tracker.finish(state, results, result_tables(plan.spec, results))
+        return self._outcome(outcome, undelivered)
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, StageFinished):
+            for result in self._results.add(event.stage, event.record):
+                self._tracker.deliver(result)
+                self._emit(JobAdvanced(result))
+        elif isinstance(event, StageFailed):
+            for job in self._plan.jobs_of(event.stage.key):
+                self._tracker.job_failed(job, event.error, event.traceback, event.stage.key, str(event.log))
+        self._emit(event)
+
+    def _given_up(self) -> dict[str, StageFailed]:
+        """The stages that raised when the sweep was launched before. Those whose process died are worth another try."""
+        failed = stages_failed(self._runs, self._plan)
+        return {key: failure for key, failure in failed.items() if failure.traceback}
+
+    def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
+        failed = {job.name for key in outcome.failed for job in self._plan.jobs_of(key)}
+        return LaunchOutcome(
+            plan=self._plan,
+            runs=self._runs,
+            jobs={job.name: FAILED if job.name in failed else DONE for job in self._plan.jobs},
+            stages_run=outcome.done,
+            stages_reused=outcome.reused,
+            failures=outcome.failed,
+            freed=outcome.freed,
+            freed_bytes=outcome.freed_bytes,
+            undelivered=undelivered,
+        )

@@ -1,0 +1,98 @@
+"""Tuning, from Python: what `dfcil-sweep tune` calls, and what `import orchestrator` offers."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.engine.events import Event
+from orchestrator.errors import UserError
+from orchestrator.launch import positive, run_options, runs_folder
+from orchestrator.spec.given import Spec, is_text, read_spec
+from orchestrator.spec.model import SweepSpec
+from orchestrator.store.launchers import terminable
+
+if TYPE_CHECKING:
+    from orchestrator.tuning.session import TuneOutcome
+
+
+def tune(
+    spec: Spec,
+    *,
+    runs: str | Path | None = None,
+    device: str = "auto",
+    tracking_uri: str | None = None,
+    trials: int | None = None,
+    timeout: float | None = None,
+    storage: str | None = None,
+    jobs: int | None = None,
+    per_gpu: int = 1,
+    overrides: Sequence[str] = (),
+    data_root: str | Path | None = None,
+    plugin: str | Path | None = None,
+    rehearse: bool = False,
+    on_event: Callable[[Event], None] = lambda event: None,
+    say: Callable[[str], None] = lambda text: None,
+) -> "TuneOutcome":
+    """Search better settings for a spec's method, as its `tune:` section says, and confirm the best on fresh seeds.
+
+    The options are those of `dfcil-sweep tune`, with the same defaults; `timeout` is in minutes. `on_event` is called
+    with what happens to stages, `say` with what happens to trials, line by line for people; both in this thread, but
+    for warnings of MLflow. The same call again goes on where the tuner stopped.
+
+    Raises UserError for a spec without `tune:`, for a wrong storage, and where another tuner is at work on the study;
+    KeyboardInterrupt as `launch` does.
+    """
+    from orchestrator.spec.dataset import require_files
+    from orchestrator.tuning.session import Session, TuningOptions
+
+    read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse)
+    require_files(read.dataset)
+    seconds = None if timeout is None else 60 * timeout
+    options = TuningOptions(runs_folder(runs), run_options(read, kind, jobs, per_gpu), storage, tracking_uri, seconds)
+    with terminable():
+        return Session(read, options, say, on_event).run()
+
+
+def study_text(
+    spec: Spec,
+    *,
+    runs: str | Path | None = None,
+    device: str = "auto",
+    trials: int | None = None,
+    storage: str | None = None,
+    overrides: Sequence[str] = (),
+    data_root: str | Path | None = None,
+    plugin: str | Path | None = None,
+    rehearse: bool = False,
+) -> str:
+    """What is known of a spec's study, for people: `dfcil-sweep tune --show`. Changes nothing.
+
+    Raises UserError where the spec has no `tune:` section, or was not tuned yet.
+    """
+    from orchestrator.tuning.session import show
+
+    read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse)
+    return show(read, runs_folder(runs), storage, kind)
+
+
+def _read(
+    spec: Spec,
+    device: str,
+    trials: int | None,
+    overrides: Sequence[str],
+    data_root: str | Path | None,
+    plugin: str | Path | None,
+    rehearse: bool,
+) -> tuple[SweepSpec, str]:
+    """The spec, which must have a `tune:` section, and the kind of device."""
+    from orchestrator.cluster.device import device_kind
+
+    read = read_spec(spec, overrides, data_root, plugin, rehearse)
+    if read.tune is None:
+        remedy = f"Add one, as in the bundled spec tune-digits: tune: {{method: {read.methods[0].label}, space: ...}}"
+        shown = spec if isinstance(spec, str | Path) and not is_text(spec) else read.name
+        raise UserError(f"{shown}: there is no `tune:` section. {remedy}")
+    if trials is not None:
+        read = replace(read, tune=replace(read.tune, trials=int(positive("trials", trials))))
+    return read, device_kind(device)
