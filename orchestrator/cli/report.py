@@ -1,13 +1,16 @@
 """`report`."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
 from reports.formats import FORMATS
+
+if TYPE_CHECKING:
+    from reports.jobs import JobReport, SweepReport
 
 
 @click.command()
