@@ -62,8 +62,8 @@ def deliver(runs: Path, plan, records) -> None:
     from orchestrator.tracking.environment import prepare_client
 
     prepare_client()
+    from orchestrator.store.failures import Failures
     from orchestrator.tracking import pictures, uri
-    from orchestrator.tracking.delivered import Failures
     from orchestrator.tracking.writer import Writer
     from reports.figures import job_figures
 

@@ -1,6 +1,5 @@
 """A sweep's report from the store."""
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,11 +12,9 @@ from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_result, job_settings
 from orchestrator.results.local_accuracy import complete
 from orchestrator.spec.model import SweepSpec
+from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store
-from orchestrator.store.sweep_folder import sweep_folder
 from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport, no_dreams
-
-FAILURES = "failed.json"
 
 
 def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
@@ -35,7 +32,7 @@ def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lamb
         plan.stages.values(), lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}")
     )
     complete(plan, plan.jobs, store, records)
-    failures = _failures(runs, plan.spec.name)
+    failures = Failures(runs, plan.spec.name).jobs
     jobs = []
     for job in plan.jobs:
         report = job_report(plan.spec, job_result(job, records), plan, failures, store.stages)
@@ -115,11 +112,6 @@ def _other_now(plan: Plan) -> bool:
     cells = {(job.entry.label, job.split.label): job for job in reversed(plan.jobs)}
     stages = {key: plan.stages[key] for job in cells.values() for key in job.stages}
     return any(Stage(stage.recipe).key != key for key, stage in stages.items())
-
-
-def _failures(runs: Path, sweep: str) -> dict[str, dict]:
-    path = sweep_folder(runs, sweep) / FAILURES
-    return json.loads(path.read_text()) if path.exists() else {}
 
 
 def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, bytes]]:
