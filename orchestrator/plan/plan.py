@@ -205,7 +205,7 @@ class _Chain:
     def _from_scratch(self) -> Iterator[None]:
         last = len(self.tasks)
         for task in range(1, last + 1):
-            if task < last and not self.entry.method.settings.at_every_task:
+            if task < last and not self.entry.method.trains_task(task, last):
                 self.learnt.append(None)
             else:
                 # One task of all classes so far: the same stage whatever the split, and stream 0 always.

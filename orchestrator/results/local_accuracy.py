@@ -5,13 +5,13 @@ own tasks alone. Those of the other splits are counted here once, and kept besid
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dfcil_core.counts import count_right_locally, group_name
 from orchestrator.errors import UserError
+from orchestrator.files import write_json
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.store.store import Store
 
@@ -41,9 +41,7 @@ def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]
     tensors = _logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
     # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
-    beside = file.with_name(f".{FILE}-{os.getpid()}")
-    beside.write_text(json.dumps({"correct_local": kept}))
-    beside.replace(file)
+    write_json(file, {"correct_local": kept})
     return kept
 
 

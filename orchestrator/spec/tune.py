@@ -135,11 +135,14 @@ class _Reader:
         if one and "forgetting" in objective:
             message = f"with the split {one[0]} there is one task, and nothing to forget"
             self.document.add(path, message, "forgetting", "Tune on splits of two tasks or more")
-        partial = entry and not entry.method.chained and not entry.method.settings.at_every_task
+        if entry is None or _trains_every_task(entry, self.splits):
+            return
+        has_setting = "at_every_task" in settings.names(entry.method.settings_type)
+        remedy = "Set its at_every_task, or choose final_accuracy" if has_setting else "Choose final_accuracy"
         for name in objective:
-            if partial and name != "final_accuracy":
+            if name != "final_accuracy":
                 message = f"{entry.label} learns all classes at once and has no {name}"
-                self.document.add(path, message, name, "Set its at_every_task, or choose final_accuracy")
+                self.document.add(path, message, name, remedy)
 
     # ---- the space ---------------------------------------------------------------------------------------------------
 
@@ -288,6 +291,12 @@ class _Reader:
             remedy = "Give two at the least: a difference without a spread says nothing"
             self.document.add((*path, "seeds"), f"{len(fresh)} seeds cannot confirm anything", list(fresh), remedy)
         return Confirm(form.top, fresh)
+
+
+def _trains_every_task(entry: MethodEntry, splits: Sequence[Split]) -> bool:
+    """Whether a job of the entry has an accuracy after each of its tasks, and not only after the last."""
+    method, longest = entry.method, max((len(split) for split in splits), default=1)
+    return method.chained or all(method.trains_task(task, longest) for task in range(1, longest))
 
 
 def _declared_in(dotted: str, entry: MethodEntry) -> type:

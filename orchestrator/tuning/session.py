@@ -16,6 +16,7 @@ from filelock import FileLock, Timeout
 from orchestrator.engine import engine
 from orchestrator.engine.engine import Options
 from orchestrator.errors import UserError
+from orchestrator.files import write_json, write_text
 from orchestrator.plan.plan import Plan
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.store import Store
@@ -58,7 +59,7 @@ class Session:
         folder = folder_of(self.launch.runs, name)
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / "lock", name):
-            (folder / "spec.yaml").write_text(self.spec.text)
+            write_text(folder / "spec.yaml", self.spec.text)
             storage = study.open_storage(self.launch.runs, self.launch.storage)
             self.study = Study(self.spec, storage, self.device)
             warn = _warner(self.say)
@@ -128,11 +129,11 @@ class Session:
         if outcome.failed:
             return None
         verdict = judge(self.spec, plan, candidates, self.store.records(plan.stages.values()))
-        (folder / "confirmation.json").write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
+        write_json(folder / "confirmation.json", verdict.to_json(), indent=1, end="\n")
         self.say(verdict.text())
         if verdict.winner:
             told = f"From {self.study.name}, trial {verdict.winner.trial}.\n{verdict.text()}"
-            (folder / "winner.yaml").write_text(winner_spec(self.spec, verdict.winner.settings, told))
+            write_text(folder / "winner.yaml", winner_spec(self.spec, verdict.winner.settings, told))
             self.say(f"the winner as a spec: dfcil-sweep launch {folder / 'winner.yaml'}")
         return verdict
 

@@ -144,5 +144,6 @@ def test_epochs_are_not_tuned_against_given_milestones():
 
 
 def test_reading_a_tune_section_loads_no_optuna():
-    code = "import sys; from orchestrator import spec; load_spec('tune-digits'); print('optuna' in sys.modules)"
+    code = "import sys; from orchestrator.spec.load import load_spec; load_spec('tune-digits'); "
+    code += "print('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
