@@ -17,10 +17,10 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from PIL import Image  # noqa: E402
 
-from orchestrator.store import sweep_folder  # noqa: E402
 from orchestrator.plan.plan import make_plan  # noqa: E402
 from orchestrator.results.job_result import job_results  # noqa: E402
 from orchestrator.spec.load import parse_spec  # noqa: E402
+from orchestrator.store import sweep_folder  # noqa: E402
 from orchestrator.store.store import Store  # noqa: E402
 from tests.support.fabricated import record  # noqa: E402
 
