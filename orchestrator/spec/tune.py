@@ -11,9 +11,21 @@ from annotated_types import Ge, Gt, Le
 from dfcil_core.config import Dreaming, Training
 from orchestrator.errors import choices
 from orchestrator.spec import settings
-from orchestrator.spec.model import MethodEntry, Split, settings_of
+from orchestrator.spec.model import (
+    OBJECTIVES,
+    PRUNERS,
+    SAMPLERS,
+    Choices,
+    Confirm,
+    MethodEntry,
+    Range,
+    Split,
+    Tune,
+    Value,
+    settings_of,
+)
+from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common, mapping, unknown
-from orchestrator.spec.tune_model import OBJECTIVES, PRUNERS, SAMPLERS, Choices, Confirm, Range, Tune, Value
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 _TUNE = ("tune",)
@@ -47,14 +59,13 @@ class _Form:
 _KEYS = ("method", "space", "trials", "objective", "sampler", "pruner", "validation", "seed", "confirm")
 
 
-def read_tune(
-    document: Document, entries: Sequence[MethodEntry], splits: Sequence[Split], seeds: Sequence[int]
-) -> Tune | None:
-    """The section, None where there is none or it is wrong. Problems go to `document`."""
+def read_tune(reading: Reading) -> Tune | None:
+    """The section, None where there is none or it is wrong."""
+    document = reading.document
     given = document.data.get("tune")
-    if not mapping(document, _TUNE, given):
+    if given is None or not mapping(document, _TUNE, given):
         return None
-    return _Reader(document, given, entries, splits, seeds).read()
+    return _Reader(document, given, reading.methods, reading.splits, reading.seeds).read()
 
 
 @dataclass
@@ -210,7 +221,7 @@ class _Reader:
         for key in given:
             if key not in keys:
                 unknown(self.document, (*path, key), given[key], (*keys, "choices"))
-        limits = {}
+        limits: dict[str, Any] = {}
         for key in ("low", "high"):
             if key not in given:
                 self.document.add(path, f"`{key}` is missing", given, _EXAMPLE)

@@ -6,8 +6,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import Value
+from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.spec.yaml_document import read_document
 
 SUFFIX = "-tuned"

@@ -9,8 +9,7 @@ from optuna.trial import Trial
 
 from orchestrator.engine.events import Event, StageDamaged, StageFailed, StageFinished, StageOutOfMemory, StageRetried
 from orchestrator.plan.stage import Stage
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import Value
+from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.tuning import space
 from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
 from orchestrator.tuning.trials import TrialProgress

@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.spec.load import parse_spec
-from orchestrator.spec.tune_model import Choices, Confirm, Range, Tune
+from orchestrator.spec.model import Choices, Confirm, Range, Tune
 
 HEAD = "name: s\nmethods: [base, abd, {name: rehearsal, label: few, memory: 100}]\ntasks: [5]\nseeds: [0, 1]\n"
 SPACE = "space: {mu: {low: 0.01, high: 1, log: true}}"
