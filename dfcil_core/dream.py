@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from dfcil_core import inversion, networks
+from dfcil_core.artifacts import DREAMS, GENERATOR, NETWORK, OPTIMIZER
 from dfcil_core.checkpoint import load_tensors, read_state, save_tensors, write_state
 from dfcil_core.config import Dreaming, Recipe
 from dfcil_core.networks.generator import NOISE, Generator, build_generator
@@ -25,9 +26,6 @@ from dfcil_core.train import Diverged
 if TYPE_CHECKING:
     from dfcil_core.run_stage import Execution
 
-GENERATOR = "generator.safetensors"
-OPTIMIZER = "optimizer.safetensors"
-PICTURES = "dreams.png"
 SAVE = "dream.save"
 CURVES = ("loss", "ce", "bn", "prior", "diversity")
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -50,7 +48,7 @@ def dream(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     run.train(execution)
     save_tensors(folder / GENERATOR, run.generator.state_dict())
     save_tensors(folder / OPTIMIZER, _adam_tensors(run.optimizer, run.generator))
-    _picture(recipe, run.generator, run.teacher).save(folder / PICTURES)
+    _picture(recipe, run.generator, run.teacher).save(folder / DREAMS)
     return {"curves": run.curves}
 
 
@@ -174,7 +172,7 @@ class _Run:
 
 
 def _teacher(recipe: Recipe, folder: Path, device: torch.device) -> networks.Network:
-    path = folder / "network.safetensors"
+    path = folder / NETWORK
     network = networks.load(path, recipe.training["backbone"], recipe.width, recipe.data.channels)
     return networks.freeze(network.to(device, memory_format=torch.channels_last))
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfcil_core.artifacts import LOGITS, MEMORY, NETWORK
 from dfcil_core.augment import Augmentation
 from dfcil_core.checkpoint import save_tensors
 from dfcil_core.config import Recipe
@@ -18,15 +19,12 @@ from dfcil_core.counts import count_right
 from dfcil_core.data.images import ImageData, Reader, open_data
 from dfcil_core.dream import dream, load_generator, sample
 from dfcil_core.evaluate import plain_features, test_logits
-from dfcil_core.memory import FILE as MEMORY
 from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
 from dfcil_core.methods import OBJECTIVES, plugins
 from dfcil_core.networks import build, fold_batchnorm, load
 from dfcil_core.streams import stream
 from dfcil_core.train import Learning, train
 
-NETWORK = "network.safetensors"
-LOGITS = "logits.safetensors"
 THREADS = 1
 """Of a stage on a CPU: sums in another order would round differently."""
 
@@ -190,4 +188,4 @@ def _steady_numbers(device: str) -> Iterator[None]:
         torch.use_deterministic_algorithms(deterministic)
 
 
-__all__ = ["LOGITS", "NETWORK", "Execution", "ImageData", "run_stage"]
+__all__ = ["Execution", "ImageData", "run_stage"]

@@ -1,5 +1,6 @@
 """The data sets, as the planner knows them: how many classes, which size, which content. Nothing is read here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -165,7 +166,7 @@ def synthetic_info(classes: int = 10, train_per_class: int = 100, test_per_class
     )
 
 
-def image_files_info(name: str, root: str | None, classes: list[str] | None = None) -> DatasetInfo:
+def image_files_info(name: str, root: str | None, classes: Sequence[str] | None = None) -> DatasetInfo:
     """`tiny-imagenet` or `folder` as it lies under `root`: its classes, its numbers of images, its digest.
 
     Reads every file once to hash it. Raises MissingData (errors.py) where the files are not there.
@@ -183,7 +184,7 @@ def image_files_info(name: str, root: str | None, classes: list[str] | None = No
     )
 
 
-def unread_info(name: str, classes: list[str] | None = None) -> DatasetInfo:
+def unread_info(name: str, classes: Sequence[str] | None = None) -> DatasetInfo:
     """`tiny-imagenet` or `folder` before its files are there: enough to plan with."""
     info = DATASETS[name]
     return replace(info, classes=len(classes), options={"classes": list(classes)}) if classes else info

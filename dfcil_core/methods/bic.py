@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
+from dfcil_core.artifacts import BIAS
 from dfcil_core.lazy import checkpoint, correction, functional, losses, torch
 from dfcil_core.methods.base import Method
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dfcil_core.config import Recipe
     from dfcil_core.train import Batch, Learning, Phase
 
-PAIRS = "bias.safetensors"
 CORRECTION_LR = 0.01
 """The second phase's learning rate, as a share of the first one's."""
 
@@ -75,7 +75,7 @@ class Bic(Method):
     def phases(self, learning: Learning) -> Iterator[Phase]:
         self._correction: nn.Module = correction.Correction([len(task) for task in learning.recipe.classes])
         if learning.task > 2:  # The first task, which is shared, has no pair.
-            self._correction.load_past(checkpoint.load_tensors(learning.parents["model"] / PAIRS))
+            self._correction.load_past(checkpoint.load_tensors(learning.parents["model"] / BIAS))
         learning.modules["bias"] = self._correction.to(learning.device)
         pool, held = _divided(learning, self.settings.held_out)
         newest = self._correction.pairs[-1]
@@ -84,7 +84,7 @@ class Bic(Method):
             newest.requires_grad_(True)
             lr = CORRECTION_LR * learning.recipe.training["lr"]
             yield learning.phase(pool=held, loss=self._correcting, name="correct", parameters=[newest], lr=lr)
-        learning.outputs[PAIRS] = self._correction.state_dict()
+        learning.outputs[BIAS] = self._correction.state_dict()
 
     def tested(self, learning: Learning) -> nn.Module:
         if learning.quirks == "iccv2021":
@@ -95,7 +95,7 @@ class Bic(Method):
         if recipe.settings.get("quirks") == "iccv2021":
             return network
         pairs = correction.Correction([len(task) for task in recipe.classes])
-        pairs.load_state_dict(checkpoint.load_tensors(folder / PAIRS))
+        pairs.load_state_dict(checkpoint.load_tensors(folder / BIAS))
         return torch.nn.Sequential(network, pairs)
 
     def loss(self, learning: Learning, batch: Batch) -> Tensor:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfcil_core.artifacts import LOGITS
 from dfcil_core.counts import count_right_locally, group_name
 from orchestrator.errors import UserError
 from orchestrator.files import write_json
@@ -16,7 +17,6 @@ from orchestrator.plan.plan import Job, Plan
 from orchestrator.store.store import Store
 
 FILE = "derived.json"
-LOGITS = "logits.safetensors"
 
 
 def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -25,7 +25,7 @@ def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str
         tasks = job.tasks
         names = [group_name(classes) for classes in tasks]
         for task, key in enumerate(job.learn, start=1):
-            if key not in records:
+            if key is None or key not in records:
                 continue
             local = records[key]["evaluation"]["correct_local"]
             if not local.keys() >= set(names[:task]):

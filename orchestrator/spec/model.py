@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
 from dfcil_core.config import Dreaming, Quirks, Training
 from dfcil_core.data import DatasetInfo
@@ -12,8 +12,10 @@ Value = bool | int | float | str
 
 OBJECTIVES = {"final_accuracy": "maximize", "average_accuracy": "maximize", "forgetting": "minimize"}
 """What a search can look for, in percent, and which way is better."""
-SAMPLERS = ("tpe", "gp", "cmaes", "random", "grid", "qmc")
-PRUNERS = ("auto", "median", "none")
+Sampler = Literal["tpe", "gp", "cmaes", "random", "grid", "qmc"]
+Pruner = Literal["auto", "median", "none"]
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+PRUNERS: tuple[Pruner, ...] = get_args(Pruner)
 
 
 @dataclass(frozen=True)
@@ -112,8 +114,8 @@ class Tune:
     trials: int = 50
     """Completed or pruned trials in all, over all launches of the tuner."""
     objective: tuple[str, ...] = ("final_accuracy",)
-    sampler: str = "tpe"
-    pruner: str = "auto"
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "auto"
     validation: float = 0.1
     """Share of each class's training images that is held out to judge trials by."""
     seed: int = 0

@@ -13,12 +13,12 @@ from orchestrator.errors import choices
 from orchestrator.spec import settings
 from orchestrator.spec.model import (
     OBJECTIVES,
-    PRUNERS,
-    SAMPLERS,
     Choices,
     Confirm,
     MethodEntry,
+    Pruner,
     Range,
+    Sampler,
     Split,
     Tune,
     Value,
@@ -50,8 +50,8 @@ class _Form:
     __pydantic_config__ = {"extra": "forbid"}
 
     trials: Annotated[int, Ge(1), Le(1_000_000)] = 50
-    sampler: Literal[SAMPLERS] = "tpe"
-    pruner: Literal[PRUNERS] = "auto"
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "auto"
     validation: Annotated[float, Gt(0), Le(0.5)] = 0.1
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
 
@@ -296,7 +296,7 @@ class _Reader:
             if seed in self.seeds:
                 message = f"{seed} is a seed that the trials see"
                 self.document.add(where, message, seed, f"Choose fresh ones, from {following} on, say")
-            elif seed in form.seeds[:index]:
+            elif seed in fresh[:index]:
                 self.document.add(where, f"{seed} is given twice", seed, "Equal seeds are the same work")
         if form.top and len(fresh) < 2:
             remedy = "Give two at the least: a difference without a spread says nothing"

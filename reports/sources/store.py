@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from dfcil_core.artifacts import DREAMS
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
@@ -120,7 +121,7 @@ def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, byte
         stage = plan.stages[key]
         if stage.recipe.kind != "dream" or key not in result.records:
             continue
-        path = stages / stage.folder / "dreams.png"
+        path = stages / stage.folder / DREAMS
         if path.exists():
             pictures.append((stage.recipe.task, path.read_bytes()))
     return pictures

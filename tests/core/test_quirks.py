@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dfcil_core import memory, networks
+from dfcil_core import artifacts, networks
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.memory import Memory
 from dfcil_core.methods import METHODS
@@ -115,17 +115,17 @@ def test_rehearsals_memory_has_duplicates_from_task_two_on(name, both):
     (folder, papers), (other, public) = both(name, SIZES, memory=30)
     for task, kinds in ((1, ("learn", "remember")), (2, ("learn",))):
         for kind in kinds:
-            file = "network.safetensors" if kind == "learn" else memory.FILE
+            file = artifacts.NETWORK if kind == "learn" else artifacts.MEMORY
             assert same(*(files(at, plan, kind, task, file) for at, plan in ((folder, papers), (other, public))))
     kept, again = (
-        Memory(**files(at, plan, "remember", 2, memory.FILE)) for at, plan in ((folder, papers), (other, public))
+        Memory(**files(at, plan, "remember", 2, artifacts.MEMORY)) for at, plan in ((folder, papers), (other, public))
     )
     assert len(kept.positions) == len(kept.positions.unique()) == 30
     assert len(again.positions) == 30 > len(again.positions.unique())
     new = stages(public, "remember")[1].recipe.classes[-1]
     for label in new:  # of the new classes there is nothing to draw twice
         assert len(again.of(label)) == len(again.of(label).unique())
-    held = Memory(**files(other, public, "remember", 1, memory.FILE))
+    held = Memory(**files(other, public, "remember", 1, artifacts.MEMORY))
     assert set(again.positions[~torch.isin(again.labels, torch.tensor(new))].tolist()) <= set(held.positions.tolist())
 
 
@@ -133,7 +133,7 @@ def test_e2es_balanced_phase_has_another_target_and_the_first_is_the_same(both):
     (folder, papers), (other, public) = both("e2e", memory=12)
     records = {}
     for at, plan in ((folder, papers), (other, public)):
-        records[at] = files(at, plan, "learn", 2, "network.safetensors"), files(at, plan, "learn", 2, memory.FILE)
+        records[at] = files(at, plan, "learn", 2, artifacts.NETWORK), files(at, plan, "learn", 2, artifacts.MEMORY)
     (network, chosen), (quirky, quirkily_chosen) = records[folder], records[other]
     assert same(chosen, quirkily_chosen)
     assert {name for name in network if not torch.equal(network[name], quirky[name])} == {"head.weight", "head.bias"}
@@ -143,7 +143,7 @@ def test_bic_tests_its_raw_logits_and_learns_the_same(both):
     (folder, papers), (other, public) = both("bic", memory=40, training={"epochs": 3, "lr": 0.2})
     networks_, pairs, logits = (
         [files(at, plan, "learn", 2, name) for at, plan in ((folder, papers), (other, public))]
-        for name in ("network.safetensors", "bias.safetensors", "logits.safetensors")
+        for name in (artifacts.NETWORK, "bias.safetensors", "logits.safetensors")
     )
     assert same(*networks_) and same(*pairs)
     assert pairs[0]["pairs.0"].tolist() == [1, 0] and pairs[0]["pairs.1"].tolist() != [1, 0]
