@@ -17,11 +17,12 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from PIL import Image  # noqa: E402
 
-from orchestrator import sweep_folder  # noqa: E402
+from dfcil_core.artifacts import DREAMS  # noqa: E402
 from orchestrator.plan.plan import make_plan  # noqa: E402
 from orchestrator.results.job_result import job_results  # noqa: E402
 from orchestrator.spec.load import parse_spec  # noqa: E402
-from orchestrator.store.store import Store  # noqa: E402
+from orchestrator.store import sweep_folder  # noqa: E402
+from orchestrator.store.store import RECORD, Store  # noqa: E402
 from tests.support.fabricated import record  # noqa: E402
 
 SPEC = """\
@@ -52,8 +53,8 @@ def fabricate(runs: Path, repeats: int):
         names = {"key": key, "kind": stage.recipe.kind, "task": stage.recipe.task, "folder": folder.name, "files": {}}
         records[key] = {**record(plan, stage, places[key]), **names}
         if stage.recipe.kind == "dream":
-            Image.effect_noise((264, 264), 80).convert("RGB").save(folder / "dreams.png", compress_level=1)
-        (folder / "record.json").write_text(json.dumps(records[key]))
+            Image.effect_noise((264, 264), 80).convert("RGB").save(folder / DREAMS, compress_level=1)
+        (folder / RECORD).write_text(json.dumps(records[key]))
     return plan, records
 
 
@@ -62,8 +63,8 @@ def deliver(runs: Path, plan, records) -> None:
     from orchestrator.tracking.environment import prepare_client
 
     prepare_client()
+    from orchestrator.store.failures import Failures
     from orchestrator.tracking import uri
-    from orchestrator.tracking.delivered import Failures
     from orchestrator.tracking.writer import Writer
 
     writer = Writer(plan, runs, uri.tracking_uri(runs, None), plan.spec.name, Failures(runs, plan.spec.name))

@@ -4,7 +4,7 @@ import hashlib
 import io
 import os
 import pickle
-import tempfile
+import uuid
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,18 +57,19 @@ def read_state(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def _write(path: Path, *parts: Any) -> None:
+def _write(path: Path, *parts: bytes | memoryview) -> None:
     """Writes the bytes beside `path` and renames them: whoever looks finds the old file or the new one, whole."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}-", delete=False) as file:
-        try:
+    draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")  # opened so, it has the mode that the umask gives
+    try:
+        with draft.open("xb") as file:
             for part in parts:
                 file.write(part)
             file.flush()
             os.fsync(file.fileno())
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
+        os.replace(draft, path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

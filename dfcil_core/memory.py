@@ -9,11 +9,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dfcil_core.artifacts import MEMORY
 from dfcil_core.checkpoint import load_tensors, save_tensors
 from dfcil_core.config import Quirks
 from dfcil_core.streams import stream
-
-FILE = "memory.safetensors"
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class Memory:
 
     @classmethod
     def read(cls, folder: Path) -> Memory:
-        tensors = load_tensors(folder / FILE)
+        tensors = load_tensors(folder / MEMORY)
         return cls(tensors["positions"], tensors["labels"])
 
     def tensors(self) -> dict[str, Tensor]:
@@ -37,7 +36,7 @@ class Memory:
         return {"positions": self.positions, "labels": self.labels}
 
     def write(self, folder: Path) -> None:
-        save_tensors(folder / FILE, self.tensors())
+        save_tensors(folder / MEMORY, self.tensors())
 
     def of(self, label: int) -> Tensor:
         """Positions of the images of one class, in the order they are kept in."""

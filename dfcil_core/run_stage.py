@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfcil_core.artifacts import LOGITS, MEMORY, NETWORK
 from dfcil_core.augment import Augmentation
 from dfcil_core.checkpoint import save_tensors
 from dfcil_core.config import Recipe
@@ -21,15 +22,12 @@ from dfcil_core.dream.sample import load_generator, sample
 from dfcil_core.dream.train import dream
 from dfcil_core.evaluate import plain_features, test_logits
 from dfcil_core.execution import Execution
-from dfcil_core.memory import FILE as MEMORY
 from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
 from dfcil_core.methods import OBJECTIVES, plugins
 from dfcil_core.networks.build import build, fold_batchnorm, load
 from dfcil_core.streams import stream
 from dfcil_core.train import train
 
-NETWORK = "network.safetensors"
-LOGITS = "logits.safetensors"
 THREADS = 1
 """Of a stage on a CPU: sums in another order would round differently."""
 

@@ -12,11 +12,11 @@ from orchestrator.plan.plan import Job, Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.estimate import Rates, time_left
 from orchestrator.results.job_result import job_id
+from orchestrator.store.failures import Failures
 from orchestrator.store.launchers import Launcher, living
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
 from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import find, runs_folder, sweep_folder
-from orchestrator.tracking.delivered import Failures
 
 DONE, RUNNING, FAILED, WAITING, STOPPED = "done", "running", "failed", "waiting", "stopped"
 STATES = (DONE, RUNNING, FAILED, WAITING, STOPPED)

@@ -7,12 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from dfcil_core.artifacts import GENERATOR
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.config import Recipe
 from dfcil_core.networks import build as networks
 from dfcil_core.networks.generator import NOISE, Generator, build_generator
-
-GENERATOR = "generator.safetensors"
 
 
 def load_generator(recipe: Recipe, folder: Path, device: torch.device) -> Generator:

@@ -14,19 +14,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dfcil_core.artifacts import DREAMS, GENERATOR, NETWORK, OPTIMIZER
 from dfcil_core.checkpoint import load_tensors, read_state, save_tensors, write_state
 from dfcil_core.config import Dreaming, Recipe
 from dfcil_core.dream import losses
 from dfcil_core.dream.picture import dream_sheet
-from dfcil_core.dream.sample import GENERATOR, noise
+from dfcil_core.dream.sample import noise
 from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
 from dfcil_core.networks import build as networks
 from dfcil_core.networks.generator import Generator, build_generator
 from dfcil_core.streams import stream
 
-OPTIMIZER = "optimizer.safetensors"
-PICTURES = "dreams.png"
 SAVE = "dream.save"
 CURVES = ("loss", "ce", "bn", "prior", "diversity")
 _MOMENTS = ("exp_avg", "exp_avg_sq")
@@ -49,7 +48,7 @@ def dream(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     run.train(execution)
     save_tensors(folder / GENERATOR, run.generator.state_dict())
     save_tensors(folder / OPTIMIZER, _adam_tensors(run.optimizer, run.generator))
-    dream_sheet(recipe, run.generator, run.teacher).save(folder / PICTURES)
+    dream_sheet(recipe, run.generator, run.teacher).save(folder / DREAMS)
     return {"curves": run.curves}
 
 
@@ -151,7 +150,7 @@ class _Run:
 
 
 def _teacher(recipe: Recipe, folder: Path, device: torch.device) -> networks.Network:
-    path = folder / "network.safetensors"
+    path = folder / NETWORK
     network = networks.load(path, recipe.training["backbone"], recipe.width, recipe.data.channels)
     return networks.freeze(network.to(device, memory_format=torch.channels_last))
 

@@ -74,6 +74,10 @@ class Method:
         """Whether `quirks` changes what this method computes at `task`."""
         return False
 
+    def trains_task(self, task: int, tasks: int) -> bool:
+        """Whether `task` (1-based) of so many is trained, where `chained` is False; the last one always is."""
+        return True
+
     def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
         """The method's name, version, and the settings that can change the numbers of `learn` at `task` (1-based)."""
         start = self.start_identity(quirks) if task == 1 or not self.chained else {}

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
+from dfcil_core.artifacts import BIAS
 from dfcil_core.lazy import checkpoint, correction, functional, losses, torch
 from dfcil_core.methods.base import Method
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from dfcil_core.config import Recipe
     from dfcil_core.context import Batch, Phase, TrainContext
 
-PAIRS = "bias.safetensors"
 CORRECTION_LR = 0.01
 """The second phase's learning rate, as a share of the first one's."""
 
@@ -75,7 +75,7 @@ class Bic(Method):
     def phases(self, context: TrainContext) -> Iterator[Phase]:
         self._correction: nn.Module = correction.Correction([len(task) for task in context.recipe.classes])
         if context.task > 2:  # The first task, which is shared, has no pair.
-            self._correction.load_past(checkpoint.load_tensors(context.parents["model"] / PAIRS))
+            self._correction.load_past(checkpoint.load_tensors(context.parents["model"] / BIAS))
         context.modules["bias"] = self._correction.to(context.device)
         pool, held = _divided(context, self.settings.held_out)
         newest = self._correction.pairs[-1]
@@ -84,7 +84,7 @@ class Bic(Method):
             newest.requires_grad_(True)
             lr = CORRECTION_LR * context.recipe.training["lr"]
             yield context.phase(pool=held, loss=self._correcting, name="correct", parameters=[newest], lr=lr)
-        context.outputs[PAIRS] = self._correction.state_dict()
+        context.outputs[BIAS] = self._correction.state_dict()
 
     def eval_model(self, context: TrainContext) -> nn.Module:
         if context.quirks == "iccv2021":
@@ -95,7 +95,7 @@ class Bic(Method):
         if recipe.settings.get("quirks") == "iccv2021":
             return network
         pairs = correction.Correction([len(task) for task in recipe.classes])
-        pairs.load_state_dict(checkpoint.load_tensors(folder / PAIRS))
+        pairs.load_state_dict(checkpoint.load_tensors(folder / BIAS))
         return torch.nn.Sequential(network, pairs)
 
     def loss(self, context: TrainContext, batch: Batch) -> Tensor:

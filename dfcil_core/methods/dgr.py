@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Ge
 
+from dfcil_core.artifacts import VAE
 from dfcil_core.lazy import checkpoint, functional, losses, networks, streams, torch, vae
 from dfcil_core.methods.base import Method
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from dfcil_core.context import Batch, Phase, TrainContext
     from dfcil_core.data.catalog import DatasetInfo
     from dfcil_core.methods.base import Normalisation
-
-VAE = "vae.safetensors"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Ge
 
+from dfcil_core.artifacts import MEMORY
 from dfcil_core.lazy import evaluate, functional, losses, memory, networks, torch
 from dfcil_core.methods.base import Method
 
@@ -75,7 +76,7 @@ class E2e(Method):
     def phases(self, context: TrainContext) -> Iterator[Phase]:
         yield context.phase(pool=self.pool(context), loss=self.loss, name="learn")
         rebuilt = self._rebuilt(context)
-        context.outputs[memory.FILE] = rebuilt.tensors()
+        context.outputs[MEMORY] = rebuilt.tensors()
         self._first_phase: nn.Module = networks.fold_batchnorm(context.student)
         head = list(context.student.head.parameters())
         lr = BALANCED_LR * context.recipe.training["lr"]

@@ -9,13 +9,12 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
+from dfcil_core.artifacts import KEPT, TENSORS
 from orchestrator.engine.schedule import Schedule
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import JOBS
-
-_KEPT = ("logits.safetensors", "memory.safetensors")
 
 
 class CheckpointGC:
@@ -69,7 +68,7 @@ def wanted_again(stages: Mapping[str, Stage], done: Collection[str], whole: Call
 
 
 def _checkpoints(files: Iterable[str]) -> list[str]:
-    return [name for name in files if name.endswith(".safetensors") and name not in _KEPT]
+    return [name for name in files if name.endswith(TENSORS) and name not in KEPT]
 
 
 class _Others:

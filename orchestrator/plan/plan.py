@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, Literal, cast
 
 from dfcil_core import config
 from dfcil_core.config import DataRecipe, Recipe
@@ -141,7 +141,7 @@ def data_recipe(dataset: Dataset, method: Method) -> DataRecipe:
 class _Common:
     """What all stages of a method's entry are told alike."""
 
-    device: str
+    device: Literal["cpu", "cuda"]
     data: DataRecipe
     training: dict[str, Any]
     dreaming: dict[str, Any]
@@ -151,7 +151,8 @@ class _Common:
         training = {**asdict(entry.training), "milestones": list(entry.training.resolved_milestones())}
         if entry.method.network_variant:
             training["backbone"] += f"-{entry.method.network_variant}"
-        return cls(device, data_recipe(dataset, entry.method), training, asdict(entry.dreaming))
+        kind = cast(Literal["cpu", "cuda"], device)  # what a launch computes on, as cluster/device.py names it
+        return cls(kind, data_recipe(dataset, entry.method), training, asdict(entry.dreaming))
 
 
 def _cells(spec: SweepSpec, device: str) -> Iterator[tuple[MethodEntry, Split, int, _Common]]:
@@ -194,7 +195,8 @@ class _Chain:
         return Job(self.entry, self.split, self.seed, self.order, tuple(self.learnt), keys)
 
     def _chained(self) -> Iterator[None]:
-        method, parents = self.entry.method, {}
+        method = self.entry.method
+        parents: dict[str, str] = {}
         for task in range(1, len(self.tasks) + 1):
             parents["model"] = self._learn(task, self.tasks[:task], task - 1, parents)
             if task < len(self.tasks):
@@ -208,7 +210,7 @@ class _Chain:
     def _from_scratch(self) -> Iterator[None]:
         last = len(self.tasks)
         for task in range(1, last + 1):
-            if task < last and not self.entry.method.settings.at_every_task:
+            if task < last and not self.entry.method.trains_task(task, last):
                 self.learnt.append(None)
             else:
                 # One task of all classes so far: the same stage whatever the split, and stream 0 always.
@@ -253,7 +255,18 @@ class _Chain:
             {role: parents[role] for role in roles if role in parents},
         )
 
-    def _add(self, kind, classes, stream, training, method, versions, settings, parents, plugin=None) -> str:
+    def _add(
+        self,
+        kind: Literal["learn", "remember", "dream"],
+        classes: tuple[tuple[int, ...], ...],
+        stream: int,
+        training: dict[str, Any],
+        method: str,
+        versions: dict[str, int],
+        settings: dict[str, Any],
+        parents: Mapping[str, str],
+        plugin: str | None = None,
+    ) -> str:
         if settings.get("quirks") == "iccv2021":
             versions = {**versions, "quirks": config.QUIRKS_VERSION}
         stage = Stage(

@@ -4,11 +4,15 @@ Three kinds. `learn` trains one task, `remember` chooses the images to keep afte
 against the network after it. A stage is addressed by the SHA-256 of its whole recipe, its parents' addresses included.
 """
 
+import re
 from dataclasses import dataclass
 from functools import cached_property
 
 from dfcil_core.config import Recipe
 from orchestrator.plan.fingerprint import fingerprint
+
+FOLDER = re.compile(r"(?P<data>.+)-s\d+-(?P<kind>learn|remember|dream)-\d+-(?P<method>.+)-[0-9a-f]{16}")
+"""The names of stages' folders (`Stage.folder`), read."""
 
 
 @dataclass(frozen=True)

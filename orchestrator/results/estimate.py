@@ -5,25 +5,26 @@ a unit are the mean over finished stages of the same method, network, data set, 
 method has none, over those of any method.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfcil_core.config import Recipe
 from orchestrator.plan.plan import Plan
-from orchestrator.plan.stage import Stage
+from orchestrator.plan.stage import FOLDER, Stage
 from orchestrator.store.store import DamagedStage, Store, read_stage
 
 _SAMPLE = 20  # other sweeps' stages that are looked at, of each data set, kind and method
-NAME = re.compile(r"(?P<data>.+)-s\d+-(?P<kind>learn|remember|dream)-\d+-(?P<method>.+)-[0-9a-f]{16}")
+
+
+_Like = tuple[str | int | None, ...]  # what stages have in common whose units of work take alike
 
 
 class Rates:
     """Seconds a unit of work, of what has been seen."""
 
     def __init__(self) -> None:
-        self._seen: dict[tuple, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._seen: dict[_Like, list[float]] = defaultdict(lambda: [0.0, 0.0])
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Mapping[str, Any]], store: Store | None = None) -> "Rates":
@@ -64,13 +65,15 @@ class Rates:
     def _add_others(self, store: Store, data_sets: set[str], own: set[str]) -> None:
         left: dict[tuple[str, ...], int] = defaultdict(lambda: _SAMPLE)
         for name in sorted(path.name for path in store.stages.glob("[!.]*")):
-            sort = NAME.fullmatch(name)
+            sort = FOLDER.fullmatch(name)
             if name in own or sort is None or sort["data"] not in data_sets or not left[sort.groups()]:
                 continue
             left[sort.groups()] -= 1
             try:
                 stage = read_stage(store.stages / name)
-                self.add(stage.recipe, float(store.record(stage)["seconds"]))
+                record = store.record(stage)
+                if record is not None:
+                    self.add(stage.recipe, float(record["seconds"]))
             except (DamagedStage, ValueError, KeyError, TypeError):
                 continue  # damaged: `store verify` tells; an estimate does without it
 
@@ -80,7 +83,8 @@ def time_left(plan: Plan, left: set[str], rates: Rates, workers: int, spent: Map
 
     Never less than the longest chain. `spent`: key of a running stage to the seconds it has run.
     """
-    work, ends = 0.0, {}
+    work = 0.0
+    ends: dict[str, float] = {}
     for key, stage in plan.stages.items():  # parents first
         if key not in left:
             continue
@@ -93,14 +97,14 @@ def time_left(plan: Plan, left: set[str], rates: Rates, workers: int, spent: Map
     return max(work / workers, max(ends.values(), default=0.0))
 
 
-def _likes(recipe: Recipe) -> tuple[tuple, tuple]:
+def _likes(recipe: Recipe) -> tuple[_Like, _Like]:
     general = (recipe.kind, recipe.data.name, recipe.data.image_size, recipe.training.get("backbone"), recipe.device)
     return (*general, recipe.method), general
 
 
 def _units(recipe: Recipe) -> float:
     if recipe.kind == "learn":
-        return max(1, recipe.training.get("epochs", 1) * len(recipe.classes[-1]))
+        return float(max(1, recipe.training.get("epochs", 1) * len(recipe.classes[-1])))
     if recipe.kind == "dream":
-        return max(1, recipe.settings.get("steps", 1))
-    return 1
+        return float(max(1, recipe.settings.get("steps", 1)))
+    return 1.0

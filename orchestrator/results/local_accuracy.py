@@ -5,18 +5,18 @@ own tasks alone. Those of the other splits are counted here once, and kept besid
 """
 
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dfcil_core.artifacts import LOGITS
 from dfcil_core.counts import count_right_locally, group_name
 from orchestrator.errors import UserError
+from orchestrator.files import write_json
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.store.store import Store
 
 FILE = "derived.json"
-LOGITS = "logits.safetensors"
 
 
 def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -25,7 +25,7 @@ def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str
         tasks = job.tasks
         names = [group_name(classes) for classes in tasks]
         for task, key in enumerate(job.learn, start=1):
-            if key not in records:
+            if key is None or key not in records:
                 continue
             local = records[key]["evaluation"]["correct_local"]
             if not local.keys() >= set(names[:task]):
@@ -41,9 +41,7 @@ def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]
     tensors = _logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
     # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
-    beside = file.with_name(f".{FILE}-{os.getpid()}")
-    beside.write_text(json.dumps({"correct_local": kept}))
-    beside.replace(file)
+    write_json(file, {"correct_local": kept})
     return kept
 
 

@@ -24,7 +24,8 @@ from dfcil_core.errors import AbsentData, MissingData
 from orchestrator.errors import UserError, choices
 from orchestrator.spec import settings
 from orchestrator.spec.model import Dataset
-from orchestrator.spec.yaml_document import Document, show
+from orchestrator.spec.reading import Reading
+from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 
 @dataclass(frozen=True)
@@ -65,14 +66,14 @@ _FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic, **
 _SECONDS_TO_ANSWER = 10
 
 
-def read_dataset(document: Document, data_root: str | None = None, known: DatasetInfo | None = None) -> Dataset | None:
-    """The data set; None where its name is wrong, and so its number of classes unknown. Problems go to `document`.
+def read_dataset(reading: Reading) -> Dataset | None:
+    """The data set; None where its name is wrong, and so its number of classes unknown.
 
-    `data_root` takes the place of the section's `root`. Image files are hashed where they lie there, and their digest
-    is `unread` where there is nothing yet; `known` is the data set as it was read before, and saves that.
+    Image files are hashed where they lie, and their digest is `unread` where there is nothing yet.
     """
-    given, path = document.data.get("dataset", "digits"), ("dataset",)
-    name = given
+    document, known = reading.document, reading.known
+    given = name = document.data.get("dataset", "digits")
+    path: KeyPath = ("dataset",)
     if isinstance(given, dict):
         name = given.get("name")
         form_type = _FORMS.get(name, _Form) if isinstance(name, str) else _Form
@@ -88,7 +89,7 @@ def read_dataset(document: Document, data_root: str | None = None, known: Datase
         return None
     if form.root == "":
         document.add(("dataset", "root"), "'' is empty", "", "It is the folder of the data set, as ~/data")
-    root = data_root or (os.path.expanduser(form.root) if form.root else None)
+    root = reading.data_root or (os.path.expanduser(form.root) if form.root else None)
     info = known if known and known.name == name else _info(document, name, form, root)
     return Dataset(info, form.image_size or info.image_size, root, form.holdout) if info else None
 
@@ -131,12 +132,12 @@ def _answers(address: str) -> bool:
 
 
 def _info(document: Document, name: str, form: _Form, root: str | None) -> DatasetInfo | None:
-    if name == "synthetic":
+    if isinstance(form, _Synthetic):
         return synthetic_info(form.classes, form.train_per_class, form.test_per_class)
     if name in FIXED:
         part = {key: getattr(form, key) for key in SUBSET}
         return subset_info(name, **part) if _within(document, name, part) else None
-    classes = getattr(form, "classes", None)
+    classes = form.classes if isinstance(form, _Folder) else None
     if classes is not None and not _sound(document, classes):
         return None
     try:

@@ -8,6 +8,7 @@ from dfcil_core.methods import METHODS
 from orchestrator.errors import choices
 from orchestrator.spec import settings
 from orchestrator.spec.model import Exclusion, MethodEntry, Split, matches
+from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
@@ -23,8 +24,9 @@ class Cells:
     seeds: Sequence[int]
 
 
-def read_exclusions(document: Document, cells: Cells) -> tuple[Exclusion, ...]:
-    """The exclusions; problems go to `document`."""
+def read_exclude(reading: Reading) -> tuple[Exclusion, ...]:
+    """The exclusions."""
+    document, cells = reading.document, Cells(reading.methods, reading.splits, reading.seeds)
     given = document.data.get("exclude")
     if given is None:
         return ()
@@ -33,8 +35,8 @@ def read_exclusions(document: Document, cells: Cells) -> tuple[Exclusion, ...]:
         document.add(("exclude",), f"{show(given)} is not a list", given, remedy)
         return ()
     mentioned = _Mentioned(document)
-    exclusions = [_exclusion(document, ("exclude", index), item, mentioned, cells) for index, item in enumerate(given)]
-    exclusions = [exclusion for exclusion in exclusions if exclusion]
+    read = [_exclusion(document, ("exclude", index), item, mentioned, cells) for index, item in enumerate(given)]
+    exclusions = [exclusion for exclusion in read if exclusion]
     if not document.problems:
         _check_effect(document, exclusions, cells)
     return tuple(exclusions)

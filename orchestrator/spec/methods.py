@@ -1,5 +1,6 @@
 """The `methods:` section: each entry, with every setting resolved on top of what the spec says for all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,13 +10,30 @@ from dfcil_core.methods.base import Method
 from orchestrator.errors import choices
 from orchestrator.spec import settings
 from orchestrator.spec.model import MethodEntry
+from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common, folder, unknown
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 
-def read_methods(document: Document) -> list[MethodEntry]:
-    """The entries that are right. Problems go to `document`, those of `training`, `dreaming` and the like included."""
-    return _Entries(document).read()
+def read_methods(reading: Reading) -> tuple[MethodEntry, ...]:
+    """The entries that are right; `training`, `dreaming`, `memory` and `quirks` are read with them."""
+    entries = tuple(_Entries(reading.document).read())
+    if reading.dataset:
+        _check_size(reading.document, reading.dataset.image_size, entries)
+    return entries
+
+
+def _check_size(document: Document, size: int, entries: Sequence[MethodEntry]) -> None:
+    """A generator of images doubles its size a few times, and cannot make every size."""
+    for entry in entries:
+        multiple = entry.method.size_multiple(size)
+        if size % multiple:
+            verb = "dreams" if entry.method.dreams else "makes"
+            message = f"{size} is not divisible by {multiple}, as images that {entry.label} {verb} must be"
+            below = size // multiple * multiple
+            near = f"{below} or {below + multiple} would do" if below else f"{multiple} would do"
+            document.add(("dataset", "image_size"), message, size, near)
+            return
 
 
 class _Entries:
@@ -28,7 +46,8 @@ class _Entries:
         self.common = settings.read(document, (), self.common, Common)
         self.training = settings.section(document, ("training",), data.get("training"), Training)
         self.dreaming = settings.section(document, ("dreaming",), data.get("dreaming"), Dreaming)
-        self.labels: dict[str, int] = {}
+        self.labels: dict[str, str | int] = {}
+        """To the position of the entry that has it."""
 
     def read(self) -> list[MethodEntry]:
         """The entries that are right."""
@@ -61,10 +80,10 @@ class _Entries:
 
         shared = [key for key in ("memory", "quirks") if key in given and key in _takes(method_type)]
         common = settings.read(document, path, {key: given[key] for key in shared}, Common)
-        training = self._section(path, given, method_type, "training", Training)
+        own_training = self._section(path, given, method_type, "training", Training)
         dreaming = self._section(path, given, method_type, "dreaming", Dreaming)
         own = self._own(path, given, method_type)
-        training = self._training(method_type, training, path)
+        training = self._training(method_type, own_training, path)
         if len(document.problems) > before:
             return None
         return MethodEntry(
@@ -76,7 +95,9 @@ class _Entries:
             **{"memory": Common.memory, "quirks": Common.quirks, **self.common, **common},
         )
 
-    def _section(self, path, given, method_type: type[Method], name: str, settings_type: type) -> dict[str, Any]:
+    def _section(
+        self, path: KeyPath, given: dict[str, Any], method_type: type[Method], name: str, settings_type: type
+    ) -> dict[str, Any]:
         if name not in _takes(method_type):
             return {}
         return settings.section(self.document, (*path, name), given.get(name), settings_type)

@@ -1,12 +1,25 @@
-"""The nouns of a validated sweep: what `spec.load` gives and the planner takes. Pure data."""
+"""The nouns of a validated sweep: what `load_spec` gives; the planner takes them, and the tuner. Pure data."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, get_args
 
+from dfcil_core import measures
 from dfcil_core.config import Dreaming, Quirks, Training
 from dfcil_core.data.catalog import DatasetInfo
 from dfcil_core.methods.base import Method
-from orchestrator.spec.tune_model import Tune
 from orchestrator.text import counted
+
+Value = bool | int | float | str
+
+OBJECTIVES = {
+    name: "maximize" if measure.higher_is_better else "minimize" for name, measure in measures.objectives().items()
+}
+"""What a search can look for, in percent, and which way is better."""
+Sampler = Literal["tpe", "gp", "cmaes", "random", "grid", "qmc"]
+Pruner = Literal["auto", "median", "none"]
+SAMPLERS: tuple[Sampler, ...] = get_args(Sampler)
+PRUNERS: tuple[Pruner, ...] = get_args(Pruner)
 
 
 @dataclass(frozen=True)
@@ -72,6 +85,59 @@ class Exclusion:
 
 
 @dataclass(frozen=True)
+class Range:
+    """The numbers from `low` to `high`, both included."""
+
+    low: float
+    high: float
+    log: bool = False
+    """Whether the search goes by orders of magnitude."""
+    step: float | None = None
+    whole: bool = False
+    """Whether the setting is a whole number."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """One of these values."""
+
+    values: tuple[Value, ...]
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """The best `top` settings are run again on `seeds`, none of which any trial has seen. 0: no confirmation."""
+
+    top: int = 3
+    seeds: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Tune:
+    """What to tune, how, and how long."""
+
+    method: str
+    """Label of the entry under `methods:` whose setting is the published one: trial 0."""
+    space: dict[str, Range | Choices]
+    """By dotted path, as `dreaming.lr`."""
+    trials: int = 50
+    """Completed or pruned trials in all, over all launches of the tuner."""
+    objective: tuple[str, ...] = ("final_accuracy",)
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "auto"
+    validation: float = 0.1
+    """Share of each class's training images that is held out to judge trials by."""
+    seed: int = 0
+    """Of the sampler."""
+    confirm: Confirm = field(default_factory=Confirm)
+
+    @property
+    def prunes(self) -> bool:
+        """Whether trials may be stopped early. With two objectives there is no order of worse and better."""
+        return self.pruner != "none" and len(self.objective) == 1
+
+
+@dataclass(frozen=True)
 class SweepSpec:
     """A sweep as the person meant it: methods x splits x seeds, less the exclusions."""
 
@@ -91,6 +157,8 @@ class SweepSpec:
     """Whether this is the rehearsal of the spec in `text` (rehearse.py)."""
     plugin: str | None = None
     """The file of the plug-in that was given, on this machine."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What the readers of further top-level keys gave, by key."""
 
 
 def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:

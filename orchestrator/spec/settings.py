@@ -141,7 +141,7 @@ def folder(document: Document, path: KeyPath, value: Any) -> None:
 
 
 @cache
-def _adapter(settings_type: type) -> TypeAdapter:
+def _adapter(settings_type: type) -> TypeAdapter[Any]:
     return TypeAdapter(settings_type)
 
 

@@ -11,9 +11,21 @@ from annotated_types import Ge, Gt, Le
 from dfcil_core.config import Dreaming, Training
 from orchestrator.errors import choices
 from orchestrator.spec import settings
-from orchestrator.spec.model import MethodEntry, Split, settings_of
+from orchestrator.spec.model import (
+    OBJECTIVES,
+    Choices,
+    Confirm,
+    MethodEntry,
+    Pruner,
+    Range,
+    Sampler,
+    Split,
+    Tune,
+    Value,
+    settings_of,
+)
+from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common, mapping, unknown
-from orchestrator.spec.tune_model import OBJECTIVES, PRUNERS, SAMPLERS, Choices, Confirm, Range, Tune, Value
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 _TUNE = ("tune",)
@@ -38,8 +50,8 @@ class _Form:
     __pydantic_config__ = {"extra": "forbid"}
 
     trials: Annotated[int, Ge(1), Le(1_000_000)] = 50
-    sampler: Literal[SAMPLERS] = "tpe"
-    pruner: Literal[PRUNERS] = "auto"
+    sampler: Sampler = "tpe"
+    pruner: Pruner = "auto"
     validation: Annotated[float, Gt(0), Le(0.5)] = 0.1
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
 
@@ -47,14 +59,13 @@ class _Form:
 _KEYS = ("method", "space", "trials", "objective", "sampler", "pruner", "validation", "seed", "confirm")
 
 
-def read_tune(
-    document: Document, entries: Sequence[MethodEntry], splits: Sequence[Split], seeds: Sequence[int]
-) -> Tune | None:
-    """The section, None where there is none or it is wrong. Problems go to `document`."""
+def read_tune(reading: Reading) -> Tune | None:
+    """The section, None where there is none or it is wrong."""
+    document = reading.document
     given = document.data.get("tune")
-    if not mapping(document, _TUNE, given):
+    if given is None or not mapping(document, _TUNE, given):
         return None
-    return _Reader(document, given, entries, splits, seeds).read()
+    return _Reader(document, given, reading.methods, reading.splits, reading.seeds).read()
 
 
 @dataclass
@@ -135,11 +146,14 @@ class _Reader:
         if one and "forgetting" in objective:
             message = f"with the split {one[0]} there is one task, and nothing to forget"
             self.document.add(path, message, "forgetting", "Tune on splits of two tasks or more")
-        partial = entry and not entry.method.chained and not entry.method.settings.at_every_task
+        if entry is None or _trains_every_task(entry, self.splits):
+            return
+        has_setting = "at_every_task" in settings.names(entry.method.settings_type)
+        remedy = "Set its at_every_task, or choose final_accuracy" if has_setting else "Choose final_accuracy"
         for name in objective:
-            if partial and name != "final_accuracy":
+            if name != "final_accuracy":
                 message = f"{entry.label} learns all classes at once and has no {name}"
-                self.document.add(path, message, name, "Set its at_every_task, or choose final_accuracy")
+                self.document.add(path, message, name, remedy)
 
     # ---- the space ---------------------------------------------------------------------------------------------------
 
@@ -207,7 +221,7 @@ class _Reader:
         for key in given:
             if key not in keys:
                 unknown(self.document, (*path, key), given[key], (*keys, "choices"))
-        limits = {}
+        limits: dict[str, Any] = {}
         for key in ("low", "high"):
             if key not in given:
                 self.document.add(path, f"`{key}` is missing", given, _EXAMPLE)
@@ -282,12 +296,18 @@ class _Reader:
             if seed in self.seeds:
                 message = f"{seed} is a seed that the trials see"
                 self.document.add(where, message, seed, f"Choose fresh ones, from {following} on, say")
-            elif seed in form.seeds[:index]:
+            elif seed in fresh[:index]:
                 self.document.add(where, f"{seed} is given twice", seed, "Equal seeds are the same work")
         if form.top and len(fresh) < 2:
             remedy = "Give two at the least: a difference without a spread says nothing"
             self.document.add((*path, "seeds"), f"{len(fresh)} seeds cannot confirm anything", list(fresh), remedy)
         return Confirm(form.top, fresh)
+
+
+def _trains_every_task(entry: MethodEntry, splits: Sequence[Split]) -> bool:
+    """Whether a job of the entry has an accuracy after each of its tasks, and not only after the last."""
+    method, longest = entry.method, max((len(split) for split in splits), default=1)
+    return method.chained or all(method.trains_task(task, longest) for task in range(1, longest))
 
 
 def _declared_in(dotted: str, entry: MethodEntry) -> type:

@@ -85,6 +85,7 @@ class Document:
             return self._mapping(node, path)
         if isinstance(node, SequenceNode):
             return [self._plain(item, (*path, index)) for index, item in enumerate(node.value)]
+        assert isinstance(node, ScalarNode)
         return self._scalar(node, path)
 
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class Document:
         return values
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
-        kind, text = node.tag, node.value
+        kind, text = node.tag or f"{_TAG}str", node.value
         if not kind.startswith(_TAG):
             self.add(path, f"the tag '{kind}' means nothing here", text, "Leave it out")
             return text
@@ -172,7 +173,8 @@ def _resolve(kind: str, text: str) -> Any:
 
 def _compose(text: str, file: str) -> Node | None:
     try:
-        return YAML(typ="safe", pure=True).compose(text)
+        root: Node | None = YAML(typ="safe", pure=True).compose(text)
+        return root
     except ReaderError as error:
         before = text[: error.position]
         column = error.position - (before.rfind("\n") + 1) + 1
@@ -231,7 +233,9 @@ def _override(root: MappingNode, override: str) -> MappingNode:
     mark = _Override(override)
     value = _compose(text, file) or ScalarNode(f"{_TAG}null", "")
     _mark(value, mark)
-    return _graft(root, parts, value, mark, ())
+    grafted = _graft(root, parts, value, mark, ())
+    assert isinstance(grafted, MappingNode)
+    return grafted
 
 
 def _mark(node: Node, mark: _Override) -> None:
@@ -288,9 +292,9 @@ def _position(node: SequenceNode, part: str, mark: _Override, path: KeyPath) -> 
 
 def _item_name(item: Node) -> str:
     if isinstance(item, ScalarNode):
-        return item.value
+        return str(item.value)
     for name in ("label", "name"):
         found = _child(item, name)
         if found and isinstance(found[1], ScalarNode):
-            return found[1].value
+            return str(found[1].value)
     return ""

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from dfcil_core.config import Recipe
 from orchestrator.errors import UserError
+from orchestrator.files import replacing
 from orchestrator.plan.stage import Stage
 from orchestrator.store.lease import Held
 from orchestrator.store.store import FREED, RECORD, STAGE, DamagedStage, Store, check, freed_of, read_stage
@@ -51,15 +52,11 @@ def export(store: Store, stages: Iterable[Stage], path: Path) -> int:
     """
     if path.exists():
         raise UserError(f"{path} exists already: give another name, or remove it first")
-    draft, count = path.with_name(f".{path.name}-{os.getpid()}"), 0
-    try:
-        with draft.open("xb") as raw, tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-            for stage in stages:
-                _add(archive, store.folder(stage), stage)
-                count += 1
-        draft.rename(path)
-    finally:
-        draft.unlink(missing_ok=True)
+    count = 0
+    with replacing(path) as raw, tarfile.open(fileobj=raw, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for stage in stages:
+            _add(archive, store.folder(stage), stage)
+            count += 1
     return count
 
 

@@ -22,6 +22,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from orchestrator.files import write_json
+
 LEASE_TIMEOUT = 30.0  # seconds without a heartbeat after which a holder counts as dead
 _BEATS = 6  # heartbeats in that time, so that a few may come late
 _LOCK_SECONDS = 60.0  # the lock is held for milliseconds; longer means a broken file system
@@ -123,10 +125,9 @@ class Leases:
 
     def write(self, key: str, holder: Holder) -> None:
         """Put the file of a lease in place, whole. Only under the lock."""
-        path = self.path(key)
-        draft = path.with_suffix(".tmp")
-        draft.write_text(json.dumps(asdict(holder)))
-        draft.replace(path)
+        # Not forced to the disk, at every heartbeat: a crash of the machine ends the holder with its lease, and `read`
+        # takes a lease that is cut short for none.
+        write_json(self.path(key), asdict(holder), sync=False)
 
 
 class Lease:
@@ -166,7 +167,7 @@ class Lease:
     def __enter__(self) -> "Lease":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.release()
 
     def _mine(self) -> bool:

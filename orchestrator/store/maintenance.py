@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import UserError
-from orchestrator.results.estimate import NAME
+from orchestrator.plan.stage import FOLDER
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import living
 from orchestrator.store.store import FREED, DamagedStage, Store, check, read_stage
@@ -105,8 +105,8 @@ def _kind(name: str) -> str:
     if name.startswith("."):
         sort = name[1:].partition("-")[0]
         return {"work": WORK, "saves": SAVES, "damaged": DAMAGED}.get(sort, OTHER)
-    sort = NAME.fullmatch(name)
-    return sort["kind"] if sort else OTHER
+    stage = FOLDER.fullmatch(name)
+    return stage["kind"] if stage else OTHER
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Recipe
+from orchestrator.files import sync_to_disk, write_json
 from orchestrator.plan.stage import Stage
 from orchestrator.store.lease import LEASE_TIMEOUT, Lease, LeaseLost, Leases
 
@@ -139,19 +140,19 @@ class Store:
         files = {path.relative_to(work).as_posix(): _settle(path) for path in sorted(work.rglob("*")) if path.is_file()}
         recipe = stage.recipe
         names = {"key": stage.key, "kind": recipe.kind, "task": recipe.task, "folder": stage.folder}
-        _write(work / STAGE, json.dumps(recipe.to_json(), indent=1))
+        write_json(work / STAGE, recipe.to_json(), indent=1, end="\n")
         whole = {**record, **names, "files": {**files, **(freed or {})}}
-        _write(work / RECORD, json.dumps(whole, allow_nan=False))
+        write_json(work / RECORD, whole, end="\n")
         if freed:
-            _write(work / FREED, json.dumps(sorted(freed)))
+            write_json(work / FREED, sorted(freed), end="\n")
         for folder in (*(path for path in work.rglob("*") if path.is_dir()), work):
-            _sync(folder)
+            sync_to_disk(folder)
         with self.leases.lock():
             if lease is not None:
                 lease.require()
             first = _rename_to_new(work, self.folder(stage)) or self._make_whole(stage, work, whole)
         if first:
-            _sync(self.stages)
+            sync_to_disk(self.stages)
         else:
             shutil.rmtree(work)
         shutil.rmtree(self.stages / f".saves-{stage.key[:16]}", ignore_errors=True)
@@ -197,9 +198,7 @@ class Store:
             if not names:
                 return 0
             # Named before they go: whatever happens in between, nobody takes the stage for a damaged one.
-            _write(folder / f".{FREED}", json.dumps(names))
-            (folder / f".{FREED}").rename(folder / FREED)
-            _sync(folder)
+            write_json(folder / FREED, names, end="\n")
             for name in names:
                 (folder / name).unlink(missing_ok=True)
         return sum(files[name]["bytes"] for name in names)
@@ -214,12 +213,12 @@ class Store:
         if all(now.get(name) == before.get(name) for name in missing):
             for name in missing:
                 (work / name).rename(folder / name)
-            _sync(folder)
+            sync_to_disk(folder)
             (folder / FREED).unlink()
             shutil.rmtree(work)
         else:
             aside = self._put_aside(folder)
-            _write(work / RECORD, json.dumps({**record, "replaces": aside.name}, allow_nan=False))
+            write_json(work / RECORD, {**record, "replaces": aside.name}, end="\n")
             work.rename(folder)
         return True
 
@@ -240,6 +239,9 @@ class Store:
             elif sort == ".saves" and rest in finished and not (self.stages / finished[rest] / FREED).exists():
                 # Else it is a freed stage that was being computed again, and goes on from its saves.
                 self._remove_needless(name, rest)
+            elif sort == "..lease":
+                with self.leases.lock():  # under which leases are written: this draft's writer was killed
+                    (self.stages / name).unlink(missing_ok=True)
 
     def _remove_abandoned(self, name: str, key: str, token: str) -> None:
         # The lease is written before its work folder is made. So a folder that was listed, and whose lease is not there
@@ -334,24 +336,8 @@ def _difference(written: Mapping[str, Any], found: Mapping[str, Any]) -> str:
 
 def _settle(path: Path) -> dict[str, Any]:
     """Force a file to the disk; its SHA-256 and size."""
-    _sync(path)
+    sync_to_disk(path)
     return _digest(path)
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(path: Path) -> None:
-    """Force a file's content, or a folder's list of names, to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _rename_to_new(source: Path, target: Path) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dfcil_core.data.catalog import IMAGE_FILES, DatasetInfo
 from orchestrator.errors import UserError, choices
+from orchestrator.files import write_json, write_text
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.spec.load import load_spec, parse_spec
 from orchestrator.spec.model import SweepSpec
@@ -48,12 +49,12 @@ def save(runs: Path, plan: Plan) -> Changes:
     folder.mkdir(parents=True, exist_ok=True)
     jobs = {job.name: list(job.stages) for job in plan.jobs}
     before = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else jobs
-    _write(folder / SPEC, plan.spec.text)
-    _write(folder / SETTINGS, json.dumps(_settings(plan), indent=1) + "\n")
+    write_text(folder / SPEC, plan.spec.text)
+    write_json(folder / SETTINGS, _settings(plan), indent=1, end="\n")
     if plan.spec.plugin:
         # A copy: the sweep can be looked at when the plug-in has moved, or changed.
-        _write(folder / PLUGIN, Path(plan.spec.plugin).read_text())
-    _write(folder / JOBS, json.dumps(jobs, indent=1) + "\n")
+        write_text(folder / PLUGIN, Path(plan.spec.plugin).read_text(encoding="utf-8"))
+    write_json(folder / JOBS, jobs, indent=1, end="\n")
     return Changes(
         added=tuple(name for name, stages in jobs.items() if before.get(name) != stages),
         removed=tuple(name for name, stages in before.items() if jobs.get(name) != stages),
@@ -72,7 +73,7 @@ def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
         raise UserError(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
     settings = json.loads((folder / SETTINGS).read_text())
     read = parse_spec(
-        (folder / SPEC).read_text(),
+        (folder / SPEC).read_text(encoding="utf-8"),
         str(folder / SPEC),
         settings["overrides"],
         data_root=settings["data_root"],
@@ -117,10 +118,4 @@ def looks_like_a_file(name_or_spec: str) -> bool:
 
 def _launched_from(runs: Path, read: SweepSpec) -> bool:
     launched = sweep_folder(runs, read.name) / SPEC
-    return launched.exists() and launched.read_text() == read.text
-
-
-def _write(path: Path, text: str) -> None:
-    beside = path.with_name(f".{path.name}-{os.getpid()}")
-    beside.write_text(text)
-    beside.replace(path)
+    return launched.exists() and launched.read_text(encoding="utf-8") == read.text

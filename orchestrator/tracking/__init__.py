@@ -3,7 +3,7 @@
 uri.py       which tracking store, and where its artifacts go
 points.py    records of stages to metric points (pure)
 describe.py  a job's and a sweep's parameters, tags and identity (pure)
-delivered.py what this machine remembers of deliveries and failures
+delivered.py what this machine remembers of deliveries
 database.py  making the sqlite file
 runs.py      finding and making the runs of a sweep in MLflow
 figures.py   who draws the figures: handed in, for tracking is below reports

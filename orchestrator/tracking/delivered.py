@@ -1,27 +1,22 @@
 """What this machine remembers of a sweep's deliveries, so that a relaunch asks and sends nothing twice.
 
-All of it may be lost without harm but for one thing: `failed.json` is the only place where a failure is kept, since
-the store holds finished stages alone.
+All of it may be lost without harm.
 """
 
 import hashlib
-import json
 import os
-import tempfile
 import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from orchestrator.files import read_json, write_json
+from orchestrator.store.sweep_folder import sweep_folder
+
 # A delivery writes the whole file: with thousands of jobs not more often than this, in seconds.
 _PAUSE = 2.0
 _TRACKING = "tracking.json"
-
-
-def sweep_folder(runs: Path, sweep: str) -> Path:
-    """Where a sweep's own files lie in the runs folder."""
-    return runs / "sweeps" / sweep
 
 
 def runs_id(runs: Path) -> str:
@@ -50,7 +45,7 @@ def keep_experiment(runs: Path, sweep: str, name: str) -> None:
     """Remember where the sweep's runs go: the commands that look for them are not told again."""
     path = sweep_folder(runs, sweep) / _TRACKING
     if read_json(path).get("experiment", sweep) != name:
-        write_json(path, {"experiment": name})
+        _write(path, {"experiment": name})
 
 
 class Delivered:
@@ -76,44 +71,10 @@ class Delivered:
     def save(self, now: bool = False) -> None:
         """Write the file, at most once in a while unless told `now`."""
         if now or time.monotonic() - self._saved > _PAUSE:
-            write_json(self.path, {"parent": self.parent, "shown": self.shown, "jobs": self.jobs})
+            _write(self.path, {"parent": self.parent, "shown": self.shown, "jobs": self.jobs})
             self._saved = time.monotonic()
 
 
-class Failures:
-    """The jobs of a sweep that failed last time.
-
-    Job id to {"error", "traceback", "time" (unix seconds), "stage" (the key of the one that failed), "log" (its path)}.
-    """
-
-    def __init__(self, runs: Path, sweep: str) -> None:
-        self.path = sweep_folder(runs, sweep) / "failed.json"
-        self.jobs: dict[str, dict[str, Any]] = read_json(self.path)
-
-    def add(self, job: str, error: str, traceback: str, stage: str = "", log: str = "") -> dict[str, Any]:
-        """Note a failure."""
-        self.jobs[job] = {"error": error, "traceback": traceback, "time": time.time(), "stage": stage, "log": log}
-        write_json(self.path, self.jobs)
-        return self.jobs[job]
-
-    def mended(self, job: str) -> None:
-        """Note that a job that had failed is finished now."""
-        if self.jobs.pop(job, None):
-            write_json(self.path, self.jobs)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is no file, or one that is no JSON object."""
-    try:
-        value = json.loads(path.read_text())
-    except (FileNotFoundError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
+def _write(path: Path, value: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}-", delete=False) as draft:
-        json.dump(value, draft, indent=1)
-    os.replace(draft.name, path)
+    write_json(path, value, indent=1)

@@ -19,6 +19,7 @@ from mlflow.tracking import MlflowClient
 from mlflow.types import Schema, TensorSpec
 from torch import Tensor, nn
 
+from dfcil_core.artifacts import NETWORK
 from dfcil_core.config import Recipe
 from dfcil_core.networks.build import load
 from orchestrator.plan.plan import Job
@@ -26,7 +27,6 @@ from orchestrator.plan.stage import Stage
 from orchestrator.tracking import describe
 
 NAME = "network"
-NETWORK_FILE = "network.safetensors"
 
 
 class OfPixels(nn.Module):
@@ -71,7 +71,7 @@ def send(client: MlflowClient, experiment: str, run: str, job: Job, stage: Stage
 def _write(path: Path, model: Model, job: Job, stage: Stage, record: Any, folder: Path) -> None:
     """Write the model in MLflow's layout."""
     recipe = stage.recipe
-    network: nn.Module = load(folder / NETWORK_FILE, recipe.training["backbone"], recipe.width, recipe.data.channels)
+    network: nn.Module = load(folder / NETWORK, recipe.training["backbone"], recipe.width, recipe.data.channels)
     if recipe.method == job.entry.method.name:  # not where it shares a stage of plain cross-entropy
         network = job.entry.method.load_eval_model(network, folder, recipe)
     normalisation = {name: tuple(record["normalisation"][name]) for name in ("mean", "std")}

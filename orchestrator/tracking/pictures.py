@@ -10,6 +10,7 @@ from typing import Any
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+from dfcil_core import artifacts
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, images_by_task
 from orchestrator.tracking.figures import Figures
@@ -66,7 +67,7 @@ def send_dreams(
     for stage in dreams:
         time, task = milliseconds(records[stage.key]["ended"]), stage.recipe.task
         name = f"{DREAMS}+step+{task}+timestamp+{time}+"
-        path = runs / "stages" / stage.folder / "dreams.png"
+        path = runs / "stages" / stage.folder / artifacts.DREAMS
         if any(file.startswith(name) and file.endswith(".webp") for file in there) or not path.exists():
             continue
         with Image.open(path) as image:

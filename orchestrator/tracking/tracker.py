@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_result
-from orchestrator.tracking.delivered import Failures, experiment_name
+from orchestrator.store.failures import Failures
+from orchestrator.tracking.delivered import experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.figures import NO_FIGURES, Figures

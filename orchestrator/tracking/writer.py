@@ -20,10 +20,11 @@ from mlflow.tracking import MlflowClient
 from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult
+from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
 from orchestrator.tracking.database import make_sqlite
-from orchestrator.tracking.delivered import Delivered, Failures, keep_experiment, runs_id
+from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id
 from orchestrator.tracking.figures import NO_FIGURES, Figures
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child

@@ -11,8 +11,7 @@ from typing import Any
 
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.results.job_result import job_results
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import OBJECTIVES, Value
+from orchestrator.spec.model import OBJECTIVES, SweepSpec, Value
 from orchestrator.tuning.trials import Records, entry_of, final_value, held_out, tune_of, with_settings
 
 PUBLISHED = "published"

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.spec.given import as_yaml
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import Value
+from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.spec.yaml_document import read_document
 from orchestrator.tuning.trials import tune_of
 

@@ -19,9 +19,9 @@ from orchestrator.engine.event_text import failure_text
 from orchestrator.engine.events import Event
 from orchestrator.engine.options import Options
 from orchestrator.errors import UserError
+from orchestrator.files import write_json, write_text
 from orchestrator.plan.plan import Plan
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import Value
+from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.store.store import Store
 from orchestrator.tracking.study import Ending, StudyTracker
 from orchestrator.tuning import plots, study, summary
@@ -100,7 +100,7 @@ class Session:
         folder = folder_of(tuning.runs, name)
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / "lock", name):
-            (folder / "spec.yaml").write_text(spec.text)
+            write_text(folder / "spec.yaml", spec.text)
             self.study = Study(spec, study.open_storage(tuning.runs, tuning.storage), self.device)
             warn = _warner(self.say)
             tracker = StudyTracker(spec.name, name, spec.text, tuning.runs, tuning.tracking_uri, warn)
@@ -175,11 +175,11 @@ class Session:
         if outcome.failed:
             return None
         verdict = judge(self.spec, plan, candidates, self.store.records(plan.stages.values()))
-        (folder / CONFIRMATION).write_text(json.dumps(verdict.to_json(), indent=1) + "\n")
+        write_json(folder / CONFIRMATION, verdict.to_json(), indent=1, end="\n")
         self.say(verdict.text())
         if verdict.winner:
             told = f"From {self.study.name}, trial {verdict.winner.trial}.\n{verdict.text()}"
-            (folder / WINNER).write_text(winner_spec(self.spec, verdict.winner.settings, told))
+            write_text(folder / WINNER, winner_spec(self.spec, verdict.winner.settings, told))
             self.say(f"the winner as a spec: dfcil-sweep launch {folder / WINNER}")
         return verdict
 

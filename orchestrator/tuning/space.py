@@ -8,8 +8,7 @@ from optuna import samplers
 from optuna.samplers import BaseSampler
 from optuna.trial import Trial
 
-from orchestrator.spec.model import MethodEntry, settings_of
-from orchestrator.spec.tune_model import Choices, Range, Tune, Value
+from orchestrator.spec.model import Choices, MethodEntry, Range, Tune, Value, settings_of
 
 # These choose by the trials' count alone, so that another seed would break their sequence.
 _SEQUENCES = ("grid", "qmc")

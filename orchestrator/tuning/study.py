@@ -11,8 +11,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from orchestrator.errors import UserError
 from orchestrator.plan.fingerprint import fingerprint
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import OBJECTIVES, Value
+from orchestrator.spec.model import OBJECTIVES, SweepSpec, Value
 from orchestrator.tracking.uri import without_password
 from orchestrator.tuning import space
 from orchestrator.tuning.journal import open_journal

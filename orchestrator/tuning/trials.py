@@ -8,8 +8,7 @@ from dfcil_core.measures import Scores, objectives
 from orchestrator.plan.plan import Job, Plan, make_plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, job_result
-from orchestrator.spec.model import MethodEntry, SweepSpec
-from orchestrator.spec.tune_model import Tune, Value
+from orchestrator.spec.model import MethodEntry, SweepSpec, Tune, Value
 
 Records = Mapping[str, Mapping[str, Any]]
 

@@ -10,8 +10,7 @@ from optuna.trial import Trial
 from orchestrator.engine.event_text import failure_text, warning_text
 from orchestrator.engine.events import Event, StageFailed, StageFinished
 from orchestrator.plan.stage import Stage
-from orchestrator.spec.model import SweepSpec
-from orchestrator.spec.tune_model import Value
+from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.tuning import space
 from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
 from orchestrator.tuning.trials import TrialProgress, tune_of

@@ -1,6 +1,5 @@
 """A sweep's report from the store."""
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -8,17 +7,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from dfcil_core.artifacts import DREAMS
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
+from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store
-from orchestrator.store.sweep_folder import sweep_folder
 from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport, no_dreams
-
-FAILURES = "failed.json"
 
 
 def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
@@ -33,7 +31,7 @@ def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lamb
             f"{plan.spec.name} is read as it was launched: the program has changed since, and would compute stages anew"
         )
     read = read_results(plan, store, lambda stage, why: notes.append(f"left out, damaged: {stage.folder}: {why}"))
-    failures = _failures(runs, plan.spec.name)
+    failures = Failures(runs, plan.spec.name).jobs
     jobs = []
     for result in read.of_jobs():
         report = job_report(plan.spec, result, plan, failures, store.stages)
@@ -115,19 +113,13 @@ def _other_now(plan: Plan) -> bool:
     return any(Stage(stage.recipe).key != key for key, stage in stages.items())
 
 
-def _failures(runs: Path, sweep: str) -> dict[str, dict[str, Any]]:
-    path = sweep_folder(runs, sweep) / FAILURES
-    known: dict[str, dict[str, Any]] = json.loads(path.read_text()) if path.exists() else {}
-    return known
-
-
 def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, bytes]]:
     pictures = []
     for key in result.job.stages:
         stage = plan.stages[key]
         if stage.recipe.kind != "dream" or key not in result.records:
             continue
-        path = stages / stage.folder / "dreams.png"
+        path = stages / stage.folder / DREAMS
         if path.exists():
             pictures.append((stage.recipe.task, path.read_bytes()))
     return pictures

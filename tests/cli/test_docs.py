@@ -8,7 +8,7 @@ from dfcil_core.methods import METHODS
 from orchestrator.cli.methods import _needs
 from orchestrator.spec import tune
 from orchestrator.spec.load import load_spec, parse_spec
-from orchestrator.spec.tune_model import OBJECTIVES, PRUNERS, SAMPLERS
+from orchestrator.spec.model import OBJECTIVES, PRUNERS, SAMPLERS
 from sweeps import bundled
 from tests.support.paths import ROOT
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from dfcil_core import memory, run_stage
+from dfcil_core import artifacts, run_stage
 from dfcil_core.data.images import Images
 from dfcil_core.data.open import open_data
 from dfcil_core.errors import Diverged, ForbiddenImage
@@ -211,7 +211,7 @@ def test_it_never_holds_more_than_its_memory(name, images, tmp_path):
     run_plan(plan, tmp_path)
     held = 0
     for stage in plan.stages.values():
-        path = tmp_path / stage.key / memory.FILE
+        path = tmp_path / stage.key / artifacts.MEMORY
         if not path.exists():
             assert stage.recipe.kind == "learn"
             continue
@@ -238,10 +238,10 @@ def run_and_check(plan, folder):
         assert row is None or (len(row) == position + 1 and all(0 <= accuracy <= 100 for accuracy in row))
     for stage in stages(plan, "learn"):
         assert np.isfinite(records[stage.key]["curves"]["loss"]).all()
-        network = load_file(folder / stage.key / run_stage.NETWORK)
+        network = load_file(folder / stage.key / artifacts.NETWORK)
         assert all(tensor.isfinite().all() for tensor in network.values())
         if "model" in stage.recipe.parents:
-            before = load_file(folder / stage.recipe.parents["model"] / run_stage.NETWORK)
+            before = load_file(folder / stage.recipe.parents["model"] / artifacts.NETWORK)
             assert not torch.equal(network["head.weight"], before["head.weight"])
             assert not torch.equal(network["backbone.convolution.weight"], before["backbone.convolution.weight"])
     return got

@@ -13,6 +13,7 @@ from dfcil_core.methods import METHODS, OBJECTIVES, plugins
 from dfcil_core.run_stage import run_stage
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import make_plan
+from orchestrator.results.job_result import job_result
 from orchestrator.spec.load import load_plugins, parse_spec
 from tests.support.paths import ROOT
 
@@ -78,6 +79,48 @@ def test_a_changed_plugin_makes_other_stages(plugin):
     assert len(before.keys() & after.keys()) == 5  # those of base
 
 
+JOINT = """
+from dfcil_core.methods.base import Method
+
+
+class Joint(Method):
+    name = "joint"
+    summary = source = "all classes so far, from a fresh network"
+    group = "bound"
+    chained = False
+
+
+class JointInTheMiddle(Joint):
+    name = "joint-in-the-middle"
+
+    def trains_task(self, task, tasks):
+        return task == tasks // 2
+"""
+
+
+def test_a_method_of_fresh_networks_says_which_tasks_it_trains(tmp_path):
+    path = tmp_path / "joint.py"
+    path.write_text(JOINT)
+    text = block("yaml").replace("[base, feature-lwf, {name: feature-lwf, label: feature-lwf-10, mu: 10}]", "[METHOD]")
+    text = text.replace("epochs: 5", "epochs: 1")
+    plan = make_plan(parse_spec(text.replace("METHOD", "joint"), "s.yaml", plugin=str(path)))
+    (job,) = plan.jobs
+    assert None not in job.learn and len(plan.stages) == 5
+    assert [len(stage.recipe.classes[0]) for stage in plan.stages.values()] == [2, 4, 6, 8, 10]
+    records = {}
+    for key, stage in plan.stages.items():
+        assert stage.parents == ()
+        (tmp_path / key).mkdir()
+        records[key] = run_stage(stage.recipe, tmp_path / key, {}, Execution(plugin=str(path)))
+    assert [len(row) for row in job_result(job, records).matrix] == [1, 2, 3, 4, 5]
+
+    (job,) = make_plan(parse_spec(text.replace("METHOD", "joint-in-the-middle"), "s.yaml", plugin=str(path))).jobs
+    assert [key is not None for key in job.learn] == [False, True, False, False, True]
+    tune = "tune: {method: joint-in-the-middle, space: {training.lr: {low: 0.1, high: 1}}, objective: forgetting}"
+    with pytest.raises(UserError, match="joint-in-the-middle learns all classes at once .* Choose final_accuracy"):
+        parse_spec(text.replace("METHOD", "joint-in-the-middle") + tune, "s.yaml", plugin=str(path))
+
+
 def test_a_worker_refuses_another_source_than_the_plans(plugin, tmp_path):
     plan = make_plan(parse_spec(block("yaml"), "s.yaml", plugin=str(plugin)))
     stage = next(stage for stage in plan.stages.values() if stage.recipe.plugin)
@@ -132,8 +175,9 @@ def test_an_installed_package_brings_a_method(plugin, tmp_path, monkeypatch):
     entry_point = "[dfcil_sweep.methods]\nfeature-lwf = my_feature_lwf:FeatureLwf\n"
     (information / "entry_points.txt").write_text(entry_point)
     script = (
-        "import json; from orchestrator import spec; from dfcil_core.methods import METHODS, plugins; import sys\n"
-        "spec.load_plugins(); print(json.dumps([list(METHODS)[-1], plugins.digest_of('feature-lwf'), "
+        "import json, sys; from dfcil_core.methods import METHODS, plugins\n"
+        "from orchestrator.spec.load import load_plugins\nload_plugins()\n"
+        "print(json.dumps([list(METHODS)[-1], plugins.digest_of('feature-lwf'), "
         "'torch' in sys.modules]))"
     )
     environment = {**os.environ, "PYTHONPATH": f"{DOCUMENT.parents[1]}:{site}"}

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from dfcil_core import config, memory
+from dfcil_core import artifacts, config
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.memory import Memory
 from dfcil_core.methods import METHODS
@@ -191,16 +191,16 @@ def test_abds_batch_statistics_move_twice_a_step_from_task_two_on(task):
 def test_rehearsals_memory_has_duplicates_from_task_two_on(name, both):
     (folder, papers), (other, public) = both(name, SIZES, memory=30)
     # After task 1 there is nothing to draw again, and each of the classes has enough images for its share.
-    assert same(*(files(at, plan, "remember", 1, memory.FILE) for at, plan in ((folder, papers), (other, public))))
+    assert same(*(files(at, plan, "remember", 1, artifacts.MEMORY) for at, plan in ((folder, papers), (other, public))))
     kept, again = (
-        Memory(**files(at, plan, "remember", 2, memory.FILE)) for at, plan in ((folder, papers), (other, public))
+        Memory(**files(at, plan, "remember", 2, artifacts.MEMORY)) for at, plan in ((folder, papers), (other, public))
     )
     assert len(kept.positions) == len(kept.positions.unique()) == 30
     assert len(again.positions) == 30 > len(again.positions.unique())
     new = stages(public, "remember")[1].recipe.classes[-1]
     for label in new:  # of the new classes there is nothing to draw twice
         assert len(again.of(label)) == len(again.of(label).unique())
-    held = Memory(**files(other, public, "remember", 1, memory.FILE))
+    held = Memory(**files(other, public, "remember", 1, artifacts.MEMORY))
     assert set(again.positions[~torch.isin(again.labels, torch.tensor(new))].tolist()) <= set(held.positions.tolist())
 
 
@@ -215,7 +215,7 @@ def test_e2es_balanced_phase_has_another_target_and_the_first_is_the_same(both, 
     (folder, papers), (other, public) = both("e2e", memory=12)
     records = {}
     for at, plan in ((folder, papers), (other, public)):
-        records[at] = files(at, plan, "learn", 2, "network.safetensors"), files(at, plan, "learn", 2, memory.FILE)
+        records[at] = files(at, plan, "learn", 2, artifacts.NETWORK), files(at, plan, "learn", 2, artifacts.MEMORY)
     (network, chosen), (quirky, quirkily_chosen) = records[folder], records[other]
     assert same(chosen, quirkily_chosen)
     assert {name for name in network if not torch.equal(network[name], quirky[name])} == {"head.weight", "head.bias"}
@@ -225,7 +225,7 @@ def test_bic_tests_its_raw_logits_and_learns_the_same(both, alike):
     (folder, papers), (other, public) = both("bic", memory=40, training={"epochs": 3, "lr": 0.2})
     networks_, pairs, logits = (
         [files(at, plan, "learn", 2, name) for at, plan in ((folder, papers), (other, public))]
-        for name in ("network.safetensors", "bias.safetensors", "logits.safetensors")
+        for name in (artifacts.NETWORK, "bias.safetensors", "logits.safetensors")
     )
     assert same(*networks_) and same(*pairs)
     assert pairs[0]["pairs.0"].tolist() == [1, 0] and pairs[0]["pairs.1"].tolist() != [1, 0]

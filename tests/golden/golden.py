@@ -1,9 +1,9 @@
-"""The numbers of short runs of every component, for `test_golden_numbers.py`.
+"""The numbers of short runs of every component, for `test_numbers.py`.
 
 They are computed in double precision, networks and images, so that what processors, threads and versions of torch round
-differently stays far below the bound. `python -m tests.golden` writes them anew to golden.json: after a change of
-results that is meant, has bumped the component's version, and stands in CHANGELOG.md. `python -m tests.golden --check`
-compares them, with DFCIL_GOLDEN_THREADS threads.
+differently stays far below the bound. `python -m tests.golden.golden` writes them anew to golden.json: after a change
+of results that is meant, has bumped the component's version, and stands in CHANGELOG.md. With `--check` it compares
+them, with DFCIL_GOLDEN_THREADS threads.
 """
 
 import json

@@ -14,7 +14,7 @@ from tests.golden import golden
 EXPECTED = json.loads(golden.FILE.read_text())
 REMEDY = (
     "if the change of results is meant: bump the component's version (dfcil_core/config.py, or the method's), write it "
-    "into CHANGELOG.md with an old-against-new comparison over 5 seeds, and run `python -m tests.golden`"
+    "into CHANGELOG.md with an old-against-new comparison over 5 seeds, and run `python -m tests.golden.golden`"
 )
 
 

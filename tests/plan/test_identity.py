@@ -208,7 +208,8 @@ def test_a_longer_sweep_holds_all_of_a_shorter_one():
 @pytest.mark.parametrize("hash_seed", ["0", "12345"])
 def test_another_process_gives_the_same_keys(hash_seed):
     code = (
-        "import json, sys\nfrom orchestrator import spec\nfrom orchestrator.plan.plan import make_plan\n"
+        "import json, sys\nfrom orchestrator.plan.plan import make_plan\n"
+        "from orchestrator.spec.load import parse_spec\n"
         "print(json.dumps(list(make_plan(parse_spec(sys.argv[1], 's.yaml')).stages)))"
     )
     environment = {**os.environ, "PYTHONHASHSEED": hash_seed}

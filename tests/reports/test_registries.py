@@ -75,7 +75,7 @@ def test_a_new_format_is_written(runs):
 def test_a_new_measure_is_logged_and_can_be_looked_for():
     code = DRIVER + (
         "from orchestrator.results.job_result import job_results\n"
-        "from orchestrator.spec.tune_model import OBJECTIVES\n"
+        "from orchestrator.spec.model import OBJECTIVES\n"
         "from orchestrator.tracking.points import points\n"
         "from orchestrator.tuning.trials import final_value\n"
         "from tests.support.fabricated import record, sweep\n"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from dfcil_core.artifacts import LOGITS
 from orchestrator.plan.plan import make_plan
 from orchestrator.results import local_accuracy
 from orchestrator.results.job_result import job_result
@@ -42,7 +43,7 @@ def store(plan, tmp_path):
     (stage,) = plan.stages.values()
     work = store.stages / f".work-{stage.key[:16]}-test"
     work.mkdir()
-    save_file(logits(), work / local_accuracy.LOGITS)
+    save_file(logits(), work / LOGITS)
     evaluation = {
         "images": {str(label): 1 for label in ORDER},
         "correct": {str(label): 0 for label in ORDER},
@@ -72,7 +73,7 @@ def test_where_the_first_of_a_task_is_wrong_too(plan, store, tmp_path):
     tensors["logits"][0] = 0
     tensors["logits"][0, 4] = 9  # in the first task of five, in another of two
     tensors["logits"][0, 0] = 1
-    save_file(tensors, store.folder(stage) / local_accuracy.LOGITS)
+    save_file(tensors, store.folder(stage) / LOGITS)
     records = store.records(plan.stages.values())
     local_accuracy.complete(plan, plan.jobs, store, records)
     halves, pairs = (job_result(job, records) for job in plan.jobs)
@@ -83,7 +84,7 @@ def test_what_was_derived_is_kept(plan, store):
     (stage,) = plan.stages.values()
     first = store.records(plan.stages.values())
     local_accuracy.complete(plan, plan.jobs, store, first)
-    (store.folder(stage) / local_accuracy.LOGITS).unlink()
+    (store.folder(stage) / LOGITS).unlink()
     again = store.records(plan.stages.values())
     local_accuracy.complete(plan, plan.jobs, store, again)
     assert again[stage.key]["evaluation"] == first[stage.key]["evaluation"]

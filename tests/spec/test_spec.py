@@ -319,7 +319,8 @@ def test_ten_thousand_jobs_load_within_half_a_second():
 
 def test_reading_a_spec_loads_no_heavy_module():
     code = (
-        "import sys; from orchestrator import spec; parse_spec('name: a\\nmethods: [abd]\\ntasks: [5]', 'a');"
+        "import sys; from orchestrator.spec.load import parse_spec\n"
+        "parse_spec('name: a\\nmethods: [abd]\\ntasks: [5]', 'a')\n"
         "print(sorted({'torch', 'torchvision', 'mlflow', 'optuna', 'dask', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -180,5 +180,6 @@ def test_what_a_writer_left_that_died_after_its_commit_is_removed(store):
     kept = lease.read_bytes()
     commit(store, stage)
     lease.write_bytes(kept)
+    (store.stages / f".{lease.name}-0123abcd").write_bytes(kept[:9])  # killed while it wrote its heartbeat
     store.prepare()
     assert hidden(store) == []

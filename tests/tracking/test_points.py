@@ -7,8 +7,9 @@ import pytest
 
 from orchestrator.errors import UserError
 from orchestrator.results.job_result import job_result
+from orchestrator.store.failures import Failures
 from orchestrator.tracking import tracking_uri
-from orchestrator.tracking.delivered import Delivered, Failures, runs_id
+from orchestrator.tracking.delivered import Delivered, runs_id
 from orchestrator.tracking.describe import TAG_LIMIT, job_id, job_params, job_tags
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.uri import artifact_root, without_password

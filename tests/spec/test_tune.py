@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import SpecError
 from orchestrator.spec.load import parse_spec
-from orchestrator.spec.tune_model import Choices, Confirm, Range, Tune
+from orchestrator.spec.model import Choices, Confirm, Range, Tune
 
 HEAD = "name: s\nmethods: [base, abd, {name: rehearsal, label: few, memory: 100}]\ntasks: [5]\nseeds: [0, 1]\n"
 SPACE = "space: {mu: {low: 0.01, high: 1, log: true}}"
@@ -144,5 +144,6 @@ def test_epochs_are_not_tuned_against_given_milestones():
 
 
 def test_reading_a_tune_section_loads_no_optuna():
-    code = "import sys; from orchestrator import spec; load_spec('tune-digits'); print('optuna' in sys.modules)"
+    code = "import sys; from orchestrator.spec.load import load_spec; load_spec('tune-digits'); "
+    code += "print('optuna' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"

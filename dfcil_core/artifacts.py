@@ -1,0 +1,23 @@
+"""The names of the files that stages write beside their record, for all who look for them. No torch here."""
+
+NETWORK = "network.safetensors"
+"""Of `learn`: the network after the task."""
+LOGITS = "logits.safetensors"
+"""Of `learn`: `logits` and `labels` of the test images of all classes so far."""
+MEMORY = "memory.safetensors"
+"""Of `remember`, and of a `learn` that rebuilds its memory: which images are kept."""
+GENERATOR = "generator.safetensors"
+"""Of `dream`: the generator, trained against the network after the task."""
+OPTIMIZER = "optimizer.safetensors"
+"""Of `dream`: the state of the generator's Adam, with which the next task's goes on."""
+DREAMS = "dreams.png"
+"""Of `dream`: a sheet of images that the generator makes."""
+BIAS = "bias.safetensors"
+"""Of bic's `learn`: the pairs that correct its logits."""
+VAE = "vae.safetensors"
+"""Of dgr's `learn`: the auto-encoder that replays the classes so far."""
+
+TENSORS = ".safetensors"
+"""How the name of every file of tensors ends."""
+KEPT = frozenset({LOGITS, MEMORY})
+"""The files of tensors that are results; the others are needed by later stages alone."""
