@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.errors import Interrupted, UserError
+from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_result, job_results
 from orchestrator.store.failures import Failures
@@ -82,7 +82,7 @@ class Tracker:
 
     def __exit__(self, kind, error, trace) -> None:
         if self._ending is None and kind is not None:
-            stopped = issubclass(kind, KeyboardInterrupt | Interrupted)
+            stopped = issubclass(kind, KeyboardInterrupt)
             self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
 
     def start(self) -> None:
