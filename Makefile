@@ -30,6 +30,7 @@ soak: $(VENV)/.ready
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 # The pictures of docs/mlflow.md, of the demo in the MLflow UI: needs chromium and chromium-driver.
 screenshots: $(VENV)/.ready

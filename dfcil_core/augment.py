@@ -59,7 +59,9 @@ def jitter(images: Tensor, rng: torch.Generator) -> Tensor:
     one = torch.ones_like(brightness)
 
     images = (images * torch.where(first, brightness, one)).clamp(0, 255)
-    grey = sum(weight * images[:, channel] for channel, weight in enumerate(_GREY))
+    grey = torch.zeros_like(images[:, 0])
+    for channel, weight in enumerate(_GREY):
+        grey = grey + weight * images[:, channel]
     images = (contrast * images + (1 - contrast) * grey.mean((1, 2)).view(-1, 1, 1, 1)).clamp(0, 255)
     return (images * torch.where(first, one, brightness)).clamp(0, 255)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ from dfcil_core.augment import Augmentation
 from dfcil_core.config import Recipe
 from dfcil_core.data.images import ImageData, Reader
 from dfcil_core.memory import Memory, drawn_pool
+from dfcil_core.networks.network import Network
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,13 @@ class Batch:
     dreams: Tensor | None
     """As many synthetic images, for a method that dreams, from task 2 on."""
 
+    @property
+    def dreamed(self) -> Tensor:
+        """The synthetic images of a batch that has them; raises ValueError for one that has none."""
+        if self.dreams is None:
+            raise ValueError("this batch has no synthetic images: none on task 1, nor for a method that does not dream")
+        return self.dreams
+
 
 @dataclass(frozen=True)
 class TeacherOutput:
@@ -38,6 +46,15 @@ class TeacherOutput:
 
 
 Loss = Callable[["TrainContext", Batch], Tensor]
+
+
+class Dreamer(Protocol):
+    """Gives a batch of synthetic images, from a random stream that is saved and resumed."""
+
+    rng: torch.Generator
+
+    def __call__(self, count: int) -> Tensor:
+        """`count` images of the old classes."""
 
 
 @dataclass
@@ -71,9 +88,10 @@ class TrainContext:
     data: ImageData
     reader: Reader
     memory: Memory
-    student: nn.Module
-    teacher: nn.Module | None
-    dream: Callable[[int], Tensor] | None
+    student: Network
+    teacher: Network | None
+    """The frozen network of the task before; None on task 1."""
+    dream: Dreamer | None
     """Gives a batch of synthetic images of the old classes."""
     augmentation: Augmentation
     device: torch.device
@@ -94,7 +112,7 @@ class TrainContext:
 
     @property
     def quirks(self) -> str:
-        return self.recipe.settings.get("quirks", "none")
+        return str(self.recipe.settings.get("quirks", "none"))
 
     @property
     def n_classes(self) -> int:
@@ -137,11 +155,18 @@ class TrainContext:
         """Labels of training images as positions in the class order, on the CPU."""
         return self.to_class_index(self.reader.labels(positions))
 
+    @property
+    def old_network(self) -> Network:
+        """The teacher of a task that has one; raises ValueError on task 1."""
+        if self.teacher is None:
+            raise ValueError("task 1 has no network before it")
+        return self.teacher
+
     @torch.no_grad()
     def teacher_output(self, images: Tensor) -> TeacherOutput:
-        """What the network of the task before says of these images; raises TypeError on task 1, which has none."""
-        features = self.teacher.features(images)
-        return TeacherOutput(features, self.teacher.head(features))
+        """What the network of the task before says of these images; raises ValueError on task 1, which has none."""
+        features = self.old_network.features(images)
+        return TeacherOutput(features, self.old_network.head(features))
 
     def phase(self, **changes: Any) -> Phase:
         """A phase with the recipe's optimiser and schedule, but for `changes`."""

@@ -122,6 +122,8 @@ class ClassCounts(nn.Module):
 
     def __init__(self, classes: int) -> None:
         super().__init__()
+        self.counts: Tensor
+        self.weights: Tensor
         self.register_buffer("counts", torch.zeros(classes, dtype=torch.int64))
         self.register_buffer("weights", torch.ones(classes))
 

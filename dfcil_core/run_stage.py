@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dfcil_core.artifacts import LOGITS, MEMORY, NETWORK
 from dfcil_core.augment import Augmentation
@@ -24,7 +25,10 @@ from dfcil_core.evaluate import plain_features, test_logits
 from dfcil_core.execution import Execution
 from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
 from dfcil_core.methods import OBJECTIVES, plugins
-from dfcil_core.networks.build import build, fold_batchnorm, load
+from dfcil_core.methods.base import Method
+from dfcil_core.networks.build import build, fold_batchnorm, load, on_device
+from dfcil_core.networks.generator import Generator
+from dfcil_core.networks.network import Network
 from dfcil_core.streams import stream
 from dfcil_core.train import train
 
@@ -118,13 +122,13 @@ def _context(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) 
     backbone, width, channels = recipe.training["backbone"], recipe.width, recipe.data.channels
     if "model" in parents:
         student = load(parents["model"] / NETWORK, backbone, width, channels)
-        teacher = fold_batchnorm(student).to(device, memory_format=torch.channels_last)
+        teacher: Network | None = on_device(fold_batchnorm(student), device)
     else:
         quirks = recipe.settings.get("quirks", "none")
         student, teacher = build(backbone, width, channels, stream(recipe.seed, "init", 0), quirks), None
     dreamer = None
     if "generator" in parents:
-        dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), teacher, recipe)
+        dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), recipe)
     return TrainContext(
         recipe=recipe,
         data=data,
@@ -139,18 +143,19 @@ def _context(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) 
     )
 
 
-def _objective(recipe: Recipe, execution: Execution):
+def _objective(recipe: Recipe, execution: Execution) -> Method:
     if recipe.plugin is not None:
         plugins.provide(recipe.method, recipe.plugin, execution.plugin)
     method = OBJECTIVES[recipe.method]
-    own = {name: value for name, value in recipe.settings.items() if name in method.settings_type.__dataclass_fields__}
+    own_names = {field.name for field in fields(method.settings_type)}
+    own = {name: value for name, value in recipe.settings.items() if name in own_names}
     return method(method.settings_type(**own))
 
 
 class _Dreamer:
     """Gives synthetic images from a trained generator, from a stream of its own."""
 
-    def __init__(self, generator: nn.Module, teacher: nn.Module, recipe: Recipe) -> None:
+    def __init__(self, generator: Generator, recipe: Recipe) -> None:
         self.generator = generator
         self.rng = stream(recipe.seed, "noise", recipe.stream)
 

@@ -120,7 +120,7 @@ class _PhaseRun:
     def _batch(self, slots: Tensor) -> Batch:
         context, positions = self.context, self.phase.pool[slots]
         images = context.augmentation(context.reader.pixels(positions), self.streams["augment"])
-        dreams = context.dream(len(slots)) if self.phase.dreams else None
+        dreams = context.dream(len(slots)) if self.phase.dreams and context.dream else None
         return Batch(images, self.labels[slots].to(context.device), positions, dreams)
 
     def state(self) -> dict[str, Any]:

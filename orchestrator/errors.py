@@ -1,4 +1,4 @@
-"""A person's mistakes, told apart from ours.
+"""What a user can mend, told apart from faults of the program.
 
 `UserError` is shown as a message with exit status 2; every other exception is a bug of ours and keeps its traceback.
 """
@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 
 class UserError(Exception):
-    """Something a person can mend. The message says where, what, and how."""
+    """What was asked for cannot be done, and the user can mend it: the message says where, what, and how.
+
+    A wrong spec or option, a missing file, damaged data, a server that does not answer, another launcher at work.
+    """
 
 
 @dataclass(frozen=True)
@@ -30,7 +33,7 @@ class Problem:
 
 
 class SpecError(UserError):
-    """All the mistakes of a spec, or of another YAML file of ours, at once."""
+    """All the problems of a spec at once; or, with another `where`, those of another YAML file of ours."""
 
     def __init__(self, problems: list[Problem], where: str = "the spec") -> None:
         self.problems = problems

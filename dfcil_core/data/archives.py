@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dfcil_core.data.images import Images
 
 
-def of_torchvision(dataset: Callable, recipe: DataRecipe, folder: Path, train: bool, remedy: str):
+def of_torchvision(dataset: Callable[..., Any], recipe: DataRecipe, folder: Path, train: bool, remedy: str) -> Any:
     """A torchvision data set: as it lies in the folder, else unpacked or downloaded there, one process at a time."""
     from filelock import FileLock
 

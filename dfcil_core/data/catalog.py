@@ -1,5 +1,6 @@
 """The data sets, as the planner knows them: how many classes, which size, which content. Nothing is read here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -235,7 +236,7 @@ def subset_info(
     )
 
 
-def image_files_info(name: str, root: str | None, classes: list[str] | None = None) -> DatasetInfo:
+def image_files_info(name: str, root: str | None, classes: Sequence[str] | None = None) -> DatasetInfo:
     """`tiny-imagenet` or `folder` as it lies under `root`: its classes, its numbers of images, its digest.
 
     Reads every file once to hash it. Raises MissingData (errors.py) where the files are not there.
@@ -254,7 +255,7 @@ def image_files_info(name: str, root: str | None, classes: list[str] | None = No
     )
 
 
-def unread_info(name: str, classes: list[str] | None = None) -> DatasetInfo:
+def unread_info(name: str, classes: Sequence[str] | None = None) -> DatasetInfo:
     """`tiny-imagenet` or `folder` before its files are there: enough to plan with."""
     info = DATASETS[name]
     if not classes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,8 +64,8 @@ def _of_archive(recipe: DataRecipe, folder: Path) -> tuple[Images, Images]:
 
     opens, told = getattr(datasets, ARCHIVES[recipe.name].torchvision), remedy(recipe.name, folder)
     parts = []
-    for train in (True, False):
-        part = of_torchvision(opens, recipe, folder, train, told)
+    for is_train in (True, False):
+        part = of_torchvision(opens, recipe, folder, is_train, told)
         pixels, labels = np.ascontiguousarray(part.data.transpose(0, 3, 1, 2)), part.targets
         order = _order(pixels, labels)
         parts.append(as_images(pixels[order], np.array(labels)[order]))
@@ -77,7 +78,7 @@ def _of_folders(recipe: DataRecipe, listing: Listing) -> tuple[Images, Images]:
     key = f"{recipe.name} in order {DATA_VERSION} {listing.root} {listing.fingerprint()}"
     parts = []
     for part, files in (("train", listing.train), ("test", listing.test)):
-        path = cached_file(f"{key} {part}", lambda new, files=files: _decode(new, listing, files))
+        path = cached_file(f"{key} {part}", partial(_decode, listing=listing, files=files))
         labels = np.array([label for _, label in files])  # in order already: a class after the other
         # Copy on write: nobody writes, and torch asks for an array that could be written to.
         parts.append(as_images(np.load(path, mmap_mode="c"), labels))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,7 @@ def image_files(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]:
     for part, files in (("train", listing.train), ("test", listing.test)):
         key = f"images {DATA_VERSION} {recipe.digest} {recipe.image_size} {part}"
         names = [name for name, _ in files]
-        path = cached_file(key, lambda new, names=names: _decode(new, listing, names, recipe.image_size))
+        path = cached_file(key, partial(_decode, listing=listing, names=names, size=recipe.image_size))
         # Copy on write: nobody writes, and torch asks for an array that could be written to.
         pixels = torch.from_numpy(np.load(path, mmap_mode="c"))
         parts.append(Images(pixels, torch.tensor([label for _, label in files])))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,7 +103,7 @@ def list_files(name: str, root: str | None, classes: Sequence[str] | None = None
     return list_tiny_imagenet(root) if name == "tiny-imagenet" else list_folder(root, classes)
 
 
-def _of_classes(folder: Path, part: str, classes: Sequence[str]):
+def _of_classes(folder: Path, part: str, classes: Sequence[str]) -> Iterator[tuple[str, int]]:
     for position, name in enumerate(classes):
         files = images_in(folder / part / name)
         if not files:

@@ -34,7 +34,8 @@ def digits(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]:
         np.arange(len(labels)), test_size=0.2, stratify=labels, random_state=DIGITS_SPLIT_SEED, shuffle=True
     )
     pixels = values[:, None].astype(np.float32) * (255 / 16)
-    return tuple(as_images(pixels[np.sort(part)], labels[np.sort(part)]) for part in split)
+    train, test = (as_images(pixels[np.sort(part)], labels[np.sort(part)]) for part in split)
+    return train, test
 
 
 def fashion_mnist(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]:
@@ -45,8 +46,9 @@ def fashion_mnist(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]
     parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     files = [f"{part}-ubyte.gz" for part in parts]
     remedy = f"put {', '.join(files)} into {folder / 'FashionMNIST' / 'raw'}"
-    train, test = (of_torchvision(datasets.FashionMNIST, recipe, folder, part, remedy) for part in (True, False))
-    return tuple(as_images(part.data.numpy()[:, None], part.targets.numpy()) for part in (train, test))
+    parts = [of_torchvision(datasets.FashionMNIST, recipe, folder, part, remedy) for part in (True, False)]
+    train, test = (as_images(part.data.numpy()[:, None], part.targets.numpy()) for part in parts)
+    return train, test
 
 
 SOURCES: dict[str, Callable[[DataRecipe, str | None], tuple[Images, Images]]] = {

@@ -4,8 +4,10 @@ Source: Yin et al., Dreaming to Distill (DeepInversion), CVPR 2020; Smith et al.
 """
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 from types import TracebackType
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -86,10 +88,11 @@ class BatchNormStatistics:
         self._handles: list[torch.utils.hooks.RemovableHandle] = []
 
     def __enter__(self) -> "BatchNormStatistics":
-        self._running_mean = torch.cat([layer.running_mean for layer in self.layers])
-        self._running_variance = torch.cat([layer.running_var for layer in self.layers])
+        statistics = [_running(layer) for layer in self.layers]
+        self._running_mean = torch.cat([mean for mean, _ in statistics])
+        self._running_variance = torch.cat([variance for _, variance in statistics])
         # Each layer counts the same, however many channels it has.
-        shares = [torch.full_like(layer.running_mean, 1 / layer.num_features) for layer in self.layers]
+        shares = [torch.full_like(mean, 1 / len(mean)) for mean, _ in statistics]
         self._shares = torch.cat(shares) / len(self.layers)
         for index, layer in enumerate(self.layers):
             self._handles.append(layer.register_forward_pre_hook(self._recorder(index)))
@@ -113,11 +116,21 @@ class BatchNormStatistics:
         divergences = gaussian_divergence(means, variances, self._running_mean, self._running_variance)
         return (divergences * self._shares).sum()
 
-    def _recorder(self, index: int):
-        def record(layer: nn.Module, inputs: tuple[Tensor]) -> None:
-            self._recorded[index] = _Moments.apply(inputs[0].to(layer.running_mean.dtype))
+    def _recorder(self, index: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        dtype = _running(self.layers[index])[0].dtype
+
+        def record(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
+            self._recorded[index] = _Moments.apply(inputs[0].to(dtype))
 
         return record
+
+
+def _running(layer: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """The running mean and variance of a layer that keeps them, as every classifier's does."""
+    mean, variance = layer.running_mean, layer.running_var
+    if mean is None or variance is None:
+        raise ValueError("a batch normalisation without running statistics has nothing that dreams could be held to")
+    return mean, variance
 
 
 class _Moments(torch.autograd.Function):
@@ -128,14 +141,14 @@ class _Moments(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         mean = x.mean((0, 2, 3), keepdim=True)
         variance = (x - mean).square_().mean((0, 2, 3))
         ctx.save_for_backward(x, mean)
         return mean.flatten(), variance
 
     @staticmethod
-    def backward(ctx, mean_gradient: Tensor, variance_gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, mean_gradient: Tensor, variance_gradient: Tensor) -> Tensor:
         x, mean = ctx.saved_tensors
         count = x.numel() // x.shape[1]
         slope = (variance_gradient * (2 / count)).view_as(mean)

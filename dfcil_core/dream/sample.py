@@ -18,7 +18,7 @@ def load_generator(recipe: Recipe, folder: Path, device: torch.device) -> Genera
     """The generator that a `dream` stage wrote into `folder`, frozen, for images as `recipe.data` says."""
     generator = build_generator(recipe.data.image_size, recipe.data.channels)
     generator.load_state_dict(load_tensors(folder / GENERATOR))
-    return networks.freeze(generator.to(device, memory_format=torch.channels_last))
+    return networks.freeze(networks.on_device(generator, device))
 
 
 @torch.no_grad()

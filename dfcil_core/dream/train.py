@@ -64,7 +64,7 @@ class _Run:
         self.teacher = _teacher(recipe, parents["model"], device)
         rng = stream(recipe.seed, "generator", recipe.stream)
         self.generator = build_generator(recipe.data.image_size, recipe.data.channels, rng, quirks)
-        self.generator.to(device, memory_format=torch.channels_last)
+        networks.on_device(self.generator, device)
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr, fused=True)
         if "generator" in parents:
             self.generator.load_state_dict(load_tensors(parents["generator"] / GENERATOR))
@@ -152,7 +152,7 @@ class _Run:
 def _teacher(recipe: Recipe, folder: Path, device: torch.device) -> networks.Network:
     path = folder / NETWORK
     network = networks.load(path, recipe.training["backbone"], recipe.width, recipe.data.channels)
-    return networks.freeze(network.to(device, memory_format=torch.channels_last))
+    return networks.freeze(networks.on_device(network, device))
 
 
 def _adam_tensors(optimizer: torch.optim.Adam, generator: Generator) -> dict[str, Tensor]:

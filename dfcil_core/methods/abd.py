@@ -69,7 +69,7 @@ class Abd(Method):
             return functional.cross_entropy(context.student(batch.images)[:, :outputs], batch.labels)
 
         old, seen, real = context.n_old, context.n_seen, len(batch.images)
-        images = torch.cat([batch.images, batch.dreams])
+        images = torch.cat([batch.images, batch.dreamed])
         taught = context.teacher_output(images)
         labels = torch.cat([batch.labels, taught.logits[real:, :old].argmax(1)])
         weights = losses.new_class_weights(labels, old, seen)
@@ -78,5 +78,5 @@ class Abd(Method):
         local = context.student.head(features[:real])[:, old:seen]
         local_ce = losses.weighted_cross_entropy(local, batch.labels - old, weights[:real])
         head_ce = losses.weighted_cross_entropy(context.student.head(features.detach())[:, :outputs], labels, weights)
-        distilled = losses.feature_distillation(features, taught.features, context.teacher.head.weight[:old])
+        distilled = losses.feature_distillation(features, taught.features, context.old_network.head.weight[:old])
         return local_ce + head_ce + self.settings.mu * distilled

@@ -95,7 +95,7 @@ class Method:
 
     def remember_identity(self, task: int, memory: int, quirks: str) -> dict[str, Any]:
         """What of the settings can change which images are kept after `task` (1-based)."""
-        settings = {"selection": self.selection, "memory": memory}
+        settings: dict[str, Any] = {"selection": self.selection, "memory": memory}
         if self.selection == "random" and (task > 1 or quirks != "none"):
             # How old images are drawn again, from task 2 on, and where the remainder goes, from task 1 on. That came
             # later: after task 1 `none` stays unsaid, and the stage keeps its key.

@@ -52,7 +52,7 @@ class DeepInversion(Method):
 
     def loss(self, context: TrainContext, batch: Batch) -> Tensor:
         real, old, seen = len(batch.images), context.n_old, context.n_seen
-        images = torch.cat([batch.images, batch.dreams])
+        images = torch.cat([batch.images, batch.dreamed])
         taught = context.teacher_output(images).logits
         logits = context.student(images)
         new = functional.cross_entropy(logits[:real, :seen], batch.labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from annotated_types import Ge
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dfcil_core.context import Batch, Phase, TrainContext
     from dfcil_core.data.catalog import DatasetInfo
     from dfcil_core.methods.base import Normalisation
+    from dfcil_core.networks.vae import Vae
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ class Dgr(Method):
             self._step = batch.images, torch.ones(real, device=context.device)
             return functional.cross_entropy(context.student(batch.images)[:, :seen], batch.labels)
 
-        taught = context.teacher_output(batch.dreams).logits
+        taught = context.teacher_output(batch.dreamed).logits
         labels = torch.cat([batch.labels, taught[:, :old].argmax(1)])
         weights = losses.new_class_weights(labels, old, seen)
         # The VAE learns from the same images, labels and weights after this step.
-        self._step = torch.cat([batch.images, batch.dreams]), weights
+        self._step = torch.cat([batch.images, batch.dreamed]), weights
 
         logits = context.student(self._step[0])
         new_and_replayed = losses.weighted_cross_entropy(logits[:, :seen], labels, weights)
@@ -113,7 +114,7 @@ class Dgr(Method):
         images, weights = self._step
         noise = torch.randn(len(images), vae.LATENT, generator=context.streams["vae"]).to(images.device)
         optimizer = context.optimizers["vae"]
-        loss = context.modules["vae"].loss(images, weights, noise)
+        loss = cast("Vae", context.modules["vae"]).loss(images, weights, noise)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()

@@ -47,7 +47,7 @@ class LwfSynthetic(Method):
     dreams = True
 
     def loss(self, context: TrainContext, batch: Batch) -> Tensor:
-        images = torch.cat([batch.images, batch.dreams])
+        images = torch.cat([batch.images, batch.dreamed])
         logits = context.student(images)
         new = functional.cross_entropy(logits[: len(batch.images), : context.n_seen], batch.labels)
         kept = losses.distillation(logits, context.teacher_output(images).logits, slice(0, context.n_old))

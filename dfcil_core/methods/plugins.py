@@ -115,7 +115,7 @@ def _from_entry_point(entry_point: EntryPoint) -> Plugin:
         raise PluginError(f"{place}: {type(error).__name__}: {error}") from error
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise PluginError(f"{place}: {method!r} is no subclass of dfcil_core.methods.base.Method")
-    path = Path(sys.modules[method.__module__].__file__)
+    path = Path(str(sys.modules[method.__module__].__file__))
     return _register(Plugin(method, hashlib.sha256(path.read_bytes()).hexdigest(), path))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 from annotated_types import Ge, Gt
 
@@ -15,9 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+    from torch.nn import ModuleDict
 
     from dfcil_core.context import Batch, Phase, TrainContext
     from dfcil_core.data.catalog import DatasetInfo
+    from dfcil_core.losses import ClassCounts
     from dfcil_core.methods.base import Normalisation
 
 EMBEDDING = 2
@@ -120,14 +122,14 @@ class RDfcil(Method):
         """Stage 1."""
         old, seen = context.n_old, context.n_seen
         alpha, beta = scales(old, seen - old)
-        taught = context.teacher_output(batch.dreams).logits[:, :old]
-        context.modules["seen"].add(batch.labels, taught.argmax(1))
+        taught = context.teacher_output(batch.dreamed).logits[:, :old]
+        _seen(context).add(batch.labels, taught.argmax(1))
 
         features = context.student.features(batch.images)
         local = context.student.head(features)[:, old:seen]
         local_ce = functional.cross_entropy(local, batch.labels - old)
-        hard_kd = functional.l1_loss(context.student(batch.dreams)[:, :old], taught)
-        embed = context.modules["embed"]
+        hard_kd = functional.l1_loss(context.student(batch.dreamed)[:, :old], taught)
+        embed = cast("ModuleDict", context.modules["embed"])
         before = embed["teacher"](context.teacher_output(batch.images).features)
         relations = losses.relational_distillation(embed["student"](features), before)
         return (
@@ -143,15 +145,20 @@ class RDfcil(Method):
         """Stage 2."""
         old, seen = context.n_old, context.n_seen
         alpha, beta = scales(old, seen - old)
-        taught = context.teacher_output(batch.dreams).logits[:, :old]
+        taught = context.teacher_output(batch.dreamed).logits[:, :old]
         labels = torch.cat([batch.labels, taught.argmax(1)])
-        context.modules["seen"].add(labels)
+        _seen(context).add(labels)
         with torch.no_grad():
-            features = context.student.features(torch.cat([batch.images, batch.dreams]))
+            features = context.student.features(torch.cat([batch.images, batch.dreamed]))
         logits = context.student.head(features)[:, :seen]
-        ce = functional.cross_entropy(logits, labels, weight=context.modules["seen"].weights)
+        ce = functional.cross_entropy(logits, labels, weight=_seen(context).weights)
         hard_kd = functional.l1_loss(logits[len(batch.images) :, :old], taught)
         return self.settings.ce_weight * ce + self.settings.hard_kd_weight * alpha * beta * hard_kd
+
+
+def _seen(context: TrainContext) -> ClassCounts:
+    """How often this task has seen each class."""
+    return cast("ClassCounts", context.modules["seen"])
 
 
 def scales(old: int, new: int) -> tuple[float, float]:
@@ -168,17 +175,17 @@ def _draw_head(context: TrainContext) -> None:
         weight[context.n_old : context.n_seen] = rows.to(weight.device)
 
 
-def _embeddings(context: TrainContext):
+def _embeddings(context: TrainContext) -> ModuleDict:
     """Two linear layers without biases, torch's default initialisation, from a stream of their own."""
     size = context.student.head.in_features
     rng = streams.stream(context.recipe.seed, "embed", context.recipe.stream)
     layers = torch.nn.ModuleDict()
     for name in ("student", "teacher"):
-        layers[name] = torch.nn.Linear(size, EMBEDDING * size, bias=False)
-        torch.nn.init.uniform_(layers[name].weight, -(size**-0.5), size**-0.5, generator=rng)
+        layers[name] = layer = torch.nn.Linear(size, EMBEDDING * size, bias=False)
+        torch.nn.init.uniform_(layer.weight, -(size**-0.5), size**-0.5, generator=rng)
     return layers.to(context.device)
 
 
 def _prepare_refinement(context: TrainContext, lr: float) -> None:
     context.student.eval()
-    context.modules["seen"].renew()
+    _seen(context).renew()

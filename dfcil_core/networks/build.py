@@ -8,7 +8,7 @@ from torch import nn
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.config import Quirks
 from dfcil_core.networks.catalog import BACKBONES
-from dfcil_core.networks.network import Network, draw_scales, fold_batchnorm, freeze, set_bn_momentum
+from dfcil_core.networks.network import Network, draw_scales, fold_batchnorm, freeze, on_device, set_bn_momentum
 
 
 def build(
@@ -51,4 +51,14 @@ def load(path: Path, backbone: str, n_classes: int, channels: int = 3) -> Networ
     return network
 
 
-__all__ = ["BACKBONES", "Network", "build", "draw_scales", "fold_batchnorm", "freeze", "load", "set_bn_momentum"]
+__all__ = [
+    "BACKBONES",
+    "Network",
+    "build",
+    "draw_scales",
+    "fold_batchnorm",
+    "freeze",
+    "load",
+    "on_device",
+    "set_bn_momentum",
+]

@@ -34,13 +34,12 @@ def build_generator(
 
 
 def _initialise(layer: nn.Conv2d | nn.Linear, rng: torch.Generator | None) -> None:
-    if rng is None:
-        nn.init.zeros_(layer.weight)
-        nn.init.zeros_(layer.bias)
-        return
     bound = 1 / math.sqrt(layer.weight[0].numel())
-    nn.init.uniform_(layer.weight, -bound, bound, generator=rng)
-    nn.init.uniform_(layer.bias, -bound, bound, generator=rng)
+    for parameter in layer.parameters():  # the weight, then the bias
+        if rng is None:
+            nn.init.zeros_(parameter)
+        else:
+            nn.init.uniform_(parameter, -bound, bound, generator=rng)
 
 
 class Generator(nn.Module):
@@ -71,6 +70,7 @@ class Generator(nn.Module):
         x = self.linear(noise).view(-1, self.layers[0], self.start, self.start)
         x = self.normalisation(x.contiguous(memory_format=torch.channels_last))
         for convolution, normalisation in zip(self.convolutions, self.normalisations, strict=True):
+            assert isinstance(convolution, nn.Conv2d)
             x = upsampled_convolution(x, convolution)
             x = functional.leaky_relu(normalisation(x), 0.2, inplace=True)
         return self.last_normalisation(torch.tanh(self.last_convolution(x)))

@@ -1,11 +1,14 @@
 """What every classifier is: a backbone that gives features, and a linear head over them."""
 
 import copy
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class Network(nn.Module):
@@ -45,12 +48,12 @@ def draw_scales(module: nn.Module, rng: torch.Generator) -> None:
             nn.init.uniform_(layer.weight, generator=rng)
 
 
-def freeze(network: nn.Module) -> nn.Module:
+def freeze(network: AnyModule) -> AnyModule:
     """The same network, in eval mode and without gradients of its parameters: a teacher."""
     return network.eval().requires_grad_(False)
 
 
-def fold_batchnorm(network: nn.Module) -> nn.Module:
+def fold_batchnorm(network: AnyModule) -> AnyModule:
     """A frozen copy that computes what `network` does in eval mode, without batch normalisation's passes of its own.
 
     Each batch normalisation is folded into the convolution registered just before it in the same module, which must
@@ -65,3 +68,10 @@ def fold_batchnorm(network: nn.Module) -> nn.Module:
                 setattr(module, before, fuse_conv_bn_eval(convolution, normalisation))
                 setattr(module, name, nn.Identity())
     return freeze(folded)
+
+
+def on_device(network: AnyModule, device: torch.device) -> AnyModule:
+    """The same network on a device, in channels-last memory format."""
+    network.to(device)
+    network.to(memory_format=torch.channels_last)
+    return network

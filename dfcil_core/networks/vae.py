@@ -21,7 +21,7 @@ def build_vae(image_size: int, channels: int = 3, rng: torch.Generator | None = 
     for layer in vae.modules():
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             bound = 1 / math.sqrt(layer.weight[0].numel())
-            for parameter in (layer.weight, layer.bias):
+            for parameter in layer.parameters():  # the weight, then the bias
                 if rng is None:
                     nn.init.zeros_(parameter)
                 else:

@@ -161,9 +161,10 @@ def _within(document: Document, name: str, part: dict[str, int | None]) -> bool:
     for key, most in subset_limits(name).items():
         if key != "classes":
             most = subset_limits(name, part["classes"])[key]
-        if part[key] is not None and part[key] > most:
+        asked = part[key]
+        if asked is not None and asked > most:
             has = f"{name} has {most} classes" if key == "classes" else f"a class of {name} has no more than {most}"
-            document.add(("dataset", key), f"{part[key]} is too large", part[key], f"It must be at most {most}: {has}")
+            document.add(("dataset", key), f"{asked} is too large", asked, f"It must be at most {most}: {has}")
     return len(document.problems) == before
 
 
