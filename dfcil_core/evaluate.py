@@ -7,6 +7,7 @@ from torch import Tensor
 
 from dfcil_core.augment import Augmentation
 from dfcil_core.data.images import Images
+from dfcil_core.networks.network import Network
 
 BATCH = 256
 
@@ -24,7 +25,7 @@ def test_logits(network: torch.nn.Module, images: Images, augmentation: Augmenta
 
 
 @torch.no_grad()
-def plain_features(network: torch.nn.Module, pixels: Tensor, augmentation: Augmentation) -> Tensor:
+def plain_features(network: Network, pixels: Tensor, augmentation: Augmentation) -> Tensor:
     """Features of images without augmentation, (n, d) on the CPU, default dtype; the network is left in eval mode."""
     network.eval()
     device, dtype = next(network.parameters()).device, torch.get_default_dtype()

@@ -46,8 +46,8 @@ def fashion_mnist(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]
     parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
     files = [f"{part}-ubyte.gz" for part in parts]
     remedy = f"put {', '.join(files)} into {folder / 'FashionMNIST' / 'raw'}"
-    parts = [of_torchvision(datasets.FashionMNIST, recipe, folder, part, remedy) for part in (True, False)]
-    train, test = (as_images(part.data.numpy()[:, None], part.targets.numpy()) for part in parts)
+    both = [of_torchvision(datasets.FashionMNIST, recipe, folder, is_train, remedy) for is_train in (True, False)]
+    train, test = (as_images(part.data.numpy()[:, None], part.targets.numpy()) for part in both)
     return train, test
 
 
