@@ -1,4 +1,7 @@
-"""The data sets, as the planner knows them: how many classes, which size, which content. Nothing is read here."""
+"""The data sets, as the planner knows them: how many classes, which size, which content. Nothing is read here.
+
+A new one is an entry of DATASETS: what is known of it, and which function opens it.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -21,6 +24,8 @@ class DatasetInfo:
     """A data set before it is opened."""
 
     name: str
+    opens: str
+    """`module:function` that gives its training and its test images, given a DataRecipe and the folder of the data."""
     summary: str
     classes: int
     train_images: int
@@ -65,6 +70,7 @@ class DatasetInfo:
 _DATASETS = (
     DatasetInfo(
         name="digits",
+        opens="dfcil_core.data.sources:digits",
         summary="handwritten digits, 8x8 grey, inside scikit-learn: no download",
         classes=10,
         train_images=1437,
@@ -83,6 +89,7 @@ _DATASETS = (
     ),
     DatasetInfo(
         name="cifar10",
+        opens="dfcil_core.data.cifar:cifar",
         summary="32x32 colour photographs of 10 classes",
         classes=10,
         train_images=50_000,
@@ -102,6 +109,7 @@ _DATASETS = (
     ),
     DatasetInfo(
         name="cifar100",
+        opens="dfcil_core.data.cifar:cifar",
         summary="32x32 colour photographs of 100 classes",
         classes=100,
         train_images=50_000,
@@ -120,6 +128,7 @@ _DATASETS = (
     ),
     DatasetInfo(
         name="fashion-mnist",
+        opens="dfcil_core.data.sources:fashion_mnist",
         summary="28x28 grey pictures of clothes, 10 classes",
         classes=10,
         train_images=60_000,
@@ -139,6 +148,7 @@ _DATASETS = (
     ),
     DatasetInfo(
         name="tiny-imagenet",
+        opens="dfcil_core.data.decoded:image_files",
         summary="64x64 colour photographs of 200 classes, unpacked from its official archive",
         classes=200,
         train_images=100_000,
@@ -154,6 +164,7 @@ _DATASETS = (
     ),
     DatasetInfo(
         name="folder",
+        opens="dfcil_core.data.decoded:image_files",
         summary="any images: train/ and val/ with a folder a class, all classes or those listed",
         classes=0,
         train_images=0,
@@ -169,6 +180,7 @@ _DATASETS = (
     ),
     DatasetInfo(
         name="synthetic",
+        opens="dfcil_core.data.synthetic:synthetic",
         summary="patterns made on the spot, of any number of classes, images and pixels: no files",
         classes=0,
         train_images=0,

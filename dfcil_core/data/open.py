@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
+
 import torch
 from torch.nn.functional import interpolate
 
@@ -9,7 +12,6 @@ from dfcil_core.config import DataRecipe
 from dfcil_core.data import decoded
 from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES
 from dfcil_core.data.images import ImageData, Images, moments
-from dfcil_core.data.sources import SOURCES
 from dfcil_core.streams import stream
 
 
@@ -18,7 +20,7 @@ def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
 
     Raises MissingData (sources.py) when its files are not there, DataMismatch when its content is not the recipe's.
     """
-    train, test = SOURCES[recipe.name](recipe, root)
+    train, test = _opener(recipe.name)(recipe, root)
     if recipe.name in FIXED:
         train, test = (
             _first(images, recipe.options.get("classes"), recipe.options.get(f"{part}_per_class"))
@@ -28,6 +30,12 @@ def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
     if recipe.holdout:
         train, test = _held_out(train, recipe.holdout, recipe.holdout_seed)
     return ImageData(train, test, *_normalisation(recipe, train))
+
+
+def _opener(name: str) -> Callable[[DataRecipe, str | None], tuple[Images, Images]]:
+    module, _, function = DATASETS[name].opens.partition(":")
+    found: Callable[[DataRecipe, str | None], tuple[Images, Images]] = getattr(import_module(module), function)
+    return found
 
 
 def _normalisation(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -1,9 +1,8 @@
-"""Where the images come from: one function a data set, which gives its training and test part."""
+"""The data sets that are neither CIFAR nor image files nor made: one function each, which the catalogue names."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,6 @@ import numpy as np
 
 from dfcil_core.config import DataRecipe
 from dfcil_core.data.archives import as_images, check_digest, of_torchvision
-from dfcil_core.data.cifar import cifar
-from dfcil_core.data.decoded import image_files
-from dfcil_core.data.synthetic import synthetic
-from dfcil_core.errors import DataMismatch, MissingData
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images
@@ -49,16 +44,3 @@ def fashion_mnist(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]
     both = [of_torchvision(datasets.FashionMNIST, recipe, folder, is_train, remedy) for is_train in (True, False)]
     train, test = (as_images(part.data.numpy()[:, None], part.targets.numpy()) for part in both)
     return train, test
-
-
-SOURCES: dict[str, Callable[[DataRecipe, str | None], tuple[Images, Images]]] = {
-    "digits": digits,
-    "cifar10": cifar,
-    "cifar100": cifar,
-    "fashion-mnist": fashion_mnist,
-    "tiny-imagenet": image_files,
-    "folder": image_files,
-    "synthetic": synthetic,
-}
-
-__all__ = ["SOURCES", "DataMismatch", "MissingData"]

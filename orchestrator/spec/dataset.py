@@ -10,6 +10,7 @@ from annotated_types import Ge, Le
 from dfcil_core.data.catalog import (
     DATASETS,
     FIXED,
+    IMAGE_FILES,
     SUBSET,
     UNREAD,
     DatasetInfo,
@@ -137,6 +138,8 @@ def _info(document: Document, name: str, form: _Form, root: str | None) -> Datas
     if name in FIXED:
         part = {key: getattr(form, key) for key in SUBSET}
         return subset_info(name, **part) if _within(document, name, part) else None
+    if name not in IMAGE_FILES:
+        return DATASETS[name]
     classes = form.classes if isinstance(form, _Folder) else None
     if classes is not None and not _sound(document, classes):
         return None

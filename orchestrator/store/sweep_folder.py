@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dfcil_core.data.catalog import IMAGE_FILES, DatasetInfo
+from dfcil_core.data.catalog import DATASETS, IMAGE_FILES, DatasetInfo
 from orchestrator.errors import UserError, choices
 from orchestrator.files import write_json, write_text
 from orchestrator.plan.plan import Plan, make_plan
@@ -78,10 +78,15 @@ def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
         settings["overrides"],
         data_root=settings["data_root"],
         plugin=str(folder / PLUGIN) if settings["plugin"] else None,
-        known=DatasetInfo(**settings["dataset"]) if settings["dataset"] else None,
+        known=_dataset(settings["dataset"]),
     )
     launched = json.loads((folder / JOBS).read_text()) if as_launched else None
     return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"], launched)
+
+
+def _dataset(told: dict[str, Any] | None) -> DatasetInfo | None:
+    """The data set as it was launched. Which function opens it is ours to say, never a file's."""
+    return None if told is None else DatasetInfo(**{**told, "opens": DATASETS[told["name"]].opens})
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
@@ -95,7 +100,9 @@ def _settings(plan: Plan) -> dict[str, Any]:
         "plugin": read.plugin,
         "rehearsed": read.rehearsed,
         # Image files can change or go; the sweep was of these.
-        "dataset": asdict(read.dataset.info) if of_files else None,
+        "dataset": {key: value for key, value in asdict(read.dataset.info).items() if key != "opens"}
+        if of_files
+        else None,
     }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from dfcil_core import run_stage as core
-from dfcil_core.data import images
+from dfcil_core.data import sources
 from dfcil_core.data.images import Images
 from dfcil_core.run_stage import Execution as Execution
 
@@ -29,9 +29,9 @@ def poison(source: Callable) -> Callable:
 
 def run_stage(*arguments: Any) -> dict[str, Any]:
     """A stage, in a worker's process."""
-    real = images.SOURCES["digits"]
-    images.SOURCES["digits"] = poison(real)
+    real = sources.digits
+    sources.digits = poison(real)
     try:
         return core.run_stage(*arguments)
     finally:
-        images.SOURCES["digits"] = real
+        sources.digits = real

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from dfcil_core import run_stage as core
-from dfcil_core.data import images
+from dfcil_core.data import sources
 from dfcil_core.data.open import open_data
 from orchestrator.engine import engine
 from orchestrator.plan.plan import Plan
@@ -48,7 +48,7 @@ def test_a_trial_has_the_same_objective_with_other_test_images(tmp_path, monkeyp
     before = objective_of(spec, tmp_path / "before")
     data = replace(first(spec).recipe.data, holdout=0.0)
     plain = open_data(data, None).test
-    monkeypatch.setitem(images.SOURCES, "digits", poison(images.SOURCES["digits"]))
+    monkeypatch.setattr(sources, "digits", poison(sources.digits))
     assert not torch.equal(open_data(data, None).test.labels, plain.labels)  # the poison is in
     assert objective_of(spec, tmp_path / "after") == before
 
