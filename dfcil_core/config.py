@@ -20,6 +20,9 @@ DATA_VERSION = 1  # decoding, resizing, splitting, normalising, augmenting
 LOOP_VERSION = 1  # initialisation, batches, optimiser, schedule, evaluation
 MEMORY_VERSION = 1  # choosing the images kept
 DREAM_VERSION = 1  # generator, inversion losses, their optimisation
+# What `quirks: iccv2021` does, in whichever component; only in the identities of stages that are told so. 2: networks
+# and generators start as torch 1.0.1 made them, rehearsal's shares of the memory, lwf-mc's probabilities.
+QUIRKS_VERSION = 2
 
 
 @dataclass(frozen=True)

@@ -82,12 +82,14 @@ class _Run:
     """A dream stage under way."""
 
     def __init__(self, recipe: Recipe, parents: Mapping[str, Path], device: torch.device) -> None:
-        self.settings = Dreaming(**recipe.settings)
+        # Beside the settings of dreaming, a recipe that makes a fresh generator may say how that starts.
+        quirks = recipe.settings.get("quirks", "none")
+        self.settings = Dreaming(**{name: value for name, value in recipe.settings.items() if name != "quirks"})
         self.training = recipe.training
         self.old = sum(len(task) for task in recipe.classes)
         self.teacher = _teacher(recipe, parents["model"], device)
         rng = stream(recipe.seed, "generator", recipe.stream)
-        self.generator = build_generator(recipe.data.image_size, recipe.data.channels, rng)
+        self.generator = build_generator(recipe.data.image_size, recipe.data.channels, rng, quirks)
         self.generator.to(device, memory_format=torch.channels_last)
         self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr, fused=True)
         if "generator" in parents:

@@ -53,6 +53,21 @@ def sigmoid_cross_entropy(logits: Tensor, labels: Tensor, teacher_logits: Tensor
     return functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
 
 
+def clamped_sigmoid_cross_entropy(logits: Tensor, labels: Tensor, teacher_logits: Tensor | None) -> Tensor:
+    """`sigmoid_cross_entropy` by way of the probabilities p, as the public code of Smith et al., ICCV 2021, has it.
+
+    torch's binary cross-entropy clamps its logarithms at -100, and the p (1 - p) that its gradient is divided by at
+    1e-12: beyond logits of about 28 either way the gradient fades, and where p rounds to 0 or 1 there is none. Never in
+    reduced precision.
+    """
+    with torch.autocast(logits.device.type, enabled=False):
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        targets = functional.one_hot(labels, logits.shape[1]).to(dtype)
+        if teacher_logits is not None:
+            targets = torch.cat([torch.sigmoid(teacher_logits.to(dtype)), targets[:, teacher_logits.shape[1] :]], dim=1)
+        return functional.binary_cross_entropy(torch.sigmoid(logits.to(dtype)), targets, reduction="sum") / len(logits)
+
+
 def new_class_weights(labels: Tensor, old: int, seen: int) -> Tensor:
     """A weight for each label (n,): `old / seen` for an old class, `1 - old / seen` for a new one.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from dfcil_core.checkpoint import load_tensors, save_tensors
+from dfcil_core.config import Quirks
 from dfcil_core.streams import stream
 
 if TYPE_CHECKING:
@@ -53,6 +54,22 @@ def quotas(memory: int, classes: int) -> list[int]:
     return [each + (position >= classes - rest) for position in range(classes)]
 
 
+def published_quotas(memory: int, candidates: Sequence[int]) -> list[int]:
+    """Images to keep of each class, in class order, where each has so many `candidates`, as the public code does.
+
+    `memory // classes`, and one more of the latest classes as long as there is a remainder; but a class that has no
+    candidate for one more passes it on to the class before. One that has fewer keeps them all, and what it lacks of
+    `memory // classes` is passed on to none. Source: the public code of Smith et al., ICCV 2021.
+    """
+    each, rest = divmod(memory, len(candidates))
+    kept = []
+    for count in reversed(candidates):
+        more = rest > 0 and count > each
+        rest -= more
+        kept.append(min(each + more, count))
+    return kept[::-1]
+
+
 def drawn_pool(new: Tensor, memory: Memory, seed: int, index: int) -> Tensor:
     """The training pool of task `index` (0-based): the new images, and as many drawn with replacement from the memory.
 
@@ -70,15 +87,24 @@ def rehearsal_pool(learning: Learning) -> Tensor:
 
 
 def choose_random(
-    images: int, seen: tuple[int, ...], new: tuple[int, ...], candidates: Memory, rng: torch.Generator
+    images: int,
+    seen: tuple[int, ...],
+    new: tuple[int, ...],
+    candidates: Memory,
+    rng: torch.Generator,
+    quirks: Quirks = "none",
 ) -> Memory:
     """Keep `images` in all, drawn without replacement from `candidates`, class by class in class order.
 
-    A class with fewer candidates than its quota keeps them all.
+    A class with fewer candidates than its quota keeps them all. With `quirks: iccv2021` quotas are `published_quotas`.
     """
+    of_class = [candidates.of(label) for label in seen]
+    if quirks == "iccv2021":
+        shares = published_quotas(images, [len(positions) for positions in of_class])
+    else:
+        shares = quotas(images, len(seen))
     kept = []
-    for label, quota in zip(seen, quotas(images, len(seen)), strict=True):
-        positions = candidates.of(label)
+    for positions, quota in zip(of_class, shares, strict=True):
         kept.append(positions[torch.randperm(len(positions), generator=rng)[:quota]])
     return _by_class(seen, kept)
 

@@ -108,14 +108,15 @@ def _drawn(recipe: Recipe, data: ImageData, before: Memory) -> Memory:
     new = recipe.classes[-1]
     new_images = data.positions(new)
     held = before.positions
-    if recipe.settings.get("quirks") == "iccv2021":
+    quirks = recipe.settings.get("quirks", "none")
+    if quirks == "iccv2021":
         # The public code draws again from the training pool's positions, where an old image can stand many times.
         held = drawn_pool(new_images, before, recipe.seed, recipe.stream)[len(new_images) :]
     reader = Reader(data, torch.cat([new_images, held]), torch.device("cpu"))
     positions = torch.cat([held, new_images])
     candidates = Memory(positions, reader.labels(positions))
     rng = stream(recipe.seed, "memory", recipe.stream)
-    return choose_random(recipe.settings["memory"], sum(recipe.classes, ()), new, candidates, rng)
+    return choose_random(recipe.settings["memory"], sum(recipe.classes, ()), new, candidates, rng, quirks)
 
 
 def _ranked(recipe: Recipe, data: ImageData, before: Memory, model: Path, device: torch.device) -> Memory:
@@ -138,7 +139,8 @@ def _learning(recipe: Recipe, parents: Mapping[str, Path], execution: Execution)
         student = load(parents["model"] / NETWORK, backbone, width, channels)
         teacher = fold_batchnorm(student).to(device, memory_format=torch.channels_last)
     else:
-        student, teacher = build(backbone, width, channels, stream(recipe.seed, "init", 0)), None
+        quirks = recipe.settings.get("quirks", "none")
+        student, teacher = build(backbone, width, channels, stream(recipe.seed, "init", 0), quirks), None
     dreamer = None
     if "generator" in parents:
         dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), teacher, recipe)

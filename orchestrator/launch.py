@@ -159,6 +159,7 @@ def launch(
     before anything is written, and where workers elsewhere cannot be had; KeyboardInterrupt on Ctrl-C and, in the main
     thread, on SIGTERM and `dfcil-sweep cancel`. Whatever is raised, what is finished is in the store.
     """
+    from dfcil_core.data import IMAGE_FILES
     from orchestrator.spec.dataset import require_files
     from orchestrator.tracking import Tracker
 
@@ -166,7 +167,8 @@ def launch(
         raise UserError(f"keep: '{keep}' is no choice. {choices(keep, ('needed', 'all'))}")
     elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
     planned = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere is not None)
-    require_files(planned.spec.dataset)
+    if elsewhere is None or planned.spec.dataset.info.name in IMAGE_FILES:
+        require_files(planned.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
     options = run_options(planned.spec, planned.device, jobs, per_gpu)
     options = replace(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere

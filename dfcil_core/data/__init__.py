@@ -3,8 +3,14 @@
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dfcil_core.data import class_names
+
 IMAGE_FILES = ("tiny-imagenet", "folder")
 """Data sets that are folders of image files (folders.py)."""
+FIXED = ("digits", "cifar10", "cifar100", "fashion-mnist")
+"""Data sets of a fixed content, of which a spec can take a part (`subset_info`)."""
+SUBSET = ("classes", "train_per_class", "test_per_class")
+"""What says which part; these options have another meaning where a data set has no fixed content."""
 UNREAD = "unread"
 """The digest of image files that are not there: good for planning, not for running."""
 
@@ -34,11 +40,25 @@ class DatasetInfo:
     source: str
     options: dict[str, Any] = field(default_factory=dict)
     """What must be known to open it beside its name and size; it enters the recipe."""
+    class_names: tuple[str, ...] = ()
+    """In the order of the labels; for people and for folders, and no part of any identity."""
+    train_counts: tuple[int, ...] = ()
+    """Training images of each class, where the content is fixed."""
+    test_counts: tuple[int, ...] = ()
 
     @property
     def augmentation(self) -> str:
         """The name of the training augmentation (dfcil_core/augment.py)."""
         return "jitter-flip-crop" if self.flips else "jitter-crop"
+
+    @property
+    def title(self) -> str:
+        """For people and for tables: the name, and which part of the data set it is where it is not all of it."""
+        if self.name not in FIXED or not self.options:
+            return self.name
+        words = zip(SUBSET, ("classes", "training images a class", "test images a class"), strict=True)
+        told = [f"{self.options[key]} {word}" for key, word in words if key in self.options]
+        return f"{self.name} ({', '.join(told)})"
 
 
 _DATASETS = (
@@ -56,6 +76,9 @@ _DATASETS = (
         flips=False,
         needs_root=False,
         source="Alpaydin and Kaynak, UCI Optical Recognition of Handwritten Digits, 1998",
+        class_names=class_names.DIGITS,
+        train_counts=(142, 146, 142, 146, 145, 145, 145, 143, 139, 144),
+        test_counts=(36, 36, 35, 37, 36, 37, 36, 36, 35, 36),
     ),
     DatasetInfo(
         name="cifar10",
@@ -65,12 +88,16 @@ _DATASETS = (
         test_images=10_000,
         image_size=32,
         native_size=32,
-        digest="md5:c58f30108f718f92721af3b95e74349a",
+        # `order`: bumped by hand when the same images come in another order.
+        digest="md5:c58f30108f718f92721af3b95e74349a;order:2",
         mean=(0.49140, 0.48216, 0.44653),
         std=(0.24703, 0.24349, 0.26159),
         flips=True,
         needs_root=True,
         source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        class_names=class_names.CIFAR10,
+        train_counts=(5_000,) * 10,
+        test_counts=(1_000,) * 10,
     ),
     DatasetInfo(
         name="cifar100",
@@ -80,12 +107,15 @@ _DATASETS = (
         test_images=10_000,
         image_size=32,
         native_size=32,
-        digest="md5:eb9058c3a382ffc7106e4002c42a8d85",
+        digest="sha256:2fe0666ea80e508464a673fc613d06a31ebed1eb0906daa50f9feb8f934137d7",
         mean=(0.50708, 0.48655, 0.44092),
         std=(0.26733, 0.25644, 0.27615),
         flips=True,
         needs_root=True,
         source="Krizhevsky, Learning Multiple Layers of Features from Tiny Images, 2009",
+        class_names=class_names.CIFAR100,
+        train_counts=(500,) * 100,
+        test_counts=(100,) * 100,
     ),
     DatasetInfo(
         name="fashion-mnist",
@@ -102,6 +132,9 @@ _DATASETS = (
         flips=True,
         needs_root=True,
         source="Xiao, Rasul and Vollgraf, Fashion-MNIST, 2017",
+        class_names=class_names.FASHION_MNIST,
+        train_counts=(6_000,) * 10,
+        test_counts=(1_000,) * 10,
     ),
     DatasetInfo(
         name="tiny-imagenet",
@@ -165,6 +198,43 @@ def synthetic_info(classes: int = 10, train_per_class: int = 100, test_per_class
     )
 
 
+def subset_limits(name: str, classes: int | None = None) -> dict[str, int]:
+    """The most that each option of `subset_info` can be: what every one of the first `classes` classes has."""
+    info = DATASETS[name]
+    smallest = [min(counts[:classes]) for counts in (info.train_counts, info.test_counts)]
+    return dict(zip(SUBSET, (info.classes, *smallest), strict=True))
+
+
+def subset_info(
+    name: str, classes: int | None = None, train_per_class: int | None = None, test_per_class: int | None = None
+) -> DatasetInfo:
+    """The first classes of a data set of fixed content, and the first images of each; None: all.
+
+    Each must be within `subset_limits`. What takes nothing away is no option: it is the same data.
+    """
+    info = DATASETS[name]
+    kept = [counts[:classes] for counts in (info.train_counts, info.test_counts)]
+    left = [
+        counts if most is None else (most,) * len(counts)
+        for counts, most in zip(kept, (train_per_class, test_per_class), strict=True)
+    ]
+    options = {
+        "classes": None if classes == info.classes else classes,
+        "train_per_class": None if left[0] == kept[0] else train_per_class,
+        "test_per_class": None if left[1] == kept[1] else test_per_class,
+    }
+    return replace(
+        info,
+        classes=len(kept[0]),
+        train_images=sum(left[0]),
+        test_images=sum(left[1]),
+        options={key: value for key, value in options.items() if value is not None},
+        class_names=info.class_names[:classes],
+        train_counts=left[0],
+        test_counts=left[1],
+    )
+
+
 def image_files_info(name: str, root: str | None, classes: list[str] | None = None) -> DatasetInfo:
     """`tiny-imagenet` or `folder` as it lies under `root`: its classes, its numbers of images, its digest.
 
@@ -180,10 +250,13 @@ def image_files_info(name: str, root: str | None, classes: list[str] | None = No
         test_images=len(listing.test),
         digest=listing.digest(),
         options={"classes": list(listing.classes)} if name == "folder" else {},
+        class_names=listing.classes,
     )
 
 
 def unread_info(name: str, classes: list[str] | None = None) -> DatasetInfo:
     """`tiny-imagenet` or `folder` before its files are there: enough to plan with."""
     info = DATASETS[name]
-    return replace(info, classes=len(classes), options={"classes": list(classes)}) if classes else info
+    if not classes:
+        return info
+    return replace(info, classes=len(classes), options={"classes": list(classes)}, class_names=tuple(classes))

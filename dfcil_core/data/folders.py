@@ -38,7 +38,15 @@ class Listing:
 
         Hashing reads every file, once: the digest is remembered until a name, a size or a time of change is another.
         """
-        return cached_text(f"digest of {self.root} {_fingerprint(self)}", lambda: _digest(self))
+        return cached_text(f"digest of {self.root} {self.fingerprint()}", lambda: _digest(self))
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the names, sizes and times of change of the files: cheap, and another when one was replaced."""
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        for name, label in (*self.train, *self.test):
+            status = os.stat(self.root / name)
+            digest.update(f"{name}\0{label}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+        return digest.hexdigest()
 
 
 def list_folder(root: str | None, classes: Sequence[str] | None) -> Listing:
@@ -74,7 +82,7 @@ def list_tiny_imagenet(root: str | None) -> Listing:
     train = [
         (f"train/{name}/images/{file}", label[name])
         for name in classes
-        for file in _images(folder / "train" / name / "images")
+        for file in images_in(folder / "train" / name / "images")
     ]
     rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line.strip()]
     unknown = sorted({name for _, name in rows} - label.keys())
@@ -97,27 +105,18 @@ def list_files(name: str, root: str | None, classes: Sequence[str] | None = None
 
 def _of_classes(folder: Path, part: str, classes: Sequence[str]):
     for position, name in enumerate(classes):
-        files = _images(folder / part / name)
+        files = images_in(folder / part / name)
         if not files:
             raise MissingData(f"{folder / part / name} holds no image ({', '.join(SUFFIXES)}), or is no folder")
         for file in files:
             yield f"{part}/{name}/{file}", position
 
 
-def _images(folder: Path) -> list[str]:
+def images_in(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
     """Names of the image files in a folder, in alphabetical order; none where there is no folder."""
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(SUFFIXES))
-
-
-def _fingerprint(listing: Listing) -> str:
-    """SHA-256 over the names, sizes and times of change of the files: cheap, and another when one was replaced."""
-    digest = hashlib.sha256("\0".join(listing.classes).encode())
-    for name, label in (*listing.train, *listing.test):
-        status = os.stat(listing.root / name)
-        digest.update(f"{name}\0{label}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()
+    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(suffixes))
 
 
 def _digest(listing: Listing) -> str:

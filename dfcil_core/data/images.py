@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data import DATASETS, IMAGE_FILES, decoded
+from dfcil_core.data import DATASETS, FIXED, IMAGE_FILES, decoded
 from dfcil_core.data.sources import SOURCES
 from dfcil_core.streams import stream
 
@@ -84,6 +84,11 @@ def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
     Raises MissingData (sources.py) when its files are not there, DataMismatch when its content is not the recipe's.
     """
     train, test = SOURCES[recipe.name](recipe, root)
+    if recipe.name in FIXED:
+        train, test = (
+            _first(images, recipe.options.get("classes"), recipe.options.get(f"{part}_per_class"))
+            for part, images in (("train", train), ("test", test))
+        )
     train, test = (_resized(images, recipe.image_size) for images in (train, test))
     if recipe.holdout:
         train, test = _held_out(train, recipe.holdout, recipe.holdout_seed)
@@ -98,6 +103,15 @@ def _normalisation(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...]
     if info.mean and info.std:
         return info.mean, info.std
     return decoded.moments(recipe, train) if recipe.name in IMAGE_FILES else moments(train)
+
+
+def _first(images: Images, classes: int | None, count: int | None) -> Images:
+    """The first classes, and the first images of each, in the data set's order; None: all."""
+    if classes is None and count is None:
+        return images
+    labels = images.labels.unique(sorted=True)[:classes]
+    positions = torch.cat([(images.labels == label).nonzero().flatten()[:count] for label in labels])
+    return images.take(positions.sort().values)
 
 
 def _resized(images: Images, size: int) -> Images:

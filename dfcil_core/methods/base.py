@@ -57,6 +57,9 @@ class Method:
     """The generator goes on from that of the task before. False: a fresh one for every task."""
     network_variant: ClassVar[str] = ""
     """Which variant of the backbone it trains (dfcil_core/networks); empty: the one all others share."""
+    abd_protocol: ClassVar[bool] = True
+    """With `quirks: iccv2021`, its networks and generators start as those of the public ABD code do: batch
+    normalisation's scales drawn from U(0, 1), the head's biases from torch's default (dfcil_core/networks)."""
 
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
@@ -73,18 +76,25 @@ class Method:
 
     def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
         """The method's name, version, and the settings that can change the numbers of `learn` at `task` (1-based)."""
+        start = self.start_identity(quirks) if task == 1 or not self.chained else {}
         if task == 1 and self.plain_first_task(quirks):
-            return "cross-entropy", Method.version, {}
-        settings = dict(self._settings_as_data)
+            return "cross-entropy", Method.version, start
+        settings = {**self._settings_as_data, **start}
         if self.quirky(task):
             settings["quirks"] = quirks
         return self.name, self.version, settings
 
+    def start_identity(self, quirks: str) -> dict[str, Any]:
+        """What can change how a fresh network or generator starts."""
+        # Without quirks it stays unsaid: so it was before they acted here, and those stages keep their keys.
+        return {"quirks": quirks} if self.abd_protocol and quirks != "none" else {}
+
     def remember_identity(self, task: int, memory: int, quirks: str) -> dict[str, Any]:
         """What of the settings can change which images are kept after `task` (1-based)."""
         settings = {"selection": self.selection, "memory": memory}
-        if self.selection == "random" and task > 1:
-            # How old images are drawn again; after task 1 there are none.
+        if self.selection == "random" and (task > 1 or quirks != "none"):
+            # How old images are drawn again, from task 2 on, and where the remainder goes, from task 1 on. That came
+            # later: after task 1 `none` stays unsaid, and the stage keeps its key.
             settings["quirks"] = quirks
         return settings
 

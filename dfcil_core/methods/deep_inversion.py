@@ -41,7 +41,7 @@ class DeepInversion(Method):
        one; it goes on from task to task.
     2. The distillation of dreamed images is a cross-entropy over all seen classes, as in Smith et al.
 
-    Quirks: none, the public code computes the same. Its first task is the plain one.
+    Quirks: none of its own, the public code computes the same loss. Its first task is the plain one.
     """
 
     name = "deep-inversion"

@@ -53,6 +53,7 @@ class Dgr(Method):
     name = "dgr"
     summary = "replays old classes from a variational auto-encoder learnt along the way"
     source = "Shin et al., Continual Learning with Deep Generative Replay, NeurIPS 2017"
+    version = 2  # 1 had a ReLU after the decoder's linear layer
     settings_type = DgrSettings
     recipe = {"training": {"weight_decay": 0.0}}
 

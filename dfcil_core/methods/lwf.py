@@ -36,7 +36,7 @@ class Lwf(Method):
     1. One head over all classes in the place of one for each task, and so one distillation over all old classes.
     2. The new classes' part of the head is not trained by itself first.
 
-    Quirks: none, the public code computes the same. Its first task is the plain one.
+    Quirks: none of its own, the public code computes the same loss. Its first task is the plain one.
     """
 
     name = "lwf"

@@ -26,8 +26,10 @@ class LwfCoreset(Lwf):
 
     Quirks (`quirks: iccv2021`):
     1. Old images are drawn again from the positions of the training pool, where an image of the memory can stand many
-       times: duplicates accumulate, and fewer distinct images are kept than the memory's size says. It acts in the
-       `remember` stages from task 2 on, never in learning.
+       times: duplicates accumulate, and fewer distinct images are kept than the memory's size says.
+    2. The remainder of `memory // seen` goes, one image each, to the latest classes that have a candidate for one more.
+       Otherwise it goes to the latest classes, and what they have no candidate for is not kept.
+    Both act in the `remember` stages: the first from task 2 on, the second from task 1 on.
     """
 
     name = "lwf-coreset"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dfcil_core.lazy import losses
 from dfcil_core.methods.base import Method
@@ -24,7 +24,9 @@ class LwfMc(Method):
     Differs from the paper:
     1. The published optimiser, schedule and augmentation of Smith et al., ICCV 2021, as for every method here.
 
-    Quirks: none, the public code computes the same.
+    Quirks (`quirks: iccv2021`):
+    1. The cross-entropy is computed from the sigmoids p in the place of the logits: its logarithms are clamped at -100,
+       and its gradient is divided by `max(p (1 - p), 1e-12)`, so that it fades for logits beyond about 28 either way.
     """
 
     name = "lwf-mc"
@@ -34,7 +36,17 @@ class LwfMc(Method):
     def plain_first_task(self, quirks: str) -> bool:
         return False
 
+    def quirky(self, task: int) -> bool:
+        return True
+
+    def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
+        name, version, settings = super().learn_identity(task, memory, quirks)
+        # `none` stays unsaid, as before there was a quirk: those stages keep their keys.
+        return name, version, {at: value for at, value in settings.items() if (at, value) != ("quirks", "none")}
+
     def loss(self, learning: Learning, batch: Batch) -> Tensor:
         logits = learning.student(batch.images)[:, : learning.seen]
         taught = learning.teach(batch.images).logits[:, : learning.old] if learning.task > 1 else None
+        if learning.quirks == "iccv2021":
+            return losses.clamped_sigmoid_cross_entropy(logits, batch.labels, taught)
         return losses.sigmoid_cross_entropy(logits, batch.labels, taught)

@@ -37,7 +37,7 @@ class LwfSynthetic(Method):
     Differs from the paper:
     1. Nothing known.
 
-    Quirks: none, the public code computes the same. Its first task is the plain one.
+    Quirks: none of its own, the public code computes the same loss. Its first task is the plain one.
     """
 
     name = "lwf-synthetic"

@@ -81,6 +81,7 @@ class RDfcil(Method):
     dreams = True
     continues_generator = False
     network_variant = "r-dfcil"
+    abd_protocol = False
 
     def plain_first_task(self, quirks: str) -> bool:
         return False

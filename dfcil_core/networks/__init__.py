@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from dfcil_core.checkpoint import load_tensors
+from dfcil_core.config import Quirks
 from dfcil_core.networks import resnet, resnet18
-from dfcil_core.networks.network import Network, fold_batchnorm, freeze, set_bn_momentum
+from dfcil_core.networks.network import Network, draw_scales, fold_batchnorm, freeze, set_bn_momentum
 
 DEPTHS = (8, 14, 20, 32)
 # A method with a `network_variant` trains the backbone of this name: `resnet32-r-dfcil`.
@@ -40,11 +41,18 @@ _INITIALISERS: dict[str, Callable[[Network, torch.Generator], None]] = {
 }
 
 
-def build(backbone: str, width: int, channels: int = 3, generator: torch.Generator | None = None) -> Network:
+def build(
+    backbone: str,
+    width: int,
+    channels: int = 3,
+    generator: torch.Generator | None = None,
+    quirks: Quirks = "none",
+) -> Network:
     """A network for images of `channels` channels with `width` outputs, in channels-last memory format, on the CPU.
 
-    Its weights are drawn from `generator`; without one they are zeros, to be loaded. Raises KeyError for a backbone
-    that is not in `BACKBONES`.
+    Its weights are drawn from `generator`; without one they are zeros, to be loaded. With `quirks: iccv2021` the scales
+    of batch normalisation are drawn from U(0, 1) after them, and the head's biases, torch's default, from
+    U(-1/sqrt(features), 1/sqrt(features)). Raises KeyError for a backbone that is not in `BACKBONES`.
     """
     # Layers draw as they are made; what they draw is thrown away, and the global generator is left as it was.
     with torch.random.fork_rng(devices=[]):
@@ -54,7 +62,16 @@ def build(backbone: str, width: int, channels: int = 3, generator: torch.Generat
             nn.init.zeros_(parameter)
     else:
         _INITIALISERS.get(backbone, resnet.initialise)(network, generator)
+        if quirks == "iccv2021":
+            _start_as_published(network, generator)
     return network.to(memory_format=torch.channels_last)
+
+
+def _start_as_published(network: Network, rng: torch.Generator) -> None:
+    draw_scales(network, rng)
+    if network.head.bias is not None:
+        bound = network.head.in_features**-0.5
+        nn.init.uniform_(network.head.bias, -bound, bound, generator=rng)
 
 
 def load(path: Path, backbone: str, width: int, channels: int = 3) -> Network:
@@ -64,4 +81,4 @@ def load(path: Path, backbone: str, width: int, channels: int = 3) -> Network:
     return network
 
 
-__all__ = ["BACKBONES", "Network", "build", "fold_batchnorm", "freeze", "load", "set_bn_momentum"]
+__all__ = ["BACKBONES", "Network", "build", "draw_scales", "fold_batchnorm", "freeze", "load", "set_bn_momentum"]

@@ -7,14 +7,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from dfcil_core.config import Quirks
+from dfcil_core.networks.network import draw_scales
+
 NOISE = 1000
 """Length of the noise vector that an image is made from."""
 
 
-def build_generator(image_size: int, channels: int = 3, rng: torch.Generator | None = None) -> "Generator":
+def build_generator(
+    image_size: int, channels: int = 3, rng: torch.Generator | None = None, quirks: Quirks = "none"
+) -> "Generator":
     """A generator in channels-last memory format, on the CPU: torch's default initialisation, drawn from `rng` alone.
 
-    Without `rng` its weights are zeros, to be loaded. Raises ValueError for a size it cannot make.
+    Without `rng` its weights are zeros, to be loaded. With `quirks: iccv2021` the scales of batch normalisation are
+    drawn from U(0, 1) after them. Raises ValueError for a size it cannot make.
     """
     # Layers draw as they are made; what they draw is thrown away, and the global generator is left as it was.
     with torch.random.fork_rng(devices=[]):
@@ -22,6 +28,8 @@ def build_generator(image_size: int, channels: int = 3, rng: torch.Generator | N
     for layer in generator.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             _initialise(layer, rng)
+    if quirks == "iccv2021" and rng is not None:
+        draw_scales(generator, rng)
     return generator.to(memory_format=torch.channels_last)
 
 

@@ -2,6 +2,7 @@
 
 import copy
 
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -32,6 +33,16 @@ def set_bn_momentum(network: nn.Module, momentum: float) -> None:
     for module in network.modules():
         if isinstance(module, _BatchNorm):
             module.momentum = momentum
+
+
+def draw_scales(module: nn.Module, rng: torch.Generator) -> None:
+    """Draw the scale of every batch normalisation that has one from U(0, 1), in the order of the modules.
+
+    So torch made them before 1.2, which starts them as 1. The public code of Smith et al., ICCV 2021, names 1.0.1.
+    """
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm) and layer.affine:
+            nn.init.uniform_(layer.weight, generator=rng)
 
 
 def freeze(network: nn.Module) -> nn.Module:

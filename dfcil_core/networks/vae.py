@@ -33,9 +33,9 @@ class Vae(nn.Module):
     """(n, channels, s, s) images in [0, 1] to a normal distribution over 1024 numbers, and back.
 
     Encoder: three 4 x 4 convolutions of stride 2 to 64, 128 and 512 channels, ReLU after each, and a linear layer each
-    for the mean and the logarithm of the variance. Decoder: a linear layer, ReLU, and transposed convolutions of the
-    same shape to 256, 64 and `channels` channels, ReLU between them, sigmoid at the end. 32 x 32 images are 4 x 4 in
-    between; another size divisible by 8 is an eighth of itself there.
+    for the mean and the logarithm of the variance. Decoder: a linear layer with nothing after it, and transposed
+    convolutions of the same shape to 256, 64 and `channels` channels, ReLU between them, sigmoid at the end. 32 x 32
+    images are 4 x 4 in between; another size divisible by 8 is an eighth of itself there.
     Source: the DGR baseline of Smith et al., ICCV 2021.
     """
 
@@ -67,7 +67,7 @@ class Vae(nn.Module):
 
     def decode(self, codes: Tensor) -> Tensor:
         """(n, 1024) codes to (n, channels, s, s) logits of the pixels: their sigmoid is the image."""
-        x = functional.relu(self.expand(codes)).view(-1, 512, self.side, self.side)
+        x = self.expand(codes).view(-1, 512, self.side, self.side)
         x = x.contiguous(memory_format=torch.channels_last)
         first, second, last = self.deconvolutions
         return last(functional.relu(second(functional.relu(first(x)))))

@@ -6,10 +6,15 @@ import click
 @click.command()
 def datasets() -> None:
     """List the data sets."""
-    from dfcil_core.data import DATASETS, IMAGE_FILES
+    from dfcil_core.data import DATASETS, FIXED, IMAGE_FILES, SUBSET
+    from dfcil_core.data.cifar_files import ARCHIVES
     from orchestrator.cli.tables import print_table
 
-    downloaded = "a folder (root), downloaded there if there is a network"
+    folder = "a folder (root)"
+    needs = dict.fromkeys(DATASETS, f"{folder}, downloaded there if there is a network")
+    needs |= dict.fromkeys(IMAGE_FILES, folder)
+    for name in ARCHIVES:
+        needs[name] += ", or a folder a class"
     print_table(
         ("data set", "classes", "images", "size", "what it is", "needs"),
         [
@@ -19,8 +24,9 @@ def datasets() -> None:
                 f"{info.train_images} + {info.test_images}" if info.train_images else "any",
                 f"{info.native_size}x{info.native_size}" if info.native_size else "any",
                 info.summary,
-                "nothing" if not info.needs_root else "a folder (root)" if info.name in IMAGE_FILES else downloaded,
+                needs[info.name] if info.needs_root else "nothing",
             )
             for info in DATASETS.values()
         ],
     )
+    click.echo(f"A part of {', '.join(FIXED)}: {', '.join(SUBSET)}, as in {{name: cifar100, classes: 20}}.")

@@ -239,7 +239,9 @@ class _Chain:
         )
 
     def _dream(self, task: int, parents: dict[str, str]) -> str:
-        roles = ("model", "generator") if self.entry.method.continues_generator else ("model",)
+        method = self.entry.method
+        roles = ("model", "generator") if method.continues_generator else ("model",)
+        fresh = "generator" not in parents or not method.continues_generator
         return self._add(
             "dream",
             self.tasks[:task],
@@ -247,11 +249,13 @@ class _Chain:
             {name: self.common.training[name] for name in _DREAM_TRAINING},
             "deep-inversion",
             {"dream": config.DREAM_VERSION},
-            self.common.dreaming,
+            {**self.common.dreaming, **(method.start_identity(self.entry.quirks) if fresh else {})},
             {role: parents[role] for role in roles if role in parents},
         )
 
     def _add(self, kind, classes, stream, training, method, versions, settings, parents, plugin=None) -> str:
+        if settings.get("quirks") == "iccv2021":
+            versions = {**versions, "quirks": config.QUIRKS_VERSION}
         stage = Stage(
             Recipe(
                 kind=kind,

@@ -69,7 +69,7 @@ def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
     settings = {
         "method": job.entry.method.name,
         "label": job.entry.label,
-        "dataset": spec.dataset.info.name,
+        "dataset": spec.dataset.info.title,
         "image_size": spec.dataset.image_size,
         "tasks": job.split.label,
         "seed": job.seed,

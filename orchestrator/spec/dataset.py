@@ -7,7 +7,19 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from dfcil_core.data import DATASETS, IMAGE_FILES, UNREAD, DatasetInfo, image_files_info, synthetic_info, unread_info
+from dfcil_core.data import (
+    DATASETS,
+    FIXED,
+    SUBSET,
+    UNREAD,
+    DatasetInfo,
+    image_files_info,
+    subset_info,
+    subset_limits,
+    synthetic_info,
+    unread_info,
+)
+from dfcil_core.data.cifar_files import ARCHIVES, list_cifar
 from dfcil_core.data.errors import AbsentData, MissingData
 from orchestrator.errors import UserError, choices
 from orchestrator.spec import settings
@@ -40,7 +52,17 @@ class _Synthetic(_Form):
     test_per_class: Annotated[int, Ge(1)] = 20
 
 
-_FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic}
+@dataclass(frozen=True)
+class _Part(_Form):
+    """The first classes of a data set of fixed content, and the first images of each; None: all."""
+
+    classes: Annotated[int, Ge(2)] | None = None
+    train_per_class: Annotated[int, Ge(1)] | None = None
+    test_per_class: Annotated[int, Ge(1)] | None = None
+
+
+_FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic, **dict.fromkeys(FIXED, _Part)}
+_SECONDS_TO_ANSWER = 10
 
 
 def read_dataset(document: Document, data_root: str | None = None, known: DatasetInfo | None = None) -> Dataset | None:
@@ -72,7 +94,12 @@ def read_dataset(document: Document, data_root: str | None = None, known: Datase
 
 
 def require_files(dataset: Dataset) -> None:
-    """Raise UserError unless the image files of the data set were there when the spec was read."""
+    """Raise UserError unless the files of the data set are there, or can be downloaded.
+
+    Image files must have been there when the spec was read: their digest is in every stage's identity.
+    """
+    if dataset.info.name in ARCHIVES:
+        _require_cifar(dataset)
     if dataset.info.digest != UNREAD:
         return
     try:
@@ -82,11 +109,33 @@ def require_files(dataset: Dataset) -> None:
     raise UserError(f"the images of {dataset.info.name} came after the spec was read. Launch again")
 
 
+def _require_cifar(dataset: Dataset) -> None:
+    try:
+        list_cifar(dataset.info.name, dataset.root)
+    except AbsentData as error:
+        address = ARCHIVES[dataset.info.name].address
+        if not _answers(address):
+            raise UserError(f"{error}. It cannot be downloaded either: {address} does not answer") from None
+    except MissingData as error:
+        raise UserError(str(error)) from None
+
+
+def _answers(address: str) -> bool:
+    from urllib.request import Request, urlopen
+
+    try:
+        with urlopen(Request(address, method="HEAD"), timeout=_SECONDS_TO_ANSWER):
+            return True
+    except OSError:
+        return False
+
+
 def _info(document: Document, name: str, form: _Form, root: str | None) -> DatasetInfo | None:
     if name == "synthetic":
         return synthetic_info(form.classes, form.train_per_class, form.test_per_class)
-    if name not in IMAGE_FILES:
-        return DATASETS[name]
+    if name in FIXED:
+        part = {key: getattr(form, key) for key in SUBSET}
+        return subset_info(name, **part) if _within(document, name, part) else None
     classes = getattr(form, "classes", None)
     if classes is not None and not _sound(document, classes):
         return None
@@ -100,6 +149,21 @@ def _info(document: Document, name: str, form: _Form, root: str | None) -> Datas
     except MissingData as error:
         document.add(("dataset",), str(error), show(document.data.get("dataset")))
     return None
+
+
+def _within(document: Document, name: str, part: dict[str, int | None]) -> bool:
+    """Whether there is as much as is asked for, of every class asked for."""
+    before = len(document.problems)
+    given = document.data["dataset"] if isinstance(document.data.get("dataset"), dict) else {}
+    if any(given.get(key) is not None and part[key] is None for key in SUBSET):
+        return False  # told already
+    for key, most in subset_limits(name).items():
+        if key != "classes":
+            most = subset_limits(name, part["classes"])[key]
+        if part[key] is not None and part[key] > most:
+            has = f"{name} has {most} classes" if key == "classes" else f"a class of {name} has no more than {most}"
+            document.add(("dataset", key), f"{part[key]} is too large", part[key], f"It must be at most {most}: {has}")
+    return len(document.problems) == before
 
 
 def _sound(document: Document, classes: tuple[str, ...]) -> bool:

@@ -34,7 +34,7 @@ def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:
         PARENT: parent,
         "method": job.entry.method.name,
         "label": job.entry.label,
-        "dataset": plan.spec.dataset.info.name,
+        "dataset": plan.spec.dataset.info.title,
         "tasks": job.split.label,
         "seed": str(job.seed),
         **_stage_tags(plan, job),
@@ -48,7 +48,7 @@ def sweep_tags(plan: Plan, runs_id: str) -> dict[str, str]:
         SWEEP: plan.spec.name,
         RUNS: runs_id,
         KIND: "sweep",
-        "dataset": plan.spec.dataset.info.name,
+        "dataset": plan.spec.dataset.info.title,
         **_source_tags(),
     }
 

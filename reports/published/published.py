@@ -83,9 +83,8 @@ def _as_published(method: str) -> dict[str, str]:
     wanted |= {f"training.{name}": str(value) for name, value in asdict(training).items()}
     wanted["training.milestones"] = str(list(training.resolved_milestones()))
     wanted |= {f"dreaming.{name}": str(value) for name, value in asdict(dreaming).items()}
-    # Plain cross-entropy has no quirks; and what is trained beside the last task changes nothing there.
+    wanted["quirks"] = "iccv2021"
     if entry.group == "bound":
+        # What is trained beside the last task changes nothing there.
         del wanted["at_every_task"]
-    else:
-        wanted["quirks"] = "iccv2021"
     return wanted

@@ -60,7 +60,7 @@ def job_report(
         label=job.entry.label,
         method=job.entry.method.name,
         group=job.entry.method.group,
-        dataset=spec.dataset.info.name,
+        dataset=spec.dataset.info.title,
         split=job.split.label,
         tasks=len(job.split),
         seed=job.seed,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import gzip
-import hashlib
 import pickle
 import struct
 import tarfile
@@ -12,7 +11,7 @@ import pytest
 import torch
 
 from dfcil_core.config import DataRecipe
-from dfcil_core.data import DATASETS
+from dfcil_core.data import DATASETS, FIXED, subset_info
 from dfcil_core.data.images import ForbiddenImage, Reader, open_data
 from dfcil_core.data.sources import DataMismatch, MissingData
 
@@ -48,6 +47,39 @@ def test_normalisation_is_of_the_training_images():
 def test_another_content_is_refused():
     with pytest.raises(DataMismatch, match="the stage's identity says sha256:0000"):
         open_data(dataclasses.replace(recipe("digits"), digest="sha256:0000"), None)
+
+
+@pytest.mark.parametrize("given", [{"classes": 3}, {"train_per_class": 7}, {"classes": 4, "test_per_class": 2}])
+def test_a_part_is_the_first_classes_and_their_first_images(given):
+    info, whole = subset_info("digits", **given), open_data(recipe("digits", 8), None)
+    data = open_data(recipe("digits", 8, options=info.options), None)
+    assert info.options == given and (info.train_images, info.test_images) == (
+        len(data.train.labels),
+        len(data.test.labels),
+    )
+    for part, all_of_it, counts in (
+        (data.train, whole.train, info.train_counts),
+        (data.test, whole.test, info.test_counts),
+    ):
+        assert part.labels.bincount().tolist() == list(counts) and len(counts) == info.classes
+        for label, count in enumerate(counts):
+            mine, its = (images.pixels[images.labels == label] for images in (part, all_of_it))
+            assert torch.equal(mine, its[:count])
+    assert data.mean[0] == pytest.approx(data.train.pixels.double().mean().item() / 255)
+
+
+def test_a_part_that_is_everything_is_the_data_set():
+    assert subset_info("cifar100", 100, 500, 100) == subset_info("cifar100") == DATASETS["cifar100"]
+    part = subset_info("cifar100", classes=20, train_per_class=100)
+    assert (part.classes, part.train_images, part.test_images, part.class_names[-1]) == (20, 2000, 2000, "cattle")
+    assert part.title == "cifar100 (20 classes, 100 training images a class)" and part.mean == DATASETS["cifar100"].mean
+
+
+def test_the_catalogue_knows_every_class_of_what_has_a_fixed_content():
+    for info in (DATASETS[name] for name in FIXED):
+        assert info.classes == len(set(info.class_names)) == len(info.train_counts) == len(info.test_counts)
+        assert (sum(info.train_counts), sum(info.test_counts)) == (info.train_images, info.test_images)
+    assert list(DATASETS["cifar100"].class_names) == sorted(DATASETS["cifar100"].class_names)
 
 
 def test_held_out_images_come_from_the_training_part():
@@ -102,28 +134,6 @@ def test_a_forged_cifar_is_never_unpickled(tmp_path, monkeypatch):
 class _Bomb:
     def __reduce__(self):
         return pytest.fail, ("a forged pickle was opened",)
-
-
-def test_cifar_in_its_published_layout_is_read(tmp_path, monkeypatch):
-    from torchvision.datasets import CIFAR100
-
-    folder = tmp_path / "cifar-100-python"
-    folder.mkdir()
-    images = np.random.default_rng(0).integers(0, 256, (100, 3072), dtype=np.uint8)
-    content = pickle.dumps({"data": images, "fine_labels": list(range(100))})
-    names = pickle.dumps({"fine_label_names": [str(label) for label in range(100)]})
-    for name, part in (("train", content), ("test", content), ("meta", names)):
-        (folder / name).write_bytes(part)
-    digest = hashlib.md5(content).hexdigest()
-    monkeypatch.setattr(CIFAR100, "train_list", [["train", digest]])
-    monkeypatch.setattr(CIFAR100, "test_list", [["test", digest]])
-    meta = {"filename": "meta", "key": "fine_label_names", "md5": hashlib.md5(names).hexdigest()}
-    monkeypatch.setattr(CIFAR100, "meta", meta)
-
-    data = open_data(recipe("cifar100"), str(tmp_path))
-    assert data.train.pixels.dtype == torch.uint8 and data.train.pixels.shape == (100, 3, 32, 32)
-    assert torch.equal(data.train.pixels[7].flatten(), torch.from_numpy(images[7]))
-    assert data.test.labels.tolist() == list(range(100)) and data.mean == DATASETS["cifar100"].mean
 
 
 def test_fashion_mnist_in_its_published_layout_is_read(tmp_path):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.methods.dgr import Dgr
@@ -65,6 +66,19 @@ def test_the_vae_is_as_large_as_counted_by_hand():
     linear = 2 * (512 * 16 + 1) * 1024 + (1024 + 1) * 512 * 16
     transposed = 512 * 16 * 256 + 256 + 256 * 16 * 64 + 64 + 64 * 16 * 3 + 3
     assert sum(p.numel() for p in build_vae(32).parameters()) == convolutions + linear + transposed
+
+
+@pytest.mark.parametrize("size", [8, 32])
+def test_the_decoder_is_its_formula_with_nothing_after_the_linear_layer(size):
+    vae, codes = build_vae(size, rng=rng()).double(), torch.randn(3, LATENT, generator=rng(1)).double()
+    weights = dict(vae.named_parameters())
+    x = (codes @ weights["expand.weight"].T + weights["expand.bias"]).reshape(3, 512, size // 8, size // 8)
+    assert (x < 0).any()
+    for layer in range(3):
+        x = x.clamp_min(0) if layer else x
+        weight, bias = (weights[f"deconvolutions.{layer}.{name}"] for name in ("weight", "bias"))
+        x = functional.conv_transpose2d(x, weight, bias, stride=2, padding=1)
+    torch.testing.assert_close(vae.decode(codes), x, atol=1e-12, rtol=1e-12)
 
 
 @pytest.mark.parametrize("size", [8, 32, 64])

@@ -133,6 +133,50 @@ def test_lwf_mc():
     assert method("lwf-mc").loss(s.learning, s.batch).item() == close(expected)
 
 
+# p (1 - p) of a sigmoid in float32, which the gradient of torch's binary cross-entropy is divided by, but not less than
+# 1e-12, before the sigmoid's own gradient multiplies with it.
+FAR = (-40.0, -30.0, -27.0, -5.0, 0.0, 5.0, 40.0)
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_lwf_mc_under_the_quirk_clamps_logarithms_and_gradients(target):
+    logits = torch.tensor([FAR], requires_grad=True)
+    labels = torch.tensor([0])  # and the teacher supplies all targets, by logits that are beyond any doubt
+    loss = losses.clamped_sigmoid_cross_entropy(logits, labels, torch.full((1, len(FAR)), 200.0 if target else -200.0))
+    loss.backward()
+
+    p = (1 / (1 + np.exp(-np.array(FAR)))).astype(np.float32).astype(np.float64)
+    with np.errstate(divide="ignore"):
+        log = np.maximum(np.log(p if target else 1 - p), -100)
+    rest = (1 - p.astype(np.float32)).astype(np.float64)
+    expected = (p - target) / np.maximum(p * rest, 1e-12) * p * rest
+    assert loss.item() == close(-log.sum())
+    np.testing.assert_allclose(logits.grad[0].numpy(), expected, rtol=1e-5, atol=1e-30)
+    assert logits.grad[0, -1] == 0  # 1 in float32: nothing is learnt, even where the target is 0
+    if target:
+        assert -1e-5 < logits.grad[0, 0] < 0, "faded; by its logit alone it were -1"
+        plain = torch.tensor([FAR], requires_grad=True)
+        losses.sigmoid_cross_entropy(plain, labels, torch.full((1, len(FAR)), 200.0)).backward()
+        assert plain.grad[0, 0] == -1
+
+
+def test_lwf_mc_takes_the_quirk_under_the_quirk_alone_and_in_full_precision():
+    for quirks, formula in (
+        ("none", losses.sigmoid_cross_entropy),
+        ("iccv2021", losses.clamped_sigmoid_cross_entropy),
+    ):
+        s = Situation(quirks)
+        s.student.head.bias.data[:SEEN] = 40.0 * torch.tensor([1.0, -1] * (SEEN // 2))
+        logits, taught = s.student(s.images)[:, :SEEN], s.teacher(s.images)[:, :OLD]
+        expected = formula(logits, s.batch.labels, taught)
+        assert torch.equal(method("lwf-mc").loss(s.learning, s.batch), expected)
+        other = losses.sigmoid_cross_entropy(logits, s.batch.labels, taught)
+        assert torch.equal(other, expected) == (quirks == "none")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = method("lwf-mc").loss(s.learning, s.batch)
+    assert loss.dtype == torch.float32 and loss.isfinite()
+
+
 def test_lwf_mc_learns_task_one_with_sigmoids_too():
     s = Situation(task=1)
     y = np.array([0, 1, 2, 2, 1, 0])

@@ -16,6 +16,7 @@ from dfcil_core.memory import (
     drawn_pool,
     herding,
     nearest_mean,
+    published_quotas,
     quotas,
 )
 from tests.support.helpers import plan_of, run_one, stages
@@ -62,6 +63,37 @@ def test_a_class_with_fewer_images_than_its_quota_keeps_them_all():
     new = Memory(candidates.positions[2:], candidates.labels[2:])
     ranked = choose_ranked("herding", 8, (5, 9), memory([(0, 5), (1, 5)]), new, features)
     assert ranked.of(5).tolist() == [0, 1] and len(ranked.of(9)) == 4
+
+
+# By hand. 10 of 3 classes are 3 each and one more, 11 two more; newest first, whoever has a fourth gets it.
+PUBLISHED = [
+    (10, (9, 9, 9), [3, 3, 4]),
+    (11, (9, 9, 9), [3, 4, 4]),
+    (10, (9, 9, 3), [3, 4, 3]),  # the newest has no fourth: the one before it has
+    (10, (9, 3, 3), [4, 3, 3]),
+    (11, (9, 3, 9), [4, 3, 4]),
+    (11, (9, 3, 3), [4, 3, 3]),  # nobody has a fifth to give
+    (10, (3, 3, 3), [3, 3, 3]),
+    (9, (9, 1, 9), [3, 1, 3]),  # what one lacks of its three is nobody's
+    (10, (9, 9, 1), [3, 4, 1]),
+    (2, (5, 0, 5, 0), [1, 0, 1, 0]),
+]
+
+
+@pytest.mark.parametrize(("images", "candidates", "kept"), PUBLISHED)
+def test_the_public_code_passes_the_remainder_on_to_the_class_before(images, candidates, kept):
+    assert published_quotas(images, candidates) == kept
+    classes = (5, 9, 2, 7)[: len(candidates)]
+    labels = [label for label, count in zip(classes, candidates, strict=True) for _ in range(count)]
+    held = Memory(torch.arange(len(labels)), torch.tensor(labels))
+    counts = {}
+    for quirks in ("none", "iccv2021"):
+        chosen = choose_random(images, classes, classes[-1:], held, rng(), quirks)
+        assert len(chosen.positions) == len(chosen.positions.unique())
+        counts[quirks] = [len(chosen.of(label)) for label in classes]
+    assert counts["iccv2021"] == kept
+    lacking = zip(quotas(images, len(candidates)), candidates, strict=True)
+    assert counts["none"] == [min(quota, count) for quota, count in lacking]
 
 
 # ---- which -----------------------------------------------------------------------------------------------------------

@@ -34,6 +34,7 @@ COMPONENTS = {
     "memory": config.MEMORY_VERSION,
     "dream": config.DREAM_VERSION,
 }
+QUIRKS = {"none": {}, "iccv2021": {"quirks": config.QUIRKS_VERSION}}
 
 
 @contextmanager
@@ -48,9 +49,9 @@ def double_precision() -> Iterator[None]:
         core.THREADS = threads
 
 
-def versions(method: str) -> dict[str, int]:
+def versions(method: str, quirks: str) -> dict[str, int]:
     """The versions that vouch for a method's numbers."""
-    return {**COMPONENTS, "method": METHODS[method].version}
+    return {**COMPONENTS, **QUIRKS[quirks], "method": METHODS[method].version}
 
 
 def numbers(method: str, quirks: str) -> dict[str, list[float]]:
@@ -111,7 +112,7 @@ def check() -> int:
 def main() -> None:
     """Write golden.json."""
     content = {
-        f"{method} {quirks}": {"versions": versions(method), "numbers": numbers(method, quirks)}
+        f"{method} {quirks}": {"versions": versions(method, quirks), "numbers": numbers(method, quirks)}
         for method in METHODS
         for quirks in ("none", "iccv2021")
     }

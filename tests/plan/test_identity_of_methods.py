@@ -66,10 +66,17 @@ def test_memory_enters_where_images_are_kept(name):
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_a_method_without_quirks_is_the_same_work_with_them(name):
+def test_quirks_enter_everything_but_r_dfcil_and_what_is_not_said_is_none(name):
     plain, quirky = stages_of(name), stages_of(name, quirks="iccv2021")
-    has_quirks = any(METHODS[name]().quirky(task) for task in range(1, 6)) or METHODS[name].selection == "random"
-    assert (plain == quirky) == (not has_quirks)
+    assert in_common(plain, quirky) == (set(plain) if name == "r-dfcil" else set())
+
+
+def test_the_quirks_version_enters_where_they_act_and_nowhere_else(monkeypatch):
+    before = {(name, quirks): stages_of(name, quirks=quirks) for name in METHODS for quirks in ("none", "iccv2021")}
+    monkeypatch.setattr("dfcil_core.config.QUIRKS_VERSION", 1000)
+    for (name, quirks), one in before.items():
+        kept = in_common(one, stages_of(name, quirks=quirks))
+        assert kept == (set() if quirks == "iccv2021" and name != "r-dfcil" else set(one))
 
 
 def test_random_choice_of_a_memory_needs_no_model():

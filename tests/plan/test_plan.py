@@ -152,8 +152,12 @@ def test_with_the_public_codes_quirks_abds_first_task_is_its_own():
 
 
 def test_quirks_leave_alone_what_they_do_not_change():
-    made = plan("[lwf, {name: lwf, label: quirky, quirks: iccv2021}, abd, {name: abd, label: dq, quirks: iccv2021}]")
-    assert job(made, "lwf").stages == job(made, "quirky").stages
+    both = "[{0}, {{name: {0}, label: quirky, quirks: iccv2021}}, abd, {{name: abd, label: dq, quirks: iccv2021}}]"
+    made = plan(both.format("r-dfcil"))
+    assert job(made, "r-dfcil").stages == job(made, "quirky").stages
+    # All others start from another network, if nothing else.
+    made = plan(both.format("lwf"))
+    assert not set(job(made, "lwf").stages) & set(job(made, "quirky").stages)
     assert not set(job(made, "abd").stages) & set(job(made, "dq").stages)
 
 

@@ -29,7 +29,15 @@ def header(name):
 
 
 def test_there_are_the_sweeps_of_the_field():
-    assert {*CIFAR100, "cifar10", "tiny-imagenet", "imagenet-50", "demo", "digits-methods"} <= bundled().keys()
+    assert {
+        *CIFAR100,
+        "cifar10",
+        "cifar100-small",
+        "tiny-imagenet",
+        "imagenet-50",
+        "demo",
+        "digits-methods",
+    } <= bundled().keys()
 
 
 @pytest.mark.parametrize("name", bundled())
@@ -86,10 +94,23 @@ def test_one_of_its_jobs_rehearsed(name, label, tmp_path):
     assert [len(row) for row in job_result(job, records).matrix] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("name", ["tiny-imagenet", "imagenet-50"])
-def test_launching_without_the_images_is_a_persons_mistake(name):
+def test_the_small_cifar_sweep_has_every_method():
+    read = load_spec("cifar100-small")
+    assert {entry.method.name for entry in read.methods} >= {
+        entry.method.name for entry in load_spec("cifar10").methods
+    }
+    assert {entry.quirks for entry in read.methods} == {"iccv2021"}
+    assert (read.dataset.info.classes, read.dataset.info.train_images) == (20, 2000)
+
+
+@pytest.mark.parametrize("name", ["tiny-imagenet", "imagenet-50", "cifar100-small"])
+def test_launching_without_the_images_is_a_persons_mistake(name, monkeypatch):
     from orchestrator.errors import UserError
     from orchestrator.spec.dataset import require_files
 
+    def unreachable(*_, **__):
+        raise OSError("no network")
+
+    monkeypatch.setattr("urllib.request.urlopen", unreachable)
     with pytest.raises(UserError, match="--data-root"):
         require_files(load_spec(name).dataset)

@@ -82,10 +82,47 @@ def test_what_is_wrong_with_a_folder_is_told(root):
 
 
 def test_options_of_another_data_set_are_unknown_keys():
-    (mistake,) = mistakes("{name: digits, train_per_class: 3}")
+    (mistake,) = mistakes("{name: tiny-imagenet, train_per_class: 3}")
     assert "unknown key 'train_per_class'" in mistake
     (mistake,) = mistakes("{name: synthetic, classes: 0}")
     assert "dataset.classes: 0 is too small" in mistake
+
+
+def test_a_part_of_a_data_set_enters_the_identity_where_it_is_given():
+    whole, part = sweep("cifar100"), sweep("{name: cifar100, classes: 20, train_per_class: 100}")
+    info = part.dataset.info
+    assert (info.classes, info.train_images, info.test_images) == (20, 2000, 2000)
+    assert recipes(part)["base"].options == {"classes": 20, "train_per_class": 100}
+    assert recipes(whole)["base"].options == {} and not make_plan(whole).stages.keys() & make_plan(part).stages.keys()
+    assert {len(job.tasks[0]) for job in make_plan(part).jobs} == {10}
+    # What takes nothing away is the data set itself.
+    everything = sweep("{name: cifar100, classes: 100, train_per_class: 500, test_per_class: 100}")
+    assert make_plan(everything).stages.keys() == make_plan(whole).stages.keys()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("{name: cifar100, classes: 101}", "s.yaml:2:36: dataset.classes: 101 is too large. It must be at most 100"),
+        ("{name: cifar100, classes: 1}", "s.yaml:2:36: dataset.classes: 1 is too small. It must be at least 2"),
+        ("{name: cifar10, test_per_class: 1001}", "dataset.test_per_class: 1001 is too large. It must be at most 1000"),
+        ("{name: fashion-mnist, train_per_class: 0}", "dataset.train_per_class: 0 is too small"),
+        ("{name: digits, train_per_class: 140}", "a class of digits has no more than 139"),
+        ("{name: cifar10, classes: [cat, dog]}", "is not a whole number"),
+    ],
+)
+def test_no_more_can_be_taken_than_there_is(given, told):
+    (mistake,) = mistakes(given)
+    assert told in mistake
+
+
+def test_a_part_is_called_so_where_it_is_compared(tmp_path):
+    from orchestrator.results.job_result import job_settings
+
+    part = sweep("{name: cifar100, classes: 20}")
+    assert job_settings(part, make_plan(part).jobs[0])["dataset"] == "cifar100 (20 classes)"
+    sweep_folder.save(tmp_path / "runs", make_plan(part))
+    assert sweep_folder.load(tmp_path / "runs", "s").spec.dataset.info == part.dataset.info
 
 
 def test_each_method_has_its_own_normalisation_and_augmentation():

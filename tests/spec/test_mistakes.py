@@ -76,7 +76,7 @@ def test_the_message_is_a_list_a_person_can_work_through():
         "10 mistakes in the spec; nothing was started:",
         f"  s.yaml:1:7: name: 'my sweep' cannot name a folder. 'my-sweep' would do. {FOLDER_RULE}",
         "  s.yaml:2:26: dataset.imagesize: unknown key 'imagesize'. "
-        "Did you mean 'image_size'? Choices: name, root, image_size, holdout",
+        "Did you mean 'image_size'? Choices: name, root, image_size, holdout, classes, train_per_class, test_per_class",
         f"  s.yaml:4:5: methods.0: unknown method 'bse'. Did you mean 'base'? Choices: {METHOD_NAMES}",
         "  s.yaml:5:17: methods.1.nu: lwf has no setting 'nu'. "
         "Did you mean 'mu'? Choices: mu, name, label, training, quirks",
