@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test test-slurm soak lint screenshots clean
+.PHONY: demo rehearse test test-all test-slurm soak lint screenshots clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -16,8 +16,13 @@ rehearse: $(VENV)/.ready
 		$(BIN)/dfcil-sweep report $$name-rehearsal || exit 1; \
 	done
 
+# All but the long proofs: as many processes as there are cores, a file's tests in one of them.
 test: $(VENV)/.ready
-	$(BIN)/python -m pytest -m 'not server'
+	$(BIN)/python -m pytest -m 'not server and not long' -n auto --dist loadfile
+
+# The long proofs too: launchers and tuners that are killed, servers that go down, every spec rehearsed.
+test-all: test
+	$(BIN)/python -m pytest -m 'long and not server'
 
 # A sweep through sbatch: needs root and Debian's slurmctld, slurmd, slurm-client and munge; half a minute of two cores.
 test-slurm: $(VENV)/.ready

@@ -112,6 +112,7 @@ def test_what_failed_before_is_left_alone_and_what_needs_it_is_blocked(store, tm
     assert (third.done, third.reused, third.blocked) == (0, 1, {below.key})
 
 
+@pytest.mark.long
 def test_a_launcher_killed_while_mlflow_makes_its_tables_leaves_none_behind(tmp_path):
     from tests.support.launched import SPEC, command, dfcil, environment
 

@@ -82,6 +82,7 @@ def test_the_cifar_tables_use_the_public_codes_arithmetic_and_abd_the_papers_too
 
 
 @pytest.mark.parametrize(("name", "label"), [(CIFAR100[0], "abd"), (CIFAR100[1], "rehearsal")])
+@pytest.mark.long
 def test_one_of_its_jobs_rehearsed(name, label, tmp_path):
     read = rehearse(load_spec(name, overrides=["tasks=[5]", "seeds=[0]", "training.backbone=resnet8"]))
     plan = make_plan(read)

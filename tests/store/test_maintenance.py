@@ -24,6 +24,7 @@ def runs(tiny, tmp_path):
     return shutil.copytree(tiny.runs, tmp_path / "runs")
 
 
+@pytest.mark.long
 def test_a_failed_job_is_failed_everywhere_and_is_begun_again_only_when_asked(runs, tmp_path):
     spec = tmp_path / "wild.yaml"
     spec.write_text(WILD)

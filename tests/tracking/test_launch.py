@@ -56,7 +56,7 @@ def tracked(uri: str) -> dict[str, dict]:
         return {}
 
 
-@pytest.mark.soak
+@pytest.mark.long
 def test_killed_and_launched_again_then_lost_and_rebuilt(folder):
     # A real sweep of 17 stages: three launches and a `sync`, of which each loads torch and mlflow anew.
     uri = f"sqlite:///{folder}/runs/mlflow.db"
@@ -96,6 +96,7 @@ def test_killed_and_launched_again_then_lost_and_rebuilt(folder):
     assert stable(jobs(rebuilt, "killed")) == before
 
 
+@pytest.mark.long
 def test_an_accuracy_is_in_mlflow_within_ten_seconds_while_its_job_runs(folder):
     uri = f"sqlite:///{folder}/runs/mlflow.db"
     seen: dict[tuple, tuple[float, str]] = {}

@@ -15,6 +15,8 @@ from tests.support.mlflow_views import view
 from tests.support.paths import ROOT
 from tests.support.tracked import Tracker
 
+pytestmark = pytest.mark.long
+
 TEXT = (ROOT / "docs/mlflow.md").read_text()
 # Every method, and tasks of unequal sizes.
 SPEC = """\

@@ -157,6 +157,7 @@ def test_what_bic_tests_is_exported_and_not_its_network_alone(quirks, tmp_path):
 
 
 @pytest.mark.parametrize("backbone", sorted({name for name in BACKBONES if "8" in name}))
+@pytest.mark.long
 def test_every_kind_of_network_can_be_exported(backbone, tmp_path):
     import torch
     from mlflow.models import Model

@@ -84,6 +84,7 @@ def test_a_server_gets_what_a_file_gets(tmp_path, server):
     assert ui_address(server.uri, 0, "no such sweep") == f"{server.uri}/#/experiments"
 
 
+@pytest.mark.long
 def test_a_server_that_dies_and_comes_back_gets_everything(tmp_path, server):
     server.start()
     plan = sweep(("base", "abd"), seeds=(0,))
@@ -109,6 +110,7 @@ def test_a_server_that_dies_and_comes_back_gets_everything(tmp_path, server):
     assert stable(jobs(server.uri)) == stable(jobs(f"sqlite:///{tmp_path}/mlflow.db"))
 
 
+@pytest.mark.long
 def test_a_server_that_is_down_all_the_time_costs_warnings_and_is_synced_later(tmp_path, server):
     server.stop()
     plan = sweep(("base", "lwf"), seeds=(0, 1), name="late")

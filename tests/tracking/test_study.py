@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from mlflow.tracking import MlflowClient
 
 from orchestrator.tracking.study import Ending, StudyTracker, TrialView
@@ -34,6 +35,7 @@ def track(runs, views, state) -> dict[str, dict]:
     return view(uri)
 
 
+@pytest.mark.long
 def test_trials_are_nested_under_their_study_and_sent_once(tmp_path):
     uri = f"sqlite:///{tmp_path}/mlflow.db"
     MlflowClient(tracking_uri=uri).search_experiments()

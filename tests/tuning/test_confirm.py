@@ -106,6 +106,7 @@ def no_tracking(monkeypatch):
     return finished
 
 
+@pytest.mark.long
 def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
     asked = read("trials: 6\nconfirm: {top: 2, seeds: [7, 8]}")
     lines = []

@@ -47,7 +47,7 @@ def killed_after(lines: int, arguments, folder) -> None:
 
 
 # A minute or more: each of six tuners loads torch anew, in itself and in two workers.
-@pytest.mark.soak
+@pytest.mark.long
 def test_a_tuner_killed_five_times_ends_with_the_trials_asked_for(tmp_path):
     file, runs = tmp_path / "killed.yaml", tmp_path / "runs"
     file.write_text(SPEC)

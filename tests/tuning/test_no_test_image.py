@@ -81,6 +81,7 @@ def one_worker_at_a_time(monkeypatch):
     monkeypatch.setattr(fake_tuning, "options", lambda **changes: real(**{"workers": 1, **changes}))
 
 
+@pytest.mark.long
 def test_a_search_and_its_confirmation_are_the_same_with_other_test_images(tmp_path, one_worker_at_a_time):
     spec = small("trials: 3\nvalidation: 0.2\nconfirm: {top: 1, seeds: [7, 8]}", [0, 1])
     clean, poisoned = tmp_path / "clean", tmp_path / "poisoned"

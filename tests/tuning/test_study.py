@@ -68,6 +68,7 @@ def test_another_schedule_is_another_study(tmp_path):
     assert study.study_name(read("trials: 99\nsampler: gp"), "cpu") in names
 
 
+@pytest.mark.long
 def test_a_tuner_killed_five_times_loses_and_repeats_nothing(tmp_path):
     spec_file = tmp_path / "spec.yaml"
     spec_file.write_text(fake_tuning.SPEC.format(more="trials: 12"))

@@ -32,6 +32,7 @@ def parted(found):
     return found[parent], {name: one for name, one in found.items() if name != parent}
 
 
+@pytest.mark.long
 def test_each_trial_is_a_run_below_the_studys(tmp_path, uri):
     asked = read("trials: 8\nsampler: random\nconfirm: {top: 2, seeds: [7, 8]}")
     known = run(asked, tmp_path)
@@ -58,6 +59,7 @@ def test_each_trial_is_a_run_below_the_studys(tmp_path, uri):
     assert plots | {"spec.yaml", "confirmation.json"} <= set(parent["artifacts"])
 
 
+@pytest.mark.long
 def test_what_is_sent_again_adds_nothing_and_more_trials_are_added(tmp_path, uri):
     run(read("trials: 3\nconfirm: {top: 0}", **{"seeds: [0, 1, 2]": "seeds: [0]"}), tmp_path)
     before = view(uri, "fake")
@@ -70,6 +72,7 @@ def test_what_is_sent_again_adds_nothing_and_more_trials_are_added(tmp_path, uri
     assert len(longer) == 6 and {name: longer[name] for name in children} == children
 
 
+@pytest.mark.long
 def test_two_objectives_have_a_picture_of_their_front(tmp_path, uri):
     asked = read(
         "trials: 5\nobjective: [final_accuracy, forgetting]\nconfirm: {top: 0}", **{"seeds: [0, 1, 2]": "seeds: [0]"}
