@@ -62,7 +62,7 @@ class RDfcil(Method):
     The backbone has no ReLU after a block's addition, each block starts as its shortcut, and the head has no biases;
     a task begins with new rows of the head drawn from N(0, 0.001^2). The generator is a fresh one for every task.
     Images are normalised, then cropped and flipped, without colour jitter.
-    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental TrainContext,
+    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental Learning,
     ECCV 2022, and its public code.
 
     Differs from the public code:
