@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import nn
 
-from dfcil_core import losses, networks
+from dfcil_core import losses
+from dfcil_core.checkpoint import load_tensors
 from dfcil_core.context import Batch
 from dfcil_core.execution import Execution
 from dfcil_core.methods.r_dfcil import RDfcil, _draw_head, scales
+from dfcil_core.networks import build as networks
 from dfcil_core.networks import resnet
 from dfcil_core.run_stage import _context, run_stage
 from dfcil_core.train import train
@@ -190,7 +192,7 @@ def learn(tmp_path, name, stages=None, kill=None):
             with pytest.raises(Killed):
                 run_stage(stage.recipe, folder, parents, Execution(saves=saves, save_every=0, report=report))
         record = run_stage(stage.recipe, folder, parents, Execution(saves=saves if last else None, save_every=0))
-    return record, networks.load_tensors(folder / "network.safetensors")
+    return record, load_tensors(folder / "network.safetensors")
 
 
 def test_both_stages_are_trained_and_resumed_to_the_same_numbers(tmp_path):
