@@ -42,6 +42,12 @@ def write_json(path: Path, value: Any, *, indent: int | None = None, end: str = 
     write_text(path, json.dumps(value, indent=indent, allow_nan=False) + end, sync=sync)
 
 
+def create_private(path: Path, content: bytes) -> None:
+    """A new file that only its owner can read, from its first moment on. Raises FileExistsError where there is one."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(content)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; empty where there is no file, or one that is no JSON object."""
     try:
