@@ -29,5 +29,6 @@ def make_sqlite(uri: str) -> None:
             return
         for left in path.parent.glob(f"{draft.name}*"):  # by a process that was killed, with its journal
             left.unlink()
+        draft.touch()  # so that it has the mode that the umask gives: sqlite would keep it from the group
         MlflowClient(tracking_uri=sqlite_uri(draft)).search_experiments(max_results=1)
         draft.rename(path)
