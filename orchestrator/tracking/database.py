@@ -9,10 +9,20 @@ from pathlib import Path
 
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service import utils
 
 from orchestrator.tracking.uri import sqlite_uri
 
 _PREFIX = "sqlite:///"
+
+
+def forget_artifact_places() -> None:
+    """Have MLflow ask anew where a run's artifacts lie.
+
+    It remembers that by the run's id alone, for the life of the process; but a copy of a runs folder has runs of the
+    same ids, and a folder may have been moved between two launches of one program.
+    """
+    utils._artifact_repos_cache.clear()
 
 
 def make_sqlite(uri: str) -> None:

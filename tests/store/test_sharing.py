@@ -125,7 +125,7 @@ def test_only_what_the_system_refuses_is_told_as_a_persons_error():
 
 @pytest.fixture(scope="module")
 def shared():
-    """A tiny sweep, launched under umask 002, where everybody can pass. Half a minute: it logs its models, with torch."""
+    """A tiny sweep, launched under umask 002, where everybody can pass. Half a minute: it logs models."""
     with open_folder() as folder:
         (folder / "tiny.yaml").write_text(SPEC.replace("[base, abd, rehearsal]", "[base, abd]"))
         told = ["launch", "tiny.yaml", "--runs", folder / "runs", "--jobs", 2, "--device", "cpu", "--log-models"]
