@@ -35,7 +35,7 @@ def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str
 def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]:
     """Local answers for these tasks: from the file that keeps them, else counted and added to it."""
     file = folder / FILE
-    kept = read_json(file).get("correct_local", {})
+    kept: dict[str, int] = read_json(file).get("correct_local", {})
     if all(group_name(classes) in kept for classes in tasks):
         return kept
     tensors = _logits(folder / LOGITS)

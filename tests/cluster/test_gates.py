@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cluster.batch import batch_workers
+from orchestrator.cluster.profile import load_profile
 from orchestrator.cluster.scratch import scratch
+from orchestrator.cluster.systems import BATCH_SYSTEMS
 from tests.support.clustered import need_root
 from tests.support.paths import ROOT
 from tests.support.processes import listening, session_members, wait_until
@@ -132,3 +135,29 @@ def test_a_folder_removed_before_it_was_locked_is_not_used(temporary, monkeypatc
     monkeypatch.setattr("orchestrator.cluster.scratch.os.open", late)
     with scratch() as mine:
         assert mine.is_dir() and mine != removed[0]
+
+
+def test_a_job_of_a_batch_system_has_the_key_and_a_scratch_folder_of_its_own(tmp_path, temporary, monkeypatch):
+    """With stand-ins for sbatch and scancel, which run the job's script right here."""
+    commands = {
+        "sbatch": f'setsid bash "$1" > {tmp_path}/log 2>&1 & echo "Submitted batch job $!"',
+        "scancel": 'kill -TERM -- "-$1"',
+    }
+    (tmp_path / "bin").mkdir()
+    for name, command in commands.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{command}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    (tmp_path / "profile.yaml").write_text('walltime: "01:00:00"\ncores: 1\nmemory: 1GB\n')
+    (tmp_path / "runs").mkdir()
+    profile = load_profile(tmp_path / "profile.yaml", BATCH_SYSTEMS["slurm"])
+    with batch_workers(profile, tmp_path / "runs", 1, 1) as workers:
+        workers.client.wait_for_workers(1, timeout=60)
+        assert workers.client.scheduler.address.startswith("tls://")
+        (address,) = workers.client.run(os.getpid)
+        assert address.startswith("tls://")
+        assert {stat.S_IMODE(path.stat().st_mode) for path in temporary.iterdir()} == {0o700}
+        assert len(list(temporary.iterdir())) == 2  # the launch's, and the job's
+        assert {stat.S_IMODE(path.stat().st_mode) for path in workers.probe.glob("*.pem")} == {0o600}
+    wait_until(lambda: not list(temporary.iterdir()), 10, "scratch folders gone")
+    assert list((tmp_path / "runs").glob(".cluster-*")) == []
