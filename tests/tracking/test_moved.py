@@ -6,8 +6,10 @@ import shutil
 import sqlite3
 
 import pytest
+from click.testing import CliRunner
 from mlflow.tracking import MlflowClient
 
+from orchestrator.cli.ui import ui
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
 from orchestrator.tracking import tracking_uri
@@ -186,3 +188,13 @@ def test_a_place_that_cannot_be_looked_at_is_neither_gone_nor_there(original, tm
 
 def test_a_folder_without_a_sqlite_file_is_left_alone(tmp_path):
     assert not settle(tmp_path) and list(tmp_path.iterdir()) == []
+
+
+def test_the_ui_shows_a_moved_folder_with_its_artifacts(original, tmp_path, monkeypatch):
+    place = tmp_path / "moved"
+    original.rename(place)
+    served = []
+    monkeypatch.setattr("orchestrator.cli.ui._serve", lambda command, *rest: served.append(all_below(place)))
+    done = CliRunner().invoke(ui, ["fab", "--runs", str(place), "--no-open"])
+    assert done.exit_code == 0, done.output
+    assert served == [True]
