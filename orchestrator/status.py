@@ -110,7 +110,8 @@ def stages_failed(runs: Path, plan: Plan) -> dict[str, StageFailed]:
         failure = noted.get(job_id(job), {})
         key = failure.get("stage")
         if key in job.stages and key not in found:
-            found[key] = StageFailed(plan.stages[key], failure["error"], failure["traceback"], Path(failure["log"]))
+            stage = plan.stages[key]  # its log is told where the folder lies now: it may have been moved since
+            found[key] = StageFailed(stage, failure["error"], failure["traceback"], Store(runs).log(stage))
     return found
 
 

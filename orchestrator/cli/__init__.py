@@ -53,6 +53,7 @@ def cli() -> None:
 def main() -> None:
     """The console script. Exit status: 0 done, 1 a job failed, 2 a person's mistake, 130 interrupted."""
     from orchestrator.errors import UserError
+    from orchestrator.files import not_ours
 
     try:
         cli.main(prog_name="dfcil-sweep", standalone_mode=False)
@@ -70,3 +71,10 @@ def main() -> None:
         # The reader of a pipe went away (`| head`): nobody is left to tell.
         sys.stderr.close()
         sys.exit(1)
+    except OSError as error:
+        # A disk that is full, a folder of somebody else's, a file server that is gone. Else it is a bug of ours.
+        told = not_ours(error)
+        if told is None:
+            raise
+        click.echo(f"Error: {told}", err=True)
+        sys.exit(2)

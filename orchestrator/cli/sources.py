@@ -39,6 +39,7 @@ def _from_tracking(uri: str, folder: Path, name: str) -> "SweepReport":
 def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
     from orchestrator.cluster.device import device_kind
     from orchestrator.errors import UserError
+    from orchestrator.files import Unreadable
     from orchestrator.store import sweep_folder
     from orchestrator.tracking.links import links
     from orchestrator.tracking.uri import tracking_uri
@@ -50,9 +51,11 @@ def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
     plan = sweep_folder.find(folder, name, device_kind(device), as_launched=True)
     try:
         link = links(folder, plan.spec.name, tracking_uri(folder, None))
-    except UserError:
+    except UserError as why:
         # A tracking store that cannot be written to has no runs to link to; the numbers do not depend on it.
         link = lambda job: None  # noqa: E731
+        if isinstance(why, Unreadable):
+            click.echo(f"warning: without links to MLflow: {why}", err=True)
     sweep = read_sweep(folder, plan, link)
     return at_commit(sweep, commit) if commit else sweep
 

@@ -60,22 +60,31 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
 )
 @click.pass_obj
 def verify(runs: Path, set_aside: bool) -> None:
-    """Read every finished stage through and compare it with its checksums. Exit status 1 where one is damaged."""
+    """Read every finished stage through and compare it with its checksums.
+
+    Exit status 1 where one is damaged, 2 where one cannot be read: that says nothing of it, and it stays where it is.
+    """
+    from orchestrator.files import Unreadable
     from orchestrator.store.maintenance import verify as read_through
     from orchestrator.store.store import Store
 
-    store, read, damaged = Store(runs), 0, 0
-    for name, reason in read_through(store):
+    store, read, damaged, unread = Store(runs), 0, 0, 0
+    for name, problem in read_through(store):
+        if isinstance(problem, Unreadable):
+            unread += 1
+            click.echo(f"not read: {problem}")
+            continue
         read += 1
-        if reason is None:
+        if problem is None:
             continue
         damaged += 1
-        click.echo(f"damaged: {name}: {reason}")
+        click.echo(f"damaged: {name}: {problem.reason}")
         if set_aside:
             click.echo(f"  put aside as {store.put_aside(store.stages / name)}")
-    click.echo(f"{counted(read, 'stage')} read, {damaged} damaged")
-    if damaged:
-        sys.exit(1)
+    left = f", {unread} that cannot be read" if unread else ""
+    click.echo(f"{counted(read, 'stage')} read, {damaged} damaged{left}")
+    if damaged or unread:
+        sys.exit(2 if unread else 1)
 
 
 @store.command()

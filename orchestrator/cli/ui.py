@@ -29,7 +29,9 @@ def ui(
     from orchestrator.tracking import tracking_uri as resolve
     from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import server_environment
+    from orchestrator.tracking.moved import settle
     from orchestrator.tracking.ui import free_port, is_server, ui_address, ui_command
+    from orchestrator.tracking.uri import DATABASE
 
     folder = sweep_folder.runs_folder(runs)
     name = sweep
@@ -37,10 +39,16 @@ def ui(
         from orchestrator.spec.load import load_spec
 
         name = load_spec(sweep).name
-    if not tracking_uri and not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / "mlflow.db").exists():
+    if not tracking_uri and not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / DATABASE).exists():
         raise UserError(
             f"nothing is tracked in {folder} yet: launch a sweep first, or choose another folder with --runs"
         )
+    try:
+        settle(folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} was moved or copied, and its addresses of artifacts cannot be corrected: {error}"
+        ) from error
     uri = resolve(folder, tracking_uri)
     experiment = experiment_name(folder, name, experiment) if name else None
     if is_server(uri):

@@ -27,6 +27,9 @@ SETTINGS = {
     "distributed.deploy.lost-worker-timeout": "10 minutes",
     "distributed.scheduler.no-workers-timeout": "10 minutes",
     "distributed.admin.tick.limit": "1 hour",
+    # Each of them listens for HTTP too, without asking who calls: it tells nothing, of stages, addresses or files.
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     "distributed.worker.memory.target": False,
     "distributed.worker.memory.spill": False,
     "distributed.worker.memory.pause": False,

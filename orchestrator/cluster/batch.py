@@ -18,7 +18,6 @@ from typing import Any
 
 from dask_jobqueue.core import Job, JobQueueCluster
 from distributed import Status
-from distributed.security import Security
 from ruamel.yaml import YAML
 
 from orchestrator.cluster.base import (
@@ -31,13 +30,16 @@ from orchestrator.cluster.base import (
     interrupts_deferred,
     shared_folder_probe,
 )
+from orchestrator.cluster.certificate import certified
 from orchestrator.cluster.profile import Profile
+from orchestrator.cluster.scratch import scratch
 from orchestrator.cluster.systems import BatchSystem
 from orchestrator.errors import UserError
 
 _LOST_SECONDS = 60.0  # without any of a job's workers that had been there, after which the job is replaced
 _MOST_FAILURES = 3  # jobs in turn that end before a worker comes up, after which it is no accident
 _LOG_LINES = 15
+_SCRATCH = "DFCIL_SCRATCH"  # the shell's name in a job for its scratch folder
 _DEATH_SECONDS = 60  # that workers look for a launcher that does not answer
 
 
@@ -52,7 +54,7 @@ def batch_workers(profile: Profile, runs: Path, workers: int, per_job: int) -> I
     logs = runs / "logs" / "jobs"
     with shared_folder_probe(runs) as probe, closing_last_first() as closing:
         with interrupts_deferred():
-            cluster = open_cluster(profile, probe, logs, per_job)
+            cluster = open_cluster(profile, probe, logs, per_job, closing.enter_context(scratch()))
             closing.callback(cluster.close, timeout=CLOSE_SECONDS)
             client = connect(cluster, closing)
             keeper = _Keeper(cluster, math.ceil(workers / per_job), logs)
@@ -60,13 +62,18 @@ def batch_workers(profile: Profile, runs: Path, workers: int, per_job: int) -> I
         yield Workers(client, probe, keeper.look_after, queued=True)
 
 
-def open_cluster(profile: Profile, probe: Path, logs: Path, per_job: int) -> JobQueueCluster:
-    """The cluster, its scheduler listening, without a job yet."""
+def open_cluster(profile: Profile, probe: Path, logs: Path, per_job: int, folder: Path) -> JobQueueCluster:
+    """The cluster, its scheduler listening, without a job yet. What the scheduler writes goes into `folder`."""
     job: Any = _observed(job_class(profile.system), probe)  # annotated as a job, where its class is meant
     return cluster_class(profile.system)(
         job_cls=job,
-        security=_certified(probe),
-        scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0", "port": 0},
+        security=certified(probe),
+        scheduler_options={
+            "dashboard": False,
+            "dashboard_address": "127.0.0.1:0",
+            "port": 0,
+            "local_directory": str(folder),
+        },
         silence_logs=logging.CRITICAL,
         **job_options(profile, probe, logs, per_job),
     )
@@ -86,19 +93,6 @@ def job_class(system: BatchSystem) -> type[Job]:
     return found
 
 
-def _certified(probe: Path) -> Security:
-    """Who may talk to the scheduler: whoever can read the key in the probe folder, which only its owner can."""
-    made = Security.temporary()  # type: ignore[no-untyped-call]  # not annotated by Dask
-    certificate, key = probe / "certificate.pem", probe / "key.pem"
-    key.touch(0o600)
-    certificate.write_text(made.tls_client_cert)
-    key.write_text(made.tls_client_key)
-    roles = ("client", "scheduler", "worker")
-    files = {f"tls_{role}_{name}": str(path) for role in roles for name, path in (("cert", certificate), ("key", key))}
-    options: dict[str, Any] = {"require_encryption": True, "tls_ca_file": str(certificate), **files}
-    return Security(**options)  # type: ignore[no-untyped-call]  # not annotated by Dask
-
-
 def job_options(profile: Profile, probe: Path, logs: Path, per_job: int) -> dict[str, Any]:
     """What dask-jobqueue is told of a job."""
     _write_settings(probe)
@@ -108,6 +102,7 @@ def job_options(profile: Profile, probe: Path, logs: Path, per_job: int) -> dict
     arguments = ["--nthreads", 1, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
     arguments += ["--lifetime", f"{profile.lifetime - stagger:.0f}s", "--lifetime-stagger", f"{stagger:.0f}s"]
     exports = [f"export {name}={value}" for name, value in ONE_THREAD.items()]
+    exports.append(f"export DASK_CONFIG={shlex.quote(str(probe))}")
     extra = profile.job_extra
     options: dict[str, Any] = {
         **profile.options,
@@ -116,17 +111,26 @@ def job_options(profile: Profile, probe: Path, logs: Path, per_job: int) -> dict
         "processes": per_job,
         "interface": profile.interface,
         "python": shlex.quote(profile.python) if profile.python else None,
-        "local_directory": profile.scratch,
+        "local_directory": f'"${_SCRATCH}"',
         "death_timeout": _DEATH_SECONDS,
         "worker_extra_args": arguments,
         "job_name": "dfcil-sweep",
-        "job_script_prologue": [*exports, f"export DASK_CONFIG={shlex.quote(str(probe))}", *profile.prologue],
+        "job_script_prologue": [*exports, *profile.prologue, *_scratch_made(profile)],
         "log_directory": str(logs),
         "job_extra_directives": extra if isinstance(extra, dict) else list(extra),
     }
     if profile.system.walltime is not None:
         options["walltime"] = profile.system.walltime(profile.walltime)
     return options
+
+
+def _scratch_made(profile: Profile) -> list[str]:
+    """Shell commands that make the job's scratch folder: its own, as in `scratch`, below the profile's or TMPDIR.
+
+    In backquotes, as HTCondor takes the other brackets for a macro of its own.
+    """
+    below = shlex.quote(profile.scratch) if profile.scratch else '"${TMPDIR:-/tmp}"'
+    return [f"{_SCRATCH}=`mktemp -d {below}/dfcil-sweep-XXXXXXXXXX` || exit 1"]
 
 
 def _write_settings(probe: Path) -> None:
@@ -159,8 +163,10 @@ def _observed(job: type[Job], probe: Path) -> type[Job]:
             # A job that takes another's place has its name: it is told from it by a token.
             self.ended = probe / f"ended-{uuid.uuid4().hex[:12]}"
             self.refused: str | None = None
-            trap = f"trap 'touch {shlex.quote(str(self.ended))}' EXIT"
-            options["job_script_prologue"] = [trap, *options["job_script_prologue"]]
+            # Empty at first: the batch system may hand on the submitter's environment, and nothing of that may go.
+            over = f'rm -rf "${_SCRATCH}"; touch {shlex.quote(str(self.ended))}'
+            first = [f"{_SCRATCH}=", f"trap {shlex.quote(over)} EXIT"]
+            options["job_script_prologue"] = [*first, *options["job_script_prologue"]]
             super().__init__(*arguments, **options)
 
         async def start(self) -> None:

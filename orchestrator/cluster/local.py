@@ -2,19 +2,20 @@
 
 import logging
 import os
-import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any
 
 from distributed import Client, Nanny, Scheduler
 from distributed.deploy.spec import SpecCluster
 
 from orchestrator.cluster.base import CLOSE_SECONDS, ONE_THREAD, closing_last_first, connect, interrupts_deferred
+from orchestrator.cluster.certificate import certified
 from orchestrator.cluster.device import visible_devices
+from orchestrator.cluster.scratch import scratch
 
 _LOCAL = "127.0.0.1"
 
@@ -39,10 +40,8 @@ def local_client(environments: list[dict[str, str]]) -> Iterator[Client]:
     wants them gone, and whoever leaves late has left them idle.
     """
     with closing_last_first() as closing:
-        scratch = tempfile.mkdtemp(prefix="dfcil-sweep-")
-        closing.callback(shutil.rmtree, scratch, ignore_errors=True)
         with interrupts_deferred():
-            cluster = _Local(environments, scratch)
+            cluster = _Local(environments, closing.enter_context(scratch()))
             closing.callback(cluster.close, timeout=CLOSE_SECONDS)
             client = connect(cluster, closing)
             closing.callback(cluster.kill_workers)
@@ -51,23 +50,28 @@ def local_client(environments: list[dict[str, str]]) -> Iterator[Client]:
 
 
 class _Local(SpecCluster):
-    """Nannies on the loopback interface, each with a worker process of its own environment. None until scaled."""
+    """Nannies on the loopback interface, each with a worker process of its own environment. None until scaled.
 
-    def __init__(self, environments: list[dict[str, str]], scratch: str) -> None:
+    Every user of this machine reaches that interface: they talk to whoever has the key in `folder`, and to nobody else.
+    """
+
+    def __init__(self, environments: list[dict[str, str]], folder: Path) -> None:
         self._environments = environments
-        # The HTTP servers cannot be left out; without the dashboard they serve only their health, and to this machine.
-        http = {"dashboard": False, "dashboard_address": f"{_LOCAL}:0"}
-        self._worker = {
+        security = certified(folder)
+        # The HTTP servers cannot be left out; by our settings they have nothing to serve.
+        common = {
             "host": _LOCAL,
-            "nthreads": 1,
-            "memory_limit": 0,
-            "local_directory": scratch,
-            "silence_logs": logging.CRITICAL,
-            **http,
+            "protocol": "tls://",
+            "security": security,
+            "local_directory": str(folder),
+            "dashboard": False,
+            "dashboard_address": f"{_LOCAL}:0",
         }
+        self._worker = {"nthreads": 1, "memory_limit": 0, "silence_logs": logging.CRITICAL, **common}
         super().__init__(  # type: ignore[no-untyped-call]  # not annotated by Dask
-            scheduler={"cls": Scheduler, "options": {"host": _LOCAL, "port": 0, **http}},
+            scheduler={"cls": Scheduler, "options": {"port": 0, **common}},
             worker={"cls": Nanny, "options": self._worker},
+            security=security,
             silence_logs=logging.CRITICAL,
         )
         # Ctrl-C in a terminal reaches the workers too, and it is for the launcher alone to answer it: they inherit the

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfcil_core.config import Recipe
+from orchestrator.files import Unreadable
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import FOLDER, Stage
 from orchestrator.store.store import DamagedStage, Store, read_stage
@@ -64,7 +65,7 @@ class Rates:
 
     def _add_others(self, store: Store, data_sets: set[str], own: set[str]) -> None:
         left: dict[tuple[str, ...], int] = defaultdict(lambda: _SAMPLE)
-        for name in sorted(path.name for path in store.stages.glob("[!.]*")):
+        for name in sorted(name for name in store.names() if not name.startswith(".")):
             sort = FOLDER.fullmatch(name)
             if name in own or sort is None or sort["data"] not in data_sets or not left[sort.groups()]:
                 continue
@@ -74,8 +75,8 @@ class Rates:
                 record = store.record(stage)
                 if record is not None:
                     self.add(stage.recipe, float(record["seconds"]))
-            except (DamagedStage, ValueError, KeyError, TypeError):
-                continue  # damaged: `store verify` tells; an estimate does without it
+            except (DamagedStage, Unreadable, ValueError, KeyError, TypeError):
+                continue  # `store verify` tells of it; an estimate does without it
 
 
 def time_left(plan: Plan, left: set[str], rates: Rates, workers: int, spent: Mapping[str, float]) -> float | None:

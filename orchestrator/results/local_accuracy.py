@@ -4,7 +4,7 @@ A stage that several splits share (the upper bound learns all classes as one tas
 own tasks alone. Those of the other splits are counted here once, and kept beside the record.
 """
 
-import json
+import errno
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from dfcil_core.artifacts import LOGITS
 from dfcil_core.counts import count_right_locally, group_name
 from orchestrator.errors import UserError
-from orchestrator.files import write_json
+from orchestrator.files import read_json, reading, write_json
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.store.store import Store
 
@@ -35,22 +35,27 @@ def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str
 def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]:
     """Local answers for these tasks: from the file that keeps them, else counted and added to it."""
     file = folder / FILE
-    kept = json.loads(file.read_text())["correct_local"] if file.exists() else {}
+    kept: dict[str, int] = read_json(file).get("correct_local", {})
     if all(group_name(classes) in kept for classes in tasks):
         return kept
     tensors = _logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
-    # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
-    write_json(file, {"correct_local": kept})
+    try:
+        # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
+        write_json(file, {"correct_local": kept})
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise  # whoever may only read the folder counts again next time
     return kept
 
 
 def _logits(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
     try:
-        return load_file(path)
+        with reading(path):
+            return load(path.read_bytes())
     except (OSError, SafetensorError) as error:
         raise UserError(
             f"{path}: the test logits of a finished stage cannot be read ({error}). Put the damaged stage aside with "

@@ -62,9 +62,9 @@ def export(store: Store, stages: Iterable[Stage], path: Path) -> int:
 
 def everything(store: Store) -> Iterator[Stage]:
     """All finished stages of a store. Raises UserError for a damaged one."""
-    for path in sorted(store.stages.glob("[!.]*")):
+    for name in sorted(name for name in store.names() if not name.startswith(".")):
         try:
-            yield read_stage(path)
+            yield read_stage(store.stages / name)
         except DamagedStage as damage:
             raise UserError(_damaged(damage)) from damage
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import UserError
+from orchestrator.files import Unreadable, listing
 from orchestrator.plan.stage import FOLDER
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import living
@@ -87,8 +88,8 @@ def remove(store: Store, found: Waste) -> None:
         path.unlink()
 
 
-def verify(store: Store) -> Iterator[tuple[str, str | None]]:
-    """Read every finished stage through: the name of its folder, and what is wrong with it, or None."""
+def verify(store: Store) -> Iterator[tuple[str, DamagedStage | Unreadable | None]]:
+    """Read every finished stage through: the name of its folder, and what is wrong with it, or why it is not known."""
     for path in _entries(store.stages):
         if path.name.startswith("."):
             continue
@@ -96,7 +97,9 @@ def verify(store: Store) -> Iterator[tuple[str, str | None]]:
             check(path, read_stage(path).key)
         except DamagedStage as damage:
             if path.is_dir():  # else a launch has put it aside while we looked
-                yield path.name, damage.reason
+                yield path.name, damage
+        except Unreadable as why:
+            yield path.name, why
         else:
             yield path.name, None
 
@@ -110,7 +113,7 @@ def _kind(name: str) -> str:
 
 
 def _entries(folder: Path) -> list[Path]:
-    return sorted(folder.iterdir()) if folder.is_dir() else []
+    return sorted(folder / name for name in listing(folder))
 
 
 def _bytes(path: Path) -> int:

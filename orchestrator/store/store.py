@@ -14,14 +14,13 @@ A stage appears under its name whole or not at all: it is written aside, forced 
 import errno
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Recipe
-from orchestrator.files import sync_to_disk, write_json
+from orchestrator.files import NOT_THERE, Unreadable, listing, sync_to_disk, there, write_json
 from orchestrator.plan.stage import Stage
 from orchestrator.store.lease import LEASE_TIMEOUT, Lease, LeaseLost, Leases
 
@@ -40,7 +39,10 @@ class DamagedStage(Exception):
 
 
 class Store:
-    """The stages under a runs folder. Making one writes nothing."""
+    """The stages under a runs folder. Making one writes nothing.
+
+    All that reads raises Unreadable for what is there and cannot be read: that is no damage, and nothing is put aside.
+    """
 
     def __init__(self, runs: Path, lease_timeout: float = LEASE_TIMEOUT) -> None:
         self.runs = Path(runs).absolute()
@@ -60,16 +62,16 @@ class Store:
 
     def has(self, stage: Stage) -> bool:
         """Whether a stage is finished."""
-        return self.folder(stage).is_dir()
+        return _is_folder(self.folder(stage))
 
     def whole(self, stage: Stage) -> bool:
         """Whether a stage is finished with all its files: not freed of any."""
         folder = self.folder(stage)
-        return folder.is_dir() and not (folder / FREED).exists()
+        return _is_folder(folder) and not there(folder / FREED)
 
     def names(self) -> set[str]:
         """The names of all that lies in the store. One listing."""
-        return set(os.listdir(self.stages)) if self.stages.is_dir() else set()
+        return set(listing(self.stages))
 
     def finished(self, stages: Iterable[Stage]) -> set[str]:
         """The keys of those of `stages` that are finished. One listing of the store."""
@@ -77,16 +79,16 @@ class Store:
         return {stage.key for stage in stages if stage.folder in present}
 
     def record(self, stage: Stage) -> dict[str, Any] | None:
-        """The record of a stage; None while it is not finished. Raises DamagedStage for one that cannot be read."""
+        """The record of a stage; None while it is not finished. Raises DamagedStage for one that is none."""
         folder = self.folder(stage)
-        return _record(folder, stage.key) if folder.is_dir() else None
+        return _record(folder, stage.key) if _is_folder(folder) else None
 
     def records(
         self, stages: Iterable[Stage], on_damaged: Callable[[Stage, str], None] | None = None
     ) -> dict[str, dict[str, Any]]:
         """The records of those of `stages` that are finished, by key. One listing of the store.
 
-        A record that cannot be read is given to `on_damaged` with the reason; without it DamagedStage is raised.
+        A damaged record is given to `on_damaged` with the reason; without it DamagedStage is raised.
         """
         present, place = self.names(), str(self.stages)
         found = {}
@@ -163,7 +165,7 @@ class Store:
         with self.leases.lock():
             # Looked at again under the lock: another launcher may have set it aside, and done it anew, since.
             folder = self.folder(stage)
-            if not folder.is_dir():
+            if not _is_folder(folder):
                 return None
             try:
                 check(folder, stage.key)
@@ -270,8 +272,10 @@ def freed_of(folder: Path) -> tuple[str, ...]:
         return tuple(json.loads((folder / FREED).read_bytes()))
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError) as error:
-        raise DamagedStage(folder, f"{FREED} cannot be read: {error}") from error
+    except OSError as error:
+        raise _lacking(folder, FREED, error) from error
+    except (ValueError, TypeError) as error:
+        raise DamagedStage(folder, f"{FREED} is no list of files: {error}") from error
 
 
 def check(folder: Path, key: str, whole: bool = False) -> dict[str, Any]:
@@ -288,7 +292,7 @@ def check(folder: Path, key: str, whole: bool = False) -> dict[str, Any]:
         try:
             found = _digest(folder / name)
         except OSError as error:
-            raise DamagedStage(folder, f"{name} cannot be read: {error.strerror}") from error
+            raise _lacking(folder, name, error) from error
         if found != written:
             raise DamagedStage(folder, f"{name} is not as it was written ({_difference(written, found)})")
     return record
@@ -300,7 +304,7 @@ def read_stage(folder: Path) -> Stage:
         stage = Stage(Recipe.from_json(json.loads((folder / STAGE).read_bytes())))
         name = stage.folder
     except OSError as error:
-        raise DamagedStage(folder, f"{STAGE} cannot be read: {error.strerror}") from error
+        raise _lacking(folder, STAGE, error) from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedStage(folder, f"{STAGE} is no recipe: {error}") from error
     if name != folder.name:
@@ -314,12 +318,26 @@ def _record(folder: Path | str, key: str) -> dict[str, Any]:
         with open(f"{folder}/{RECORD}", "rb", buffering=0) as file:
             record = json.loads(file.read())
     except OSError as error:
-        raise DamagedStage(Path(folder), f"{RECORD} cannot be read: {error.strerror}") from error
+        raise _lacking(Path(folder), RECORD, error) from error
     except ValueError as error:
         raise DamagedStage(Path(folder), f"{RECORD} is no JSON: {error}") from error
     if not isinstance(record, dict) or record.get("key") != key or "files" not in record:
         raise DamagedStage(Path(folder), f"{RECORD} is not the record of this stage")
     return record
+
+
+def _lacking(folder: Path, name: str, error: OSError) -> DamagedStage | Unreadable:
+    """What follows from a file of a stage that could not be read: the stage lacks it, or nothing can be told of it."""
+    if error.errno in NOT_THERE:
+        return DamagedStage(folder, f"{name} cannot be read: {error.strerror}")
+    return Unreadable(folder / name, error)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError as error:
+        raise Unreadable(path, error) from error
 
 
 def _digest(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from dfcil_core.data.catalog import DATASETS, IMAGE_FILES, DatasetInfo
 from orchestrator.errors import UserError, choices
-from orchestrator.files import write_json, write_text
+from orchestrator.files import listing, reading, there, write_json, write_text
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.spec.load import load_spec, parse_spec
 from orchestrator.spec.model import SweepSpec
@@ -39,8 +39,8 @@ def sweep_folder(runs: Path, name: str) -> Path:
 
 
 def names(runs: Path) -> list[str]:
-    """The sweeps launched in this runs folder, in alphabetical order."""
-    return sorted(path.parent.name for path in (runs / "sweeps").glob(f"*/{SPEC}"))
+    """The sweeps launched in this runs folder, in alphabetical order. Raises Unreadable."""
+    return sorted(name for name in listing(runs / "sweeps") if there(sweep_folder(runs, name) / SPEC))
 
 
 def save(runs: Path, plan: Plan) -> Changes:
@@ -48,7 +48,7 @@ def save(runs: Path, plan: Plan) -> Changes:
     folder = sweep_folder(runs, plan.spec.name)
     folder.mkdir(parents=True, exist_ok=True)
     jobs = {job.name: list(job.stages) for job in plan.jobs}
-    before = json.loads((folder / JOBS).read_text()) if (folder / JOBS).exists() else jobs
+    before = json.loads(_text(folder / JOBS)) if there(folder / JOBS) else jobs
     write_text(folder / SPEC, plan.spec.text)
     write_json(folder / SETTINGS, _settings(plan), indent=1, end="\n")
     if plan.spec.plugin:
@@ -67,20 +67,20 @@ def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
     `as_launched`: with the stages that the launch named, whatever the program would name them now.
     """
     folder = sweep_folder(runs, name)
-    if not (folder / SPEC).exists():
+    if not there(folder / SPEC):
         known = names(runs)
         listed = choices(name, known) if known else "None was launched yet"
         raise UserError(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
-    settings = json.loads((folder / SETTINGS).read_text())
+    settings = json.loads(_text(folder / SETTINGS))
     read = parse_spec(
-        (folder / SPEC).read_text(encoding="utf-8"),
+        _text(folder / SPEC),
         str(folder / SPEC),
         settings["overrides"],
         data_root=settings["data_root"],
         plugin=str(folder / PLUGIN) if settings["plugin"] else None,
         known=_dataset(settings["dataset"]),
     )
-    launched = json.loads((folder / JOBS).read_text()) if as_launched else None
+    launched = json.loads(_text(folder / JOBS)) if as_launched else None
     return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"], launched)
 
 
@@ -125,4 +125,9 @@ def looks_like_a_file(name_or_spec: str) -> bool:
 
 def _launched_from(runs: Path, read: SweepSpec) -> bool:
     launched = sweep_folder(runs, read.name) / SPEC
-    return launched.exists() and launched.read_text(encoding="utf-8") == read.text
+    return there(launched) and _text(launched) == read.text
+
+
+def _text(path: Path) -> str:
+    with reading(path):
+        return path.read_text(encoding="utf-8")

@@ -9,10 +9,20 @@ from pathlib import Path
 
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
+from mlflow.tracking._tracking_service import utils
 
 from orchestrator.tracking.uri import sqlite_uri
 
 _PREFIX = "sqlite:///"
+
+
+def forget_artifact_places() -> None:
+    """Have MLflow ask anew where a run's artifacts lie.
+
+    It remembers that by the run's id alone, for the life of the process; but a copy of a runs folder has runs of the
+    same ids, and a folder may have been moved between two launches of one program.
+    """
+    utils._artifact_repos_cache.clear()
 
 
 def make_sqlite(uri: str) -> None:
@@ -29,5 +39,6 @@ def make_sqlite(uri: str) -> None:
             return
         for left in path.parent.glob(f"{draft.name}*"):  # by a process that was killed, with its journal
             left.unlink()
+        draft.touch()  # so that it has the mode that the umask gives: sqlite would keep it from the group
         MlflowClient(tracking_uri=sqlite_uri(draft)).search_experiments(max_results=1)
         draft.rename(path)

@@ -168,8 +168,13 @@ class _Writer:
         from mlflow.tracking import MlflowClient
 
         from orchestrator.tracking import describe, runs
+        from orchestrator.tracking.database import forget_artifact_places, make_sqlite
+        from orchestrator.tracking.moved import settle
 
         tracker = self._tracker
+        make_sqlite(tracker.uri)
+        forget_artifact_places()
+        settle(tracker.runs)
         self._client = MlflowClient(tracking_uri=tracker.uri)
         self._experiment = runs.open_experiment(self._client, tracker.name, artifact_root(tracker.runs, tracker.uri))
         self._tags = {STUDY: tracker.study, describe.RUNS: runs_id(tracker.runs)}

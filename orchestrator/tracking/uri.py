@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 from orchestrator.errors import UserError
 
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+"""MLflow's sqlite file and the folder of its artifacts, in a runs folder."""
 _USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
 
 
@@ -18,7 +20,7 @@ def tracking_uri(runs: Path, given: str | None) -> str:
     """
     uri = given or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri:
-        return sqlite_uri(runs.resolve() / "mlflow.db")
+        return sqlite_uri(runs.resolve() / DATABASE)
     # `postgresql+psycopg2://` names the driver after a plus sign; `databricks` alone is a valid address.
     scheme = urlsplit(uri).scheme.split("+")[0] or uri
     if scheme not in SCHEMES:
@@ -49,8 +51,8 @@ def artifact_root(runs: Path, uri: str) -> str | None:
     if scheme in ("http", "https") or uri.startswith("databricks"):
         return None
     if scheme == "sqlite":
-        return (Path(uri.removeprefix("sqlite:///")).resolve().parent / "mlartifacts").as_uri()
-    return (runs.resolve() / "mlartifacts").as_uri()
+        return (Path(uri.removeprefix("sqlite:///")).resolve().parent / ARTIFACTS).as_uri()
+    return (runs.resolve() / ARTIFACTS).as_uri()
 
 
 def without_password(text: str) -> str:

@@ -23,9 +23,10 @@ from orchestrator.results.job_result import JobResult
 from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
-from orchestrator.tracking.database import make_sqlite
+from orchestrator.tracking.database import forget_artifact_places, make_sqlite
 from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id
 from orchestrator.tracking.figures import NO_FIGURES, Figures
+from orchestrator.tracking.moved import settle
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child
 from orchestrator.tracking.uri import artifact_root
@@ -84,6 +85,9 @@ class Writer:
             if not self._lock.is_locked:
                 self._lock.acquire(timeout=0)
             make_sqlite(self.uri)
+            forget_artifact_places()
+            if settle(self.folder):
+                self.delivered.forget()  # the folder is a copy, and what it remembered is the original's
             self.client = MlflowClient(tracking_uri=self.uri)
             artifacts = artifact_root(self.folder, self.uri)
             self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)

@@ -9,6 +9,7 @@ from typing import Any
 
 from dfcil_core.artifacts import DREAMS
 from orchestrator.errors import UserError
+from orchestrator.files import reading, there
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings
@@ -120,6 +121,7 @@ def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, byte
         if stage.recipe.kind != "dream" or key not in result.records:
             continue
         path = stages / stage.folder / DREAMS
-        if path.exists():
-            pictures.append((stage.recipe.task, path.read_bytes()))
+        if there(path):
+            with reading(path):
+                pictures.append((stage.recipe.task, path.read_bytes()))
     return pictures

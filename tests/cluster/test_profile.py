@@ -1,9 +1,13 @@
 """Profiles of batch systems: what is refused, and the job script that each of the five is given."""
 
+import os
+import shlex
+import subprocess
+
 import pytest
 from distributed.security import Security
 
-from orchestrator.cluster.batch import _require_commands, job_class, job_options
+from orchestrator.cluster.batch import _observed, _require_commands, job_class, job_options
 from orchestrator.cluster.profile import load_profile
 from orchestrator.cluster.systems import BATCH_SYSTEMS, BatchSystem
 from orchestrator.errors import UserError
@@ -66,7 +70,7 @@ def test_the_job_script_asks_for_what_the_profile_says_and_starts_encrypted_work
     for told in (
         "/env/bin/python -m distributed.cli.dask_worker tls://10.0.0.1:8786",
         "--nworkers 2",
-        "--local-directory /scratch",
+        '--local-directory "$DFCIL_SCRATCH"' if kind != "htcondor" else '--local-directory ""$DFCIL_SCRATCH""',
         "--lifetime 13500s --lifetime-stagger 300s",
         "--protocol tls",
         "--tls-ca-file /ca.pem --tls-cert /c.pem --tls-key /k.pem",
@@ -74,8 +78,36 @@ def test_the_job_script_asks_for_what_the_profile_says_and_starts_encrypted_work
         assert told in command
     # Of an option given twice the last counts.
     assert command.rindex("--nthreads 1") > command.index("--nworkers")
-    for line in ("export OMP_NUM_THREADS=1", f"export DASK_CONFIG={tmp_path}", "module load cuda"):
+    scratch = "DFCIL_SCRATCH=`mktemp -d /scratch/dfcil-sweep-XXXXXXXXXX`"
+    for line in (scratch, "export OMP_NUM_THREADS=1", f"export DASK_CONFIG={tmp_path}", "module load cuda"):
         assert line in job and job.index(line) < job.index("dask_worker")
+
+
+@pytest.mark.parametrize("where", ["scratch", "with blank", "TMPDIR"])
+def test_a_job_works_in_a_folder_of_its_own_which_goes_with_it(written, tmp_path, where):
+    """The script in a shell, with a stand-in for Python; what a submitter calls DFCIL_SCRATCH is not the job's."""
+    base, mine = tmp_path / where, tmp_path / "mine"
+    base.mkdir()
+    mine.mkdir()
+    python = tmp_path / "python"
+    python.write_text(f"""#!/bin/sh
+while [ "$1" != --local-directory ]; do shift; done; stat -c '%a %n' "$2" > {shlex.quote(str(tmp_path))}/told""")
+    python.chmod(0o755)
+    more = "" if where == "TMPDIR" else f"scratch: '{base}'\n"
+    profile = load(written(f"{BASE}python: {python}\n{more}"), "slurm")
+    (tmp_path / "a probe").mkdir()
+    job = _observed(job_class(profile.system), tmp_path / "a probe")
+    told = {"scheduler": "tls://10.0.0.1:8786", "name": "w0", "protocol": "tls", "security": None}
+    observed = job(**told, **job_options(profile, tmp_path, tmp_path / "logs", 1))
+    given = {**os.environ, "TMPDIR": str(base), "DFCIL_SCRATCH": str(mine)}
+    done = subprocess.run(["bash", "-c", observed.job_script()], env=given, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    assert (tmp_path / "told").read_text().startswith(f"700 {base}/dfcil-sweep-")
+    assert list(base.iterdir()) == [] and mine.is_dir() and observed.ended.exists()
+    (base / "gone").write_text("")
+    failing = observed.job_script().replace("mktemp", "false")
+    done = subprocess.run(["bash", "-c", failing], env=given, capture_output=True, text=True)
+    assert done.returncode == 1 and mine.is_dir() and (base / "gone").exists()
 
 
 @pytest.mark.filterwarnings("ignore:OAR Job memory")

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -41,3 +42,16 @@ def children() -> list[int]:
         if int(fields[1]) == os.getpid() and b"spawn_main" in command:
             found.append(pid)
     return found
+
+
+def listening(pids: list[int]) -> list[int]:
+    """The TCP ports that these processes listen on, on IPv4."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    ports = {f"socket:[{row[9]}]": int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
+    found = set()
+    for pid in pids:
+        with suppress(FileNotFoundError):
+            for handle in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):
+                    found.add(ports.get(os.readlink(handle), 0))
+    return sorted(found - {0})

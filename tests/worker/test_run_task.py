@@ -1,10 +1,14 @@
 """What a worker does with a stage, without a cluster: what it says, and what it leaves in the store."""
 
+import errno
+import io
+import os
 from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.files import Unreadable
 from orchestrator.store.store import Store
 from orchestrator.worker import messages
 from orchestrator.worker.run_task import StageTask, run_task
@@ -103,3 +107,23 @@ def test_a_recipe_that_changes_on_its_way_is_refused(store):
     task = replace(task_of(store, make_stage("a")), key=make_stage("b").key)
     with pytest.raises(RuntimeError, match="on its way to the worker"):
         run_task(task, lambda message: None)
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE], ids=errno.errorcode.get)
+def test_a_parent_that_cannot_be_read_is_not_called_damaged(store, monkeypatch, number):
+    """The stage fails with the name of the file, and the parent stays."""
+    parent = make_stage("a")
+    child = make_stage("b", parent)
+    said_of(task_of(store, parent))
+    real = io.open
+
+    def refused(path, *rest, **named):
+        if str(path).endswith("value.txt"):
+            raise OSError(number, os.strerror(number), str(path))
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr("io.open", refused)
+    with pytest.raises(Unreadable, match=rf"value\.txt: cannot be read: {os.strerror(number)}"):
+        said_of(task_of(store, child, model=parent))
+    monkeypatch.undo()
+    assert store.whole(parent) and not store.has(child) and left(store) == []
