@@ -140,7 +140,7 @@ def test_a_folder_removed_before_it_was_locked_is_not_used(temporary, monkeypatc
 def test_a_job_of_a_batch_system_has_the_key_and_a_scratch_folder_of_its_own(tmp_path, temporary, monkeypatch):
     """With stand-ins for sbatch and scancel, which run the job's script right here."""
     commands = {
-        "sbatch": f'setsid bash "$1" > {tmp_path}/log 2>&1 & echo "Submitted batch job $!"',
+        "sbatch": f'cd {tmp_path}; cp "$1" job; setsid bash job > log 2>&1 & echo "Submitted batch job $!"',
         "scancel": 'kill -TERM -- "-$1"',
     }
     (tmp_path / "bin").mkdir()
