@@ -49,7 +49,7 @@ def ui(
     port = free_port(port)
     address = ui_address(uri, port, name, experiment)
     click.echo(f"{address}\nCtrl-C stops the server")
-    _serve(ui_command(folder, uri, port), server_environment(), address if opens else None)
+    _serve(ui_command(folder, uri, port), server_environment(uri), address if opens else None)
 
 
 def _serve(command: list[str], environment: dict[str, str], opened: str | None) -> None:

@@ -24,6 +24,7 @@ def prepare_client() -> None:
         os.environ.setdefault(name, value)
 
 
-def server_environment() -> dict[str, str]:
-    """The environment of a server process."""
-    return {**_SERVER, **os.environ}
+def server_environment(uri: str) -> dict[str, str]:
+    """The environment of a server process whose runs lie at `uri`."""
+    # The person's own variables are of the server they run elsewhere, and must not choose another store for this one.
+    return {**_SERVER, **os.environ, "MLFLOW_BACKEND_STORE_URI": uri}

@@ -303,7 +303,7 @@ def sync(
         state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
         writer.close(state, results, texts(results) if texts else {}, max(ends, default=None))
     except Unavailable as error:
-        text = without_password(f"MLflow at {address} cannot be written to: {error}")
+        text = f"MLflow at {without_password(address)} cannot be written to: {without_password(str(error))}"
         raise UserError(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error
     finally:
         writer.release()

@@ -44,8 +44,11 @@ def free_port(wanted: int = 5000) -> int:
 
 
 def ui_command(runs: Path, uri: str, port: int) -> list[str]:
-    """The command that serves a database's UI, to this machine alone; run it with `server_environment()`."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    """The command that serves a database's UI, to this machine alone; run it with `server_environment(uri)`.
+
+    The address, which may hold a password, is not in it: every user of the machine can read a command line.
+    """
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     if root := artifact_root(runs, uri):
         command += ["--artifacts-destination", root]
