@@ -7,6 +7,8 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orchestrator.text import printable
+
 
 class UserError(Exception):
     """What was asked for cannot be done, and the user can mend it: the message says where, what, and how.
@@ -29,7 +31,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        return f"{place}: {self.path}: {self.message}" + (f". {self.remedy}" if self.remedy else "")
+        return printable(f"{place}: {self.path}: {self.message}" + (f". {self.remedy}" if self.remedy else ""))
 
 
 class SpecError(UserError):

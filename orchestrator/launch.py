@@ -26,6 +26,7 @@ from orchestrator.status import DONE, FAILED, stages_failed
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import announced
 from orchestrator.store.store import Store
+from orchestrator.text import printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -120,7 +121,7 @@ class Preview:
 
 
 def _print_warning(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {printable(text)}", file=sys.stderr)
 
 
 def launch(

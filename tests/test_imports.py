@@ -18,8 +18,8 @@ HEAVY = {"torch", "torchvision", "mlflow", "optuna"}
 ORDER = (
     "dfcil_core",
     "sweeps",
-    "orchestrator.errors",
     "orchestrator.text",
+    "orchestrator.errors",
     "orchestrator.files",
     "orchestrator.spec",
     "orchestrator.plan",

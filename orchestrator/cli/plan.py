@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def plan(spec: str, as_json: bool, **told: Any) -> None:
 
     preview = planned(spec, **told)
     if as_json:
-        click.echo(json.dumps(_facts(preview), indent=1))
+        say(json.dumps(_facts(preview), indent=1))
     else:
         print_plan(preview)
 
@@ -52,17 +53,17 @@ def print_plan(preview: "Preview") -> None:
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
     kinds = ", ".join(f"{plan.count(kind)} {kind}" for kind in _KINDS if plan.count(kind))
     left_out = f", {plan.excluded} excluded" if plan.excluded else ""
-    click.echo(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
+    say(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
     for entry in plan.spec.methods:
         cells = sum(job.entry.label == entry.label for job in plan.jobs)
         splits = ", ".join(split.title for split in plan.spec.splits)
-        click.echo(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
+        say(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
-    click.echo(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
+    say(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
     if seconds is not None and without is not None:
         saved = f"; without sharing about {duration(without)}" if preview.shared else ""
-        click.echo(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
-    click.echo(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
+        say(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
+    say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
 
 
 def _listed(seeds: tuple[int, ...]) -> str:

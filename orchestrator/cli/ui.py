@@ -9,6 +9,7 @@ from types import FrameType
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 
 @click.command()
@@ -44,11 +45,11 @@ def ui(
     uri = resolve(folder, tracking_uri)
     experiment = experiment_name(folder, name, experiment) if name else None
     if is_server(uri):
-        click.echo(ui_address(uri, port, name, experiment))
+        say(ui_address(uri, port, name, experiment))
         return
     port = free_port(port)
     address = ui_address(uri, port, name, experiment)
-    click.echo(f"{address}\nCtrl-C stops the server")
+    say(f"{address}\nCtrl-C stops the server")
     _serve(ui_command(folder, uri, port), server_environment(uri), address if opens else None)
 
 

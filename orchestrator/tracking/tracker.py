@@ -17,6 +17,7 @@ from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_result
 from orchestrator.store.failures import Failures
+from orchestrator.text import printable
 from orchestrator.tracking.delivered import experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
@@ -31,7 +32,7 @@ _DOWN = 2
 
 
 def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {printable(text)}", file=sys.stderr)
 
 
 def _nothing() -> None:

@@ -10,7 +10,7 @@ from orchestrator.errors import UserError
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 _ADDRESS = re.compile(r"(?<=://)(?:(?!\s|[A-Za-z][\w+.-]*://).)+")
 _WHOLE = re.compile(r"\s*[A-Za-z][\w+.-]*://.*@", re.DOTALL)
-# `?password=x` of an address, `password=x` of a database's own words; a driver's options in one (odbc_connect) go whole.
+# `?password=x` of an address, and of a database's own words; a driver's options in one (odbc_connect) go whole.
 _SECRET = re.compile(
     r"((?:^|[?&;,\s])[\w.-]*(?:passw(?:or)?d|passwort|passphrase|passcode|pwd|token|secret|credentials?|signature|"
     r"api[_-]?key|access[_-]?key|odbc_connect|service[_-]?account|sas|sig|auth)[\w-]*\s?=)[^&\s]*?(?=['\"),.;\]]*(?:[&\s]|$))",
