@@ -54,14 +54,14 @@ def cli() -> None:
 
 def main() -> None:
     """The console script. Exit status: 0 done, 1 a job failed, 2 a person's mistake, 130 interrupted."""
-    from orchestrator.cli.terminal import guard, say
+    from orchestrator.cli.terminal import guarded, say
 
-    output = guard()
-    status = _run()
-    if output.lost is not None:
-        say(f"Error: standard output cannot be written to: {output.lost.strerror}", err=True)
-        # A command that ends with a status of its own has done more than to write.
-        status = 2 if status is None else status
+    with guarded() as output:
+        status = _run()
+        if output.lost is not None:
+            say(f"Error: standard output cannot be written to: {output.lost.strerror}", err=True)
+            # A command that ends with a status of its own has done more than to write.
+            status = 2 if status is None else status
     sys.exit(status or 0)
 
 

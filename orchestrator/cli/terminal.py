@@ -3,7 +3,8 @@
 import os
 import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO, cast
 
 import click
@@ -19,7 +20,8 @@ def say(text: object, err: bool = False, nl: bool = True, styled: bool = False) 
     `styled`: the bold and the colours that we gave it stay.
     """
     shown = _restyled(str(text)) if styled else printable(str(text))
-    click.echo(shown, err=err, nl=nl)
+    # Named: where the encoding is ASCII, click would write UTF-8 past the stream that stands there.
+    click.echo(shown, file=sys.stderr if err else sys.stdout, nl=nl)
 
 
 def _restyled(text: str) -> str:
@@ -71,8 +73,13 @@ class Guarded:
         return getattr(self._stream, name)
 
 
-def guard() -> Guarded:
-    """Put guarded streams in the places of the standard ones; standard output's."""
+@contextmanager
+def guarded() -> Iterator[Guarded]:
+    """Put guarded streams in the places of the standard ones for a while; gives standard output's."""
+    before = sys.stdout, sys.stderr
     output, errors = Guarded(sys.stdout), Guarded(sys.stderr)
     sys.stdout, sys.stderr = cast(TextIO, output), cast(TextIO, errors)
-    return output
+    try:
+        yield output
+    finally:
+        sys.stdout, sys.stderr = before
