@@ -37,7 +37,7 @@ class _Form:
 
     name: str = "digits"
     root: str | None = None
-    image_size: Annotated[int, Ge(8)] | None = None
+    image_size: Annotated[int, Ge(8), Le(4096)] | None = None
     holdout: Annotated[float, Ge(0), Le(0.5)] = 0.0
 
 
@@ -49,9 +49,10 @@ class _Folder(_Form):
 
 @dataclass(frozen=True)
 class _Synthetic(_Form):
-    classes: Annotated[int, Ge(1)] = 10
-    train_per_class: Annotated[int, Ge(1)] = 100
-    test_per_class: Annotated[int, Ge(1)] = 20
+    # Of more, the planner's own lists alone would take the memory; ImageNet-21k has 21,841 classes.
+    classes: Annotated[int, Ge(1), Le(100_000)] = 10
+    train_per_class: Annotated[int, Ge(1), Le(1_000_000)] = 100
+    test_per_class: Annotated[int, Ge(1), Le(1_000_000)] = 20
 
 
 @dataclass(frozen=True)
