@@ -20,8 +20,10 @@ DEEPEST = 100
 class _Counting(Composer):
     """Stops at the first value too many, and not after minutes."""
 
-    warn_double_anchors = False
-    count = 0
+    def __init__(self, loader: Any = None) -> None:
+        super().__init__(loader)
+        self.warn_double_anchors = False  # else it writes to standard error; an anchor's last place counts
+        self.count = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         self.count += 1
