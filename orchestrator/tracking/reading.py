@@ -9,10 +9,11 @@ from urllib.request import url2pathname
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import UserError, choices
 from orchestrator.tracking import describe
+from orchestrator.tracking.faults import STORE_ERRORS, told
+from orchestrator.tracking.patient import patient_client
 from orchestrator.tracking.runs import find_experiment, search
 from orchestrator.tracking.uri import without_password
 
@@ -25,18 +26,16 @@ class TrackingStore:
     def __init__(self, uri: str) -> None:
         """Asks nothing of it yet."""
         self.uri = uri
-        self._client = MlflowClient(tracking_uri=uri)
+        self._client = patient_client(uri)
 
     @contextmanager
     def reached(self) -> Iterator[None]:
         """All reading goes on within this: a store that is out of reach becomes a UserError."""
         try:
             yield
-        except MlflowException as error:
-            text = str(error).splitlines()[0]
-            raise UserError(
-                f"the tracking store {without_password(self.uri)} cannot be read: {without_password(text)}"
-            ) from error
+        except STORE_ERRORS as error:
+            text = told(error, self.uri)
+            raise UserError(f"the tracking store {without_password(self.uri)} cannot be read: {text}") from error
 
     def runs(self, sweep: str, experiment: str) -> list[Run]:
         """All runs of a sweep, the oldest first. Raises UserError where there is no such sweep."""

@@ -13,9 +13,10 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.tracking import describe
 
-# Making a new sqlite store logs every table to the terminal, where our progress display is.
+# Making a new sqlite store logs every table to the terminal, where our progress display is, and a store that fails a
+# traceback, beside raising what we tell in a line.
 for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 _PAGE = 1000
 

@@ -228,7 +228,9 @@ class Tracker:
         models = list(self._models.values()) if state != "KILLED" and not self._undelivered else []
         for result in models:
             complete = complete and self._attempt(writer, partial(self._send_model, writer, result))
-        complete = self._attempt(writer, partial(writer.close, state, results, texts)) and complete
+        # A store that is down would have us wait for it once more.
+        down = failed_in_a_row >= _DOWN
+        complete = not down and self._attempt(writer, partial(writer.close, state, results, texts)) and complete
         if self._undelivered or not complete:
             self._warn(
                 f"MLflow at {without_password(self.uri)} lacks results of {self._undelivered} jobs; they are safe in "
@@ -246,8 +248,7 @@ class Tracker:
         except Unavailable as error:
             if not self._warned:
                 self._warned = True
-                text = without_password(str(error)).split("\n")[0][:300]
-                self._warn(f"MLflow at {without_password(self.uri)} takes no results now, training goes on: {text}")
+                self._warn(f"MLflow at {without_password(self.uri)} takes no results now, training goes on: {error}")
             return False
         return True
 
@@ -304,8 +305,8 @@ def sync(
         state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
         writer.close(state, results, texts(results) if texts else {}, max(ends, default=None))
     except Unavailable as error:
-        text = f"MLflow at {without_password(address)} cannot be written to: {without_password(str(error))}"
-        raise UserError(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error
+        text = f"MLflow at {without_password(address)} cannot be written to: {error}"
+        raise UserError(f"{text}\nThen run the command again; what was delivered is not sent twice") from error
     finally:
         writer.release()
     return len(known)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+from orchestrator.errors import UserError
 from orchestrator.tracking.describe import IN_SPEC, KIND, SWEEP
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import artifact_root, without_password
@@ -59,8 +60,18 @@ def ui_address(uri: str, port: int, sweep: str | None, experiment: str | None = 
     """Where a browser finds the jobs of that sweep, or of a study the trials; the list of all where there is neither.
 
     `experiment` is by default the sweep's name; of one that several sweeps may share, the sweep's jobs alone are shown.
+    Raises UserError where the store cannot be read.
     """
     prepare_client()
+    from orchestrator.tracking.faults import STORE_ERRORS, told
+
+    try:
+        return _address(uri, port, sweep, experiment)
+    except STORE_ERRORS as error:
+        raise UserError(f"the tracking store {without_password(uri)} cannot be read: {told(error, uri)}") from error
+
+
+def _address(uri: str, port: int, sweep: str | None, experiment: str | None) -> str:
     from mlflow.tracking import MlflowClient
 
     from orchestrator.tracking.runs import find_experiment
