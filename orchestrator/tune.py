@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from orchestrator.engine.events import Event
 from orchestrator.errors import UserError
 from orchestrator.launch import positive, run_options, runs_folder
+from orchestrator.signals import terminable
 from orchestrator.spec.given import Spec, is_text, read_spec
 from orchestrator.spec.model import SweepSpec
-from orchestrator.store.launchers import terminable
 
 if TYPE_CHECKING:
     from orchestrator.tuning.session import TuneOutcome

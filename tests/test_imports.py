@@ -21,6 +21,7 @@ ORDER = (
     "orchestrator.text",
     "orchestrator.errors",
     "orchestrator.files",
+    "orchestrator.signals",
     "orchestrator.spec",
     "orchestrator.plan",
     "orchestrator.store",

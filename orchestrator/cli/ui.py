@@ -1,10 +1,8 @@
 """`ui`."""
 
 import os
-import signal
 import subprocess
 import sys
-from types import FrameType
 
 import click
 
@@ -54,19 +52,16 @@ def ui(
 
 
 def _serve(command: list[str], environment: dict[str, str], opened: str | None) -> None:
-    """Run the server until it ends, or Ctrl-C or SIGTERM ends it with us: no server is left behind."""
+    """Run the server until it ends, or we are told to stop and end it with us: no server is left behind."""
+    from orchestrator.signals import interrupts_deferred, terminable
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    server = subprocess.Popen(command, env=environment)
-    try:
-        if opened:
-            click.launch(opened)
-        sys.exit(server.wait())
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait(timeout=10)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with terminable():
+        server = subprocess.Popen(command, env=environment)
+        try:
+            if opened:
+                click.launch(opened)
+            sys.exit(server.wait())
+        except KeyboardInterrupt:
+            with interrupts_deferred():
+                server.terminate()
+                server.wait(timeout=10)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -9,6 +10,7 @@ from urllib.request import url2pathname
 from mlflow.artifacts import download_artifacts
 from mlflow.entities import Metric, Run
 from mlflow.exceptions import MlflowException
+from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import UserError, choices
 from orchestrator.tracking import describe
@@ -26,7 +28,10 @@ class TrackingStore:
     def __init__(self, uri: str) -> None:
         """Asks nothing of it yet."""
         self.uri = uri
-        self._client = patient_client(uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return patient_client(self.uri)
 
     @contextmanager
     def reached(self) -> Iterator[None]:
@@ -44,6 +49,11 @@ class TrackingStore:
             known = [entry.name for entry in self._client.search_experiments() if entry.name != "Default"]
             told = choices(sweep, known) if known else "It has no sweeps"
             raise UserError(f"no sweep '{sweep}' in the tracking store {without_password(self.uri)}. {told}")
+        if found.lifecycle_stage != "active":
+            raise UserError(
+                f"the experiment '{found.name}' is in the trash of the tracking store {without_password(self.uri)}. "
+                f"Restore it with: mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
         return search(self._client, found.experiment_id, {describe.SWEEP: sweep})
 
     def points(self, run: Run, key: str) -> Sequence[Metric]:

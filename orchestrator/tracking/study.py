@@ -170,7 +170,7 @@ class _Writer:
 
         tracker = self._tracker
         self._client = patient_client(tracker.uri)
-        self._experiment = runs.open_experiment(self._client, tracker.name, artifact_root(tracker.runs, tracker.uri))
+        self._experiment, _ = runs.open_experiment(self._client, tracker.name, artifact_root(tracker.runs, tracker.uri))
         self._tags = {STUDY: tracker.study, describe.RUNS: runs_id(tracker.runs)}
         wanted = {**self._tags, describe.KIND: "study"}
         found = runs.search(self._client, self._experiment, wanted)

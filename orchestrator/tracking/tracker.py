@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_result
+from orchestrator.signals import interrupts_deferred
 from orchestrator.store.failures import Failures
 from orchestrator.text import printable
 from orchestrator.tracking.delivered import experiment_name
@@ -88,9 +89,14 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ending is None and kind is not None:
-            stopped = issubclass(kind, KeyboardInterrupt)
-            self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
+        if kind is None:
+            return
+        # A second Ctrl-C, or the first in the midst of the end, must not leave runs that look as if they went on.
+        with interrupts_deferred():
+            if self._ending is None:
+                stopped = issubclass(kind, KeyboardInterrupt)
+                self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
+            self._thread.join()
 
     def start(self) -> None:
         """Begin to deliver. Returns at once: mlflow is imported and the tracking store reached in the thread."""

@@ -79,7 +79,7 @@ def _address(uri: str, port: int, sweep: str | None, experiment: str | None) -> 
     base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
     client = MlflowClient(tracking_uri=uri)
     found = find_experiment(client, sweep, experiment or sweep) if sweep else None
-    if found is None:
+    if found is None or found.lifecycle_stage != "active":
         return f"{base}/#/experiments"
     # A study's experiment has trials and no jobs: by the jobs' filter its page would be empty.
     searched = bool(client.search_runs([found.experiment_id], _TRIALS, max_results=1))

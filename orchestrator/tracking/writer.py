@@ -87,7 +87,9 @@ class Writer:
             make_sqlite(self.uri)
             self.client = patient_client(self.uri)
             artifacts = artifact_root(self.folder, self.uri)
-            self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
+            self.experiment, restored = runs.open_experiment(self.client, self.experiment_name, artifacts)
+            if restored:
+                self._doubted, self.delivered.shown = True, None
             keep_experiment(self.folder, self.plan.spec.name, self.experiment_name)
             self.runs_id = runs_id(self.folder)
             self._find_children(self._find_parent(results))

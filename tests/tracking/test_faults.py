@@ -1,5 +1,6 @@
 """A tracking store that is broken in one way or another costs warnings, never a result, a summary or a traceback."""
 
+import importlib.util
 import random
 import shutil
 import socket
@@ -185,8 +186,8 @@ def silent():
 
 
 def test_a_store_that_is_down_is_left_alone_soon(plan, runs):
-    pytest.importorskip("psycopg2")
-    for uri in ("http://127.0.0.1:9", "postgresql+psycopg2://u:s3cr3t@127.0.0.1:9/db"):
+    drivers = [name for name in ("psycopg2", "psycopg") if importlib.util.find_spec(name)]
+    for uri in ("http://127.0.0.1:9", *(f"postgresql+{name}://u:s3cr3t@127.0.0.1:9/db" for name in drivers)):
         began = time.monotonic()
         undelivered, warnings = track(plan, runs, uri)
         assert undelivered == 2 and time.monotonic() - began < 15 and "s3cr3t" not in "".join(warnings)
