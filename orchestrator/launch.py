@@ -176,6 +176,7 @@ def launch(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
     )
     folder = runs_folder(runs)
+    sweep_folder.require_writable(folder)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
     return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
 
@@ -310,9 +311,16 @@ class _Launch:
         self._emit(event)
 
     def _given_up(self) -> dict[str, StageFailed]:
-        """The stages that raised when the sweep was launched before. Those whose process died are worth another try."""
+        """The stages that raised when the sweep was launched before.
+
+        Those whose process died are worth another try, and so are those whose data set was not there.
+        """
         failed = stages_failed(self._runs, self._plan)
-        return {key: failure for key, failure in failed.items() if failure.traceback}
+        return {
+            key: failure
+            for key, failure in failed.items()
+            if failure.traceback and not failure.error.startswith("MissingData: ")
+        }
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
         failed = {job.name for key in outcome.failed for job in self._plan.jobs_of(key)}

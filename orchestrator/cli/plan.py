@@ -31,6 +31,8 @@ def plan(spec: str, as_json: bool, **told: Any) -> None:
 
 
 def _facts(preview: "Preview") -> dict[str, Any]:
+    from orchestrator.spec.dataset import missing_files
+
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
     return {
         "sweep": plan.spec.name,
@@ -41,6 +43,7 @@ def _facts(preview: "Preview") -> dict[str, Any]:
         "without_sharing": plan.unshared,
         "shared": preview.shared,
         "in_store": len(preview.in_store),
+        "missing_files": missing_files(plan.spec.dataset) or None,
         # Of one worker, by what stages like these took; null where one has none like it in the store.
         "estimated_hours": None if seconds is None else seconds / 3600,
         "estimated_hours_without_sharing": None if without is None else without / 3600,
@@ -50,6 +53,8 @@ def _facts(preview: "Preview") -> dict[str, Any]:
 
 def print_plan(preview: "Preview") -> None:
     """Print a plan for people."""
+    from orchestrator.spec.dataset import missing_files
+
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
     kinds = ", ".join(f"{plan.count(kind)} {kind}" for kind in _KINDS if plan.count(kind))
     left_out = f", {plan.excluded} excluded" if plan.excluded else ""
@@ -63,6 +68,8 @@ def print_plan(preview: "Preview") -> None:
     if seconds is not None and without is not None:
         saved = f"; without sharing about {duration(without)}" if preview.shared else ""
         say(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
+    if missing := missing_files(plan.spec.dataset):
+        say(f"before a launch: {missing}")
     say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
 
 

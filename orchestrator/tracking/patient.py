@@ -7,10 +7,12 @@ made again only after a look whether the first call made it, its answer lost.
 import random
 import time
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from typing import Any, cast
 
 from mlflow.entities import Run
 from mlflow.tracking import MlflowClient
+from mlflow.utils import rest_utils
 
 from orchestrator.tracking import describe, runs
 from orchestrator.tracking.faults import STORE_ERRORS
@@ -19,9 +21,10 @@ _ATTEMPTS = 6
 _FIRST_PAUSE = 0.05  # seconds; each later one is twice as long, and half as much again by chance
 _AGAIN = (
     *("search_runs", "search_experiments", "get_run", "get_experiment", "get_experiment_by_name", "list_artifacts"),
-    *("get_metric_history", "log_batch", "log_inputs", "log_text", "log_artifact", "log_artifacts", "log_image"),
-    *("set_tag", "set_terminated", "update_run"),
+    *("get_metric_history", "log_batch", "log_inputs", "set_tag", "set_terminated", "update_run"),
 )
+# Each is several requests, of which one is lost more easily than all are lost again: the requests are made again.
+COMPOSITE = ("log_text", "log_artifact", "log_artifacts", "log_image")
 # In the words of urllib3 and requests: the server answered that it cannot now, or broke off. One that is not there at
 # all (refused, timed out, not found) is not asked again at once: that would hold up whoever waits for the end.
 _IN_PASSING = ("error responses", "Connection aborted", "Connection reset", "Remote end closed", "IncompleteRead")
@@ -42,6 +45,8 @@ class _Patient:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._client, name)
+        if name in COMPOSITE:
+            return _requests_again(found)
         return _again(found) if name in _AGAIN else found
 
     def create_run(self, experiment: str, start: int | None, tags: Mapping[str, str], name: str | None = None) -> Run:
@@ -84,6 +89,29 @@ def _again(call: Callable[..., Any]) -> Callable[..., Any]:
             time.sleep(pause * (1 + random.random() / 2))
             pause *= 2
         return call(*arguments, **options)
+
+    return patient
+
+
+_ONE_BY_ONE = ContextVar("one_by_one", default=False)
+_request = rest_utils._get_http_response_with_retries
+
+
+def _patient_request(*arguments: Any, **options: Any) -> Any:
+    return (_again(_request) if _ONE_BY_ONE.get() else _request)(*arguments, **options)
+
+
+# MLflow's own retries wait for seconds, wait for a server that is not there as well, and are the same for every call.
+rest_utils._get_http_response_with_retries = _patient_request
+
+
+def _requests_again(call: Callable[..., Any]) -> Callable[..., Any]:
+    def patient(*arguments: Any, **options: Any) -> Any:
+        before = _ONE_BY_ONE.set(True)
+        try:
+            return call(*arguments, **options)
+        finally:
+            _ONE_BY_ONE.reset(before)
 
     return patient
 
