@@ -316,11 +316,8 @@ class _Launch:
         Those whose process died are worth another try, and so are those whose data set was not there.
         """
         failed = stages_failed(self._runs, self._plan)
-        return {
-            key: failure
-            for key, failure in failed.items()
-            if failure.traceback and not failure.error.startswith("MissingData: ")
-        }
+        known = {key: failure for key, failure in failed.items() if failure.traceback}
+        return {key: failure for key, failure in known.items() if not failure.error.startswith("MissingData: ")}
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
         failed = {job.name for key in outcome.failed for job in self._plan.jobs_of(key)}

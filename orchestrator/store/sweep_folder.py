@@ -68,9 +68,10 @@ def require_writable(runs: Path) -> None:
         runs.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=runs):
             pass
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
         raise UserError(
-            f"the runs folder {runs} cannot be written to: {error.strerror}. Choose another with --runs or DFCIL_RUNS"
+            f"the runs folder {runs} cannot be written to: {why}. Choose another with --runs or DFCIL_RUNS"
         ) from None
 
 

@@ -98,7 +98,16 @@ _request = rest_utils._get_http_response_with_retries
 
 
 def _patient_request(*arguments: Any, **options: Any) -> Any:
-    return (_again(_request) if _ONE_BY_ONE.get() else _request)(*arguments, **options)
+    if not _ONE_BY_ONE.get():
+        return _request(*arguments, **options)
+    file = options.get("data")
+
+    def request() -> Any:
+        if hasattr(file, "seek"):
+            file.seek(0)  # of an upload: the request before has read it to its end, and this one would send nothing
+        return _request(*arguments, **options)
+
+    return _again(request)()
 
 
 # MLflow's own retries wait for seconds, wait for a server that is not there as well, and are the same for every call.
