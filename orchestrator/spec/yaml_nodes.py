@@ -142,6 +142,7 @@ class Children:
         """The key (of a mapping) and value that `part` names; the last one where a key is given twice."""
         if isinstance(node, MappingNode):
             if id(node) not in self._known:
+                named: dict[Any, tuple[Node | None, Node]]
                 named = {key.value: (key, value) for key, value in node.value if isinstance(key, ScalarNode)}
                 self._known[id(node)] = node, named  # the node too: its id is its own as long as it lives
             return self._known[id(node)][1].get(part)

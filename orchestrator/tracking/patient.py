@@ -94,13 +94,14 @@ def _again(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _ONE_BY_ONE = ContextVar("one_by_one", default=False)
-_request = rest_utils._get_http_response_with_retries
+_HOOK = "_get_http_response_with_retries"  # private to MLflow: what it makes every request with
+_request: Callable[..., Any] = getattr(rest_utils, _HOOK)
 
 
 def _patient_request(*arguments: Any, **options: Any) -> Any:
     if not _ONE_BY_ONE.get():
         return _request(*arguments, **options)
-    file = options.get("data")
+    file: Any = options.get("data")
 
     def request() -> Any:
         if hasattr(file, "seek"):
@@ -111,7 +112,7 @@ def _patient_request(*arguments: Any, **options: Any) -> Any:
 
 
 # MLflow's own retries wait for seconds, wait for a server that is not there as well, and are the same for every call.
-rest_utils._get_http_response_with_retries = _patient_request
+setattr(rest_utils, _HOOK, _patient_request)
 
 
 def _requests_again(call: Callable[..., Any]) -> Callable[..., Any]:
