@@ -7,6 +7,11 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from orchestrator.text import printable
+
+_COMPARED = 60  # choices that are compared, and characters of a value: what is compared with all takes minutes
+_LISTED = 100
+
 
 class UserError(Exception):
     """What was asked for cannot be done, and the user can mend it: the message says where, what, and how.
@@ -29,7 +34,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
-        return f"{place}: {self.path}: {self.message}" + (f". {self.remedy}" if self.remedy else "")
+        return printable(f"{place}: {self.path}: {self.message}" + (f". {self.remedy}" if self.remedy else ""))
 
 
 class SpecError(UserError):
@@ -38,12 +43,15 @@ class SpecError(UserError):
     def __init__(self, problems: list[Problem], where: str = "the spec") -> None:
         self.problems = problems
         count = "1 mistake" if len(problems) == 1 else f"{len(problems)} mistakes"
-        super().__init__("\n".join([f"{count} in {where}; nothing was started:", *(f"  {p}" for p in problems)]))
+        lines = [f"{count} in {where}; nothing was started:", *(f"  {problem}" for problem in problems[:_LISTED])]
+        more = [f"  and {len(problems) - _LISTED} more"] if len(problems) > _LISTED else []
+        super().__init__("\n".join(lines + more))
 
 
 def choices(value: str, valid: Iterable[str]) -> str:
     """The valid choices as a sentence, after the one nearest to `value` where one is near."""
     valid = list(valid)
-    near = difflib.get_close_matches(str(value), valid, n=1, cutoff=0.5)
-    listed = f"Choices: {', '.join(valid)}"
+    near = difflib.get_close_matches(str(value)[:_COMPARED], valid[:_COMPARED], n=1, cutoff=0.5)
+    more = f", and {len(valid) - _LISTED} more" if len(valid) > _LISTED else ""
+    listed = f"Choices: {', '.join(valid[:_LISTED])}{more}"
     return f"Did you mean '{near[0]}'? {listed}" if near else listed

@@ -26,6 +26,7 @@ from orchestrator.status import DONE, FAILED, stages_failed
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import announced
 from orchestrator.store.store import Store
+from orchestrator.text import printable
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -120,7 +121,7 @@ class Preview:
 
 
 def _print_warning(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {printable(text)}", file=sys.stderr)
 
 
 def launch(
@@ -175,6 +176,7 @@ def launch(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
     )
     folder = runs_folder(runs)
+    sweep_folder.require_writable(folder)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
     return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
 
@@ -309,9 +311,13 @@ class _Launch:
         self._emit(event)
 
     def _given_up(self) -> dict[str, StageFailed]:
-        """The stages that raised when the sweep was launched before. Those whose process died are worth another try."""
+        """The stages that raised when the sweep was launched before.
+
+        Those whose process died are worth another try, and so are those whose data set was not there.
+        """
         failed = stages_failed(self._runs, self._plan)
-        return {key: failure for key, failure in failed.items() if failure.traceback}
+        known = {key: failure for key, failure in failed.items() if failure.traceback}
+        return {key: failure for key, failure in known.items() if not failure.error.startswith("MissingData: ")}
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
         failed = {job.name for key in outcome.failed for job in self._plan.jobs_of(key)}

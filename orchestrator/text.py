@@ -1,5 +1,21 @@
 """Small things that several messages say alike."""
 
+import re
+
+# What a terminal obeys, or shows as something else: C0 but newline and tab, DEL and C1, lone surrogates (bytes of a
+# file's name that are no UTF-8), separators of lines and paragraphs, and what turns the direction of writing.
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\u061c\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: str) -> str:
+    """`text` as a terminal may show it, whoever wrote it: control characters as escapes, such as `\\x1b`.
+
+    Newlines and tabs stay. What holds nothing of the kind comes back as it is.
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode("ascii"), text)
+
 
 def counted(number: int, noun: str) -> str:
     """`1 job`, `2 jobs`."""

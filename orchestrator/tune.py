@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from orchestrator.engine.events import Event
 from orchestrator.errors import UserError
 from orchestrator.launch import positive, run_options, runs_folder
+from orchestrator.signals import terminable
 from orchestrator.spec.given import Spec, is_text, read_spec
 from orchestrator.spec.model import SweepSpec
-from orchestrator.store.launchers import terminable
+from orchestrator.store import sweep_folder
 
 if TYPE_CHECKING:
     from orchestrator.tuning.session import TuneOutcome
@@ -50,6 +51,7 @@ def tune(
     require_files(read.dataset)
     seconds = None if timeout is None else 60 * timeout
     options = TuningOptions(runs_folder(runs), run_options(read, kind, jobs, per_gpu), storage, tracking_uri, seconds)
+    sweep_folder.require_writable(options.runs)
     with terminable():
         return Session(read, options, say, on_event).run()
 

@@ -7,6 +7,7 @@ import pandas as pd
 from dfcil_core.measures import MEASURES, Scores
 from orchestrator.results.job_result import JobResult
 from orchestrator.spec.model import SweepSpec
+from orchestrator.text import printable
 from reports.jobs import JobReport
 from reports.sources.store import job_report
 
@@ -56,6 +57,7 @@ def _row(job: JobReport, bounds: dict[Place, JobReport | None]) -> dict[str, obj
     row = {name: getattr(job, name) for name in COLUMNS if hasattr(job, name) and name not in MEASURES}
     row |= {"run": job.run or ""}
     row |= {name: "; ".join(job.provenance.get(name, ())) for name in ("commit", "device", "host")}
+    row = {name: printable(value) if isinstance(value, str) else value for name, value in row.items()}
     if not job.finished or not job.matrix or job.matrix[-1] is None:
         return row
     bound = bounds.get(_place(job))

@@ -18,9 +18,10 @@ HEAVY = {"torch", "torchvision", "mlflow", "optuna"}
 ORDER = (
     "dfcil_core",
     "sweeps",
-    "orchestrator.errors",
     "orchestrator.text",
+    "orchestrator.errors",
     "orchestrator.files",
+    "orchestrator.signals",
     "orchestrator.spec",
     "orchestrator.plan",
     "orchestrator.store",

@@ -39,6 +39,24 @@ ARCHIVES = {
 }
 
 
+FASHION_MNIST_ADDRESS = "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/train-images-idx3-ubyte.gz"
+FASHION_MNIST_FILES = tuple(
+    f"{part}-ubyte" for part in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
+)
+
+
+def require_fashion_mnist(root: str | None) -> None:
+    """Raise AbsentData unless the files of Fashion-MNIST are in the folder, unpacked or as they are published."""
+    folder = Path(root or "data").expanduser().absolute() / "FashionMNIST" / "raw"
+    if any(all((folder / f"{file}{end}").is_file() for file in FASHION_MNIST_FILES) for end in ("", ".gz")):
+        return
+    files = ", ".join(f"{file}.gz" for file in FASHION_MNIST_FILES)
+    raise AbsentData(
+        f"fashion-mnist is not in {folder}: put {files} there; or set `dataset: {{name: fashion-mnist, root: FOLDER}}` "
+        "or `--data-root FOLDER` to where FashionMNIST/raw lies"
+    )
+
+
 def remedy(name: str, folder: Path) -> str:
     """Which files to put where."""
     info, archive = DATASETS[name], ARCHIVES[name]

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from dfcil_core.data.cache import cached_text
 from dfcil_core.errors import AbsentData, MissingData
@@ -21,6 +22,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TINY_IMAGENET = "tiny-imagenet-200"
 TINY_CLASSES, TINY_TRAIN, TINY_VAL = 200, 100_000, 10_000
 
+_Read = TypeVar("_Read")
 _THREADS = 8  # reading files waits for the disk more than for the processor
 
 
@@ -44,7 +46,7 @@ class Listing:
         """SHA-256 over the names, sizes and times of change of the files: cheap, and another when one was replaced."""
         digest = hashlib.sha256("\0".join(self.classes).encode())
         for name, label in (*self.train, *self.test):
-            status = os.stat(self.root / name)
+            status = _reading(self.root / name, Path.stat)
             digest.update(f"{name}\0{label}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
         return digest.hexdigest()
 
@@ -61,7 +63,14 @@ def list_folder(root: str | None, classes: Sequence[str] | None) -> Listing:
             "root: FOLDER}` or `--data-root FOLDER` to where they lie"
         )
     if classes is None:
-        classes = sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir())
+        classes = class_folders(folder / "train")
+        if not classes:
+            raise MissingData(f"{folder / 'train'} has no class folders: put a folder a class into it")
+        if untrained := sorted(set(class_folders(folder / "val")) - set(classes)):
+            raise MissingData(
+                f"{folder / 'val'} has the class {untrained[0]}, which {folder / 'train'} has not: add its training "
+                "images, take it away, or list the classes that count as `classes: [...]`"
+            )
     train, test = ([*_of_classes(folder, part, classes)] for part in ("train", "val"))
     return Listing(folder, tuple(classes), tuple(train), tuple(test))
 
@@ -77,7 +86,7 @@ def list_tiny_imagenet(root: str | None) -> Listing:
             f"Tiny ImageNet is not in {folder}; unpack tiny-imagenet-200.zip there, or set `dataset: {{name: "
             "tiny-imagenet, root: FOLDER}` or `--data-root FOLDER` to where it lies"
         )
-    classes = tuple(sorted(entry.name for entry in os.scandir(folder / "train") if entry.is_dir()))
+    classes = tuple(class_folders(folder / "train"))
     label = {name: position for position, name in enumerate(classes)}
     train = [
         (f"train/{name}/images/{file}", label[name])
@@ -113,17 +122,52 @@ def _of_classes(folder: Path, part: str, classes: Sequence[str]) -> Iterator[tup
 
 
 def images_in(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[str]:
-    """Names of the image files in a folder, in alphabetical order; none where there is no folder."""
+    """Names of the image files in a folder, in alphabetical order; none where there is no folder.
+
+    What is hidden is no image: `._x.png` is what macOS writes beside one. Raises MissingData for what only looks like
+    an image: a link that leads nowhere, a folder.
+    """
     if not folder.is_dir():
         return []
-    return sorted(entry.name for entry in os.scandir(folder) if entry.name.lower().endswith(suffixes))
+    found = [entry for entry in _shown(folder) if entry.name.lower().endswith(suffixes)]
+    for entry in found:
+        if not entry.is_file():
+            what = "a link to what is not there" if entry.is_symlink() else "a folder" if entry.is_dir() else "no file"
+            raise MissingData(f"{folder / entry.name} is {what}, and is named like an image: take it away, or put one")
+    return sorted(entry.name for entry in found)
+
+
+def class_folders(folder: Path) -> list[str]:
+    """Names of the folders in a folder, in alphabetical order, but for hidden ones (`.ipynb_checkpoints`)."""
+    return sorted(entry.name for entry in _shown(folder) if entry.is_dir())
+
+
+def _shown(folder: Path) -> list[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        found = [entry for entry in entries if not entry.name.startswith(".")]
+    for entry in found:
+        try:
+            entry.name.encode()
+        except UnicodeEncodeError:
+            raise MissingData(f"{folder / entry.name}: this name is not UTF-8. Rename it") from None
+    return found
+
+
+def _reading(path: Path, read: Callable[[Path], _Read]) -> _Read:
+    """What `read` gives of the file. Raises MissingData where it cannot be read, or was taken away just now."""
+    try:
+        return read(path)
+    except OSError as error:
+        raise MissingData(f"{path} cannot be read: {error.strerror}") from error
 
 
 def _digest(listing: Listing) -> str:
     total = hashlib.sha256("\0".join(listing.classes).encode())
     files = (*listing.train, *listing.test)
     with ThreadPoolExecutor(_THREADS) as pool:
-        contents = pool.map(lambda file: hashlib.sha256((listing.root / file[0]).read_bytes()).hexdigest(), files)
+        contents = pool.map(
+            lambda file: hashlib.sha256(_reading(listing.root / file[0], Path.read_bytes)).hexdigest(), files
+        )
         for (name, label), content in zip(files, contents, strict=True):
             total.update(f"{name}\0{label}\0{content}\n".encode())
     return f"sha256:{total.hexdigest()}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from dfcil_core.config import DataRecipe
 from dfcil_core.data.archives import as_images, check_digest, of_torchvision
+from dfcil_core.data.cifar_files import FASHION_MNIST_FILES
 
 if TYPE_CHECKING:
     from dfcil_core.data.images import Images
@@ -38,8 +39,7 @@ def fashion_mnist(recipe: DataRecipe, root: str | None) -> tuple[Images, Images]
     from torchvision import datasets
 
     folder = Path(root or "data").expanduser()
-    parts = ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1")
-    files = [f"{part}-ubyte.gz" for part in parts]
+    files = [f"{file}.gz" for file in FASHION_MNIST_FILES]
     remedy = f"put {', '.join(files)} into {folder / 'FashionMNIST' / 'raw'}"
     both = [of_torchvision(datasets.FashionMNIST, recipe, folder, is_train, remedy) for is_train in (True, False)]
     train, test = (as_images(part.data.numpy()[:, None], part.targets.numpy()) for part in both)

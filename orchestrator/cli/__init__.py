@@ -6,9 +6,11 @@ options.py   options that several commands share
 progress.py  what `launch` shows
 sources.py   where `report` and `compare` take a sweep from
 tables.py    a table on the terminal
+terminal.py  what every command writes with
 """
 
 import importlib
+import io
 import sys
 
 import click
@@ -52,29 +54,48 @@ def cli() -> None:
 
 def main() -> None:
     """The console script. Exit status: 0 done, 1 a job failed, 2 a person's mistake, 130 interrupted."""
+    from orchestrator.cli.terminal import guarded, say
+
+    with guarded() as output:
+        status = _run()
+        if output.lost is not None:
+            say(f"Error: standard output cannot be written to: {output.lost.strerror}", err=True)
+            # A command that ends with a status of its own has done more than to write.
+            status = 2 if status is None else status
+    sys.exit(status or 0)
+
+
+def _run() -> int | str | None:
+    """The exit status; None where the command just came to its end."""
+    from orchestrator.cli.terminal import say
     from orchestrator.errors import UserError
     from orchestrator.files import not_ours
 
     try:
         cli.main(prog_name="dfcil-sweep", standalone_mode=False)
+    except SystemExit as stop:
+        return stop.code
     except click.exceptions.Abort:
-        sys.exit(130)
+        return 130
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.ClickException as error:
-        error.show()
-        sys.exit(2)
+        told = io.StringIO()
+        error.show(told)
+        say(told.getvalue(), err=True, nl=False)
+        return 2
     except UserError as mistake:
-        click.echo(f"Error: {mistake}", err=True)
-        sys.exit(2)
+        say(f"Error: {mistake}", err=True)
+        return 2
     except BrokenPipeError:
         # The reader of a pipe went away (`| head`): nobody is left to tell.
         sys.stderr.close()
-        sys.exit(1)
+        return 1
     except OSError as error:
         # A disk that is full, a folder of somebody else's, a file server that is gone. Else it is a bug of ours.
         told = not_ours(error)
         if told is None:
             raise
-        click.echo(f"Error: {told}", err=True)
-        sys.exit(2)
+        say(f"Error: {told}", err=True)
+        return 2
+    return None

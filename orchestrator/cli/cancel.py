@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 if TYPE_CHECKING:
     from orchestrator.store.launchers import Launcher
@@ -32,7 +33,7 @@ def cancel(sweep: str, runs: str | None, waits: bool) -> None:
         raise UserError(f"no launcher is at work on '{sweep}' in {folder}: there is nothing to cancel")
     for launcher in launchers:
         launcher.ask_to_stop()
-        click.echo(f"asked {launcher} to stop")
+        say(f"asked {launcher} to stop")
     for launcher in launchers if waits else ():
         _wait_for(launcher)
 
@@ -49,4 +50,4 @@ def _wait_for(launcher: "Launcher") -> None:
                 f"{launcher} gives no sign of life: if it is gone, its stages are free to be taken over by now"
             )
         time.sleep(0.1)
-    click.echo(f"{launcher} has stopped")
+    say(f"{launcher} has stopped")

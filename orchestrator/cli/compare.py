@@ -4,6 +4,7 @@ import click
 
 from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 
 @click.command()
@@ -50,6 +51,6 @@ def compare(
     second = sources.read(runs_b or runs, [b], device, tracking_uri)
     sources.warn_of_damage(first + second)
     found = compared(first[0].jobs, second[0].jobs, metric)
-    click.echo(render(found, form), nl=False)
+    say(render(found, form), nl=False, styled=True)
     if exit_code and not found.identical:
         sys.exit(1)

@@ -2,6 +2,8 @@
 
 import click
 
+from orchestrator.cli.terminal import say
+
 
 @click.command()
 def datasets() -> None:
@@ -29,4 +31,4 @@ def datasets() -> None:
             for info in DATASETS.values()
         ],
     )
-    click.echo(f"A part of {', '.join(FIXED)}: {', '.join(SUBSET)}, as in {{name: cifar100, classes: 20}}.")
+    say(f"A part of {', '.join(FIXED)}: {', '.join(SUBSET)}, as in {{name: cifar100, classes: 20}}.")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 from orchestrator.text import counted, readable
 
 if TYPE_CHECKING:
@@ -95,22 +96,22 @@ class _Display:
         if self._progress is not None:
             self._progress.warn(text)
         else:
-            click.echo(f"warning: {text}")
+            say(f"warning: {text}")
 
 
 def _summarise(outcome: "LaunchOutcome", retried_failed: bool) -> None:
     name, jobs = outcome.plan.spec.name, len(outcome.jobs)
     done = f"{jobs - len(outcome.failed_jobs)} of {counted(jobs, 'job')} done"
-    click.echo(f"{name}: {done}; {counted(outcome.stages_run, 'stage')} run, {outcome.stages_reused} reused")
+    say(f"{name}: {done}; {counted(outcome.stages_run, 'stage')} run, {outcome.stages_reused} reused")
     if outcome.freed:
         freed, size = counted(outcome.freed, "checkpoint"), readable(outcome.freed_bytes)
-        click.echo(f"{freed} freed, {size}: nothing needs them any more (--keep all keeps them)")
+        say(f"{freed} freed, {size}: nothing needs them any more (--keep all keeps them)")
     for key, failure in outcome.failures.items():
         needing = ", ".join(job.name for job in outcome.plan.jobs_of(key))
-        click.echo(f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True)
+        say(f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True)
     if not retried_failed and any(failure.traceback for failure in outcome.failures.values()):
-        click.echo("what raised an error is started again with --retry-failed", err=True)
+        say("what raised an error is started again with --retry-failed", err=True)
     if outcome.undelivered:
         lacking = counted(outcome.undelivered, "job")
-        click.echo(f"MLflow lacks {lacking} still: `dfcil-sweep sync {name}` delivers what is missing", err=True)
-    click.echo(f"`dfcil-sweep report {name}` prints the table, `dfcil-sweep ui {name}` opens MLflow")
+        say(f"MLflow lacks {lacking} still: `dfcil-sweep sync {name}` delivers what is missing", err=True)
+    say(f"`dfcil-sweep report {name}` prints the table, `dfcil-sweep ui {name}` opens MLflow")

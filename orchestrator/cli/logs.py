@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Job, Plan
@@ -31,16 +32,16 @@ def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths:
     for stage in (plan.stages[key] for key in dict.fromkeys(found.stages)):
         path = store.log(stage)
         if paths:
-            click.echo(str(path))
+            say(str(path))
             continue
         state = "done" if store.has(stage) else "not done"
-        click.echo(f"==> {stage} ({state}): {path}")
+        say(f"==> {stage} ({state}): {path}")
         if not path.exists():
-            click.echo("    nothing was printed here")
+            say("    nothing was printed here")
             continue
         lines = path.read_text(errors="replace").splitlines()
         for line in lines[-tail:] if tail else lines:
-            click.echo(line)
+            say(line)
 
 
 def _find_job(runs: Path, name: str, sweep: str | None) -> "tuple[Plan, Job]":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 if TYPE_CHECKING:
     from dfcil_core.methods.base import Method
@@ -44,19 +45,19 @@ def _method_in_full(method: "type[Method]") -> None:
     import dataclasses
     import inspect
 
-    click.echo(f"{method.name} (version {method.version}): {method.summary}\nNeeds: {_needs(method)}\n")
-    click.echo(inspect.getdoc(method))
-    click.echo("\nSettings, with their defaults:")
+    say(f"{method.name} (version {method.version}): {method.summary}\nNeeds: {_needs(method)}\n")
+    say(inspect.getdoc(method))
+    say("\nSettings, with their defaults:")
     fields, explained = dataclasses.fields(method.settings_type), _explained(method.settings_type)
     for field in fields:
-        click.echo(f"  {field.name}: {_as_yaml(field.default)}")
+        say(f"  {field.name}: {_as_yaml(field.default)}")
         if field.name in explained:
-            click.echo(f"      {explained[field.name]}")
+            say(f"      {explained[field.name]}")
     if not fields:
-        click.echo("  none of its own")
+        say("  none of its own")
     for section, values in method.recipe.items():
         given = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in values.items())
-        click.echo(f"Its own defaults of {section}: {given}")
+        say(f"Its own defaults of {section}: {given}")
 
 
 def _explained(settings_type: type) -> dict[str, str]:

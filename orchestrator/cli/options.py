@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 import click
 
+from orchestrator.cli.terminal import say
 from orchestrator.cluster.systems import BATCH_SYSTEMS
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -82,4 +83,4 @@ def say_stopped(runs: str | None) -> None:
     from orchestrator.store import sweep_folder
 
     folder = sweep_folder.runs_folder(runs)
-    click.echo(f"\nStopped. What is finished is in {folder}; the same command goes on from there.", err=True)
+    say(f"\nStopped. What is finished is in {folder}; the same command goes on from there.", err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
@@ -24,12 +25,14 @@ def plan(spec: str, as_json: bool, **told: Any) -> None:
 
     preview = planned(spec, **told)
     if as_json:
-        click.echo(json.dumps(_facts(preview), indent=1))
+        say(json.dumps(_facts(preview), indent=1))
     else:
         print_plan(preview)
 
 
 def _facts(preview: "Preview") -> dict[str, Any]:
+    from orchestrator.spec.dataset import missing_files
+
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
     return {
         "sweep": plan.spec.name,
@@ -40,6 +43,7 @@ def _facts(preview: "Preview") -> dict[str, Any]:
         "without_sharing": plan.unshared,
         "shared": preview.shared,
         "in_store": len(preview.in_store),
+        "missing_files": missing_files(plan.spec.dataset) or None,
         # Of one worker, by what stages like these took; null where one has none like it in the store.
         "estimated_hours": None if seconds is None else seconds / 3600,
         "estimated_hours_without_sharing": None if without is None else without / 3600,
@@ -49,20 +53,24 @@ def _facts(preview: "Preview") -> dict[str, Any]:
 
 def print_plan(preview: "Preview") -> None:
     """Print a plan for people."""
+    from orchestrator.spec.dataset import missing_files
+
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
     kinds = ", ".join(f"{plan.count(kind)} {kind}" for kind in _KINDS if plan.count(kind))
     left_out = f", {plan.excluded} excluded" if plan.excluded else ""
-    click.echo(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
+    say(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
     for entry in plan.spec.methods:
         cells = sum(job.entry.label == entry.label for job in plan.jobs)
         splits = ", ".join(split.title for split in plan.spec.splits)
-        click.echo(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
+        say(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
-    click.echo(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
+    say(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
     if seconds is not None and without is not None:
         saved = f"; without sharing about {duration(without)}" if preview.shared else ""
-        click.echo(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
-    click.echo(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
+        say(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
+    if missing := missing_files(plan.spec.dataset):
+        say(f"before a launch: {missing}")
+    say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
 
 
 def _listed(seeds: tuple[int, ...]) -> str:

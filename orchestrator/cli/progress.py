@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
@@ -18,7 +19,7 @@ from orchestrator.plan.stage import Stage
 from orchestrator.results.estimate import Rates
 from orchestrator.results.job_result import JobResult
 from orchestrator.status import seconds_until_done
-from orchestrator.text import counted, duration
+from orchestrator.text import counted, duration, printable
 
 _PLAIN_EVERY = 15.0  # seconds between plain lines that only tell how far a launch is
 _ESTIMATE_EVERY = 2.0  # seconds between looks at the time left: of a large plan it takes longer than a redrawing
@@ -107,7 +108,7 @@ class Progress:
 
     def warn(self, text: str) -> None:
         """A warning, above the display; may be called from any thread."""
-        self.console.print(f"warning: {text}", soft_wrap=True, markup=False)
+        self._print(f"warning: {text}")
 
     def seconds_left(self) -> float | None:
         """The time left as `status` reckons it; None while no stage of some kind has finished."""
@@ -118,11 +119,9 @@ class Progress:
     def _begin(self, event: LaunchBegan) -> None:
         if event.changes:
             added, removed = counted(len(event.changes.added), "job"), counted(len(event.changes.removed), "job")
-            self.console.print(
+            self._print(
                 f"sweep '{self.plan.spec.name}' changes: {added} new or other than before, "
-                f"{removed} dropped or replaced (their stages stay in the store)",
-                soft_wrap=True,
-                markup=False,
+                f"{removed} dropped or replaced (their stages stay in the store)"
             )
         self.reuse(event.records)
 
@@ -149,8 +148,11 @@ class Progress:
     def _say(self, text: str) -> None:
         """A line: in a terminal only what stays of interest when the display is gone."""
         if not self.console.is_terminal or text.startswith(("failed", "job done")):
-            self.console.print(text, soft_wrap=True, markup=False)
+            self._print(text)
             self.told = time.monotonic()
+
+    def _print(self, text: str) -> None:
+        self.console.print(printable(text), soft_wrap=True, markup=False)
 
     def _say_now_and_then(self) -> None:
         if time.monotonic() - self.told < _PLAIN_EVERY:
@@ -168,7 +170,8 @@ class Progress:
         for worker, (stage, info) in sorted(self.busy.items()):
             loss = f"{info['loss']:.4f}" if "loss" in info else ""
             labels = sorted({self.plan.jobs[position].entry.label for position in self.plan.users[stage.key]})
-            table.add_row(worker, str(stage), _place(info), loss, ", ".join(labels))
+            cells = (worker, str(stage), _place(info), loss, ", ".join(labels))
+            table.add_row(*(escape(printable(cell)) for cell in cells))
         return Group(self.bar, table, self._accuracies())
 
     def _time_left(self) -> str:

@@ -7,6 +7,7 @@ import click
 
 from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 from reports.formats import FORMATS
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def report(
     if output:
         _write(output, text)
     else:
-        click.echo(text, nl=False)
+        say(text, nl=False, styled=True)
 
 
 def _text(
@@ -118,7 +119,7 @@ def _figures(jobs: "Sequence[JobReport]", folder: str) -> None:
         written = save_all(jobs, Path(folder).expanduser())
     except OSError as error:
         raise UserError(f"--figures {folder}: {error.strerror}") from error
-    click.echo(f"{len(written)} files in {folder}", err=True)
+    say(f"{len(written)} files in {folder}", err=True)
 
 
 def _write(output: str, text: str) -> None:
@@ -130,4 +131,4 @@ def _write(output: str, text: str) -> None:
         Path(output).expanduser().write_text(click.unstyle(text), encoding="utf-8")
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
-    click.echo(f"written: {output}", err=True)
+    say(f"written: {output}", err=True)

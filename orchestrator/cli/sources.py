@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+from orchestrator.cli.terminal import say
 
 if TYPE_CHECKING:
     from reports.jobs import SweepReport
@@ -64,4 +64,4 @@ def warn_of_damage(sweeps: "Iterable[SweepReport]") -> None:
     """Damaged stages are told on the terminal as well: a report to a file would hide them."""
     for sweep in sweeps:
         for note in sweep.notes:
-            click.echo(f"warning: {note}", err=True)
+            say(f"warning: {note}", err=True)

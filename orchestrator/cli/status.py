@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ def status(sweep: str | None, runs: str | None, device: str, watch: bool, every:
         raise UserError("--watch looks at one sweep: give its name, or its spec file")
     names = sweep_folder.names(folder)
     if not names:
-        click.echo(f"no sweep was launched in {folder} yet")
+        say(f"no sweep was launched in {folder} yet")
     for name in names:
         plan = sweep_folder.load(folder, name)
-        click.echo(_how_far(plan, _present(folder, plan)))
+        say(_how_far(plan, _present(folder, plan)))
 
 
 def _present(runs: Path, plan: "Plan") -> set[str]:
@@ -74,7 +75,7 @@ def _one(runs: Path, plan: "Plan", every: float | None) -> None:
             click.clear()
         _show(state)
         for folder, why in damaged.items():
-            click.echo(f"damaged: {folder}: {why}", err=True)
+            say(f"damaged: {folder}: {why}", err=True)
         if every is None or state.over:
             return
         damaged.clear()
@@ -85,9 +86,9 @@ def _show(state: "State") -> None:
     from orchestrator.cli.tables import print_table
     from orchestrator.results.job_result import job_result
 
-    click.echo(_how_far(state.plan, state.records))
+    say(_how_far(state.plan, state.records))
     for line in _lines(state):
-        click.echo(line)
+        say(line)
     table = []
     for job in state.plan.jobs:
         result = job_result(job, state.records)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 from orchestrator.text import counted, readable
 
 
@@ -31,7 +32,7 @@ def _sizes(runs: Path) -> None:
         (kind, str(size.count), str(size.freed or ""), readable(size.bytes)) for kind, size in sorted(found.items())
     ]
     rows.append(("all", "", "", readable(sum(size.bytes for size in found.values()))))
-    click.echo(str(runs))
+    say(str(runs))
     print_table(("kind", "number", "freed", "size"), rows)
 
 
@@ -48,10 +49,10 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
     if not dry_run and store.stages.is_dir():
         store.prepare()
     for each in found:
-        click.echo(f"{'would remove' if dry_run else 'removed'} {each.path} ({readable(each.bytes)}): {each.why}")
+        say(f"{'would remove' if dry_run else 'removed'} {each.path} ({readable(each.bytes)}): {each.why}")
         if not dry_run:
             remove(store, each)
-    click.echo(f"{counted(len(found), 'thing')}, {readable(sum(each.bytes for each in found))}")
+    say(f"{counted(len(found), 'thing')}, {readable(sum(each.bytes for each in found))}")
 
 
 @store.command()
@@ -72,17 +73,17 @@ def verify(runs: Path, set_aside: bool) -> None:
     for name, problem in read_through(store):
         if isinstance(problem, Unreadable):
             unread += 1
-            click.echo(f"not read: {problem}")
+            say(f"not read: {problem}")
             continue
         read += 1
         if problem is None:
             continue
         damaged += 1
-        click.echo(f"damaged: {name}: {problem.reason}")
+        say(f"damaged: {name}: {problem.reason}")
         if set_aside:
-            click.echo(f"  put aside as {store.put_aside(store.stages / name)}")
+            say(f"  put aside as {store.put_aside(store.stages / name)}")
     left = f", {unread} that cannot be read" if unread else ""
-    click.echo(f"{counted(read, 'stage')} read, {damaged} damaged{left}")
+    say(f"{counted(read, 'stage')} read, {damaged} damaged{left}")
     if damaged or unread:
         sys.exit(2 if unread else 1)
 
@@ -101,7 +102,7 @@ def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
     named = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}
     stages = named.values() if sweeps else archive.everything(store)
     count = archive.export(store, stages, file)
-    click.echo(f"{counted(count, 'stage')} in {file} ({readable(file.stat().st_size)})")
+    say(f"{counted(count, 'stage')} in {file} ({readable(file.stat().st_size)})")
 
 
 @store.command("import")
@@ -116,6 +117,6 @@ def bring(runs: Path, file: Path, most_gib: float) -> None:
     from orchestrator.store.store import Store
 
     done = archive.load(Store(runs), file, int(most_gib * 2**30))
-    click.echo(f"{counted(len(done.added), 'stage')} imported, {len(done.present)} were here already")
+    say(f"{counted(len(done.added), 'stage')} imported, {len(done.present)} were here already")
     if done.held:
-        click.echo(f"{counted(len(done.held), 'stage')} left alone, being computed here now")
+        say(f"{counted(len(done.held), 'stage')} left alone, being computed here now")

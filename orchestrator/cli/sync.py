@@ -5,6 +5,7 @@ from functools import partial
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 
 @click.command()
@@ -27,4 +28,4 @@ def sync(
     plan = sweep_folder.find(folder, sweep, device_kind(device))
     texts = partial(result_tables, plan.spec)
     count = deliver(plan, folder, tracking_uri, experiment, texts=texts, log_models=log_models, figures=FIGURES)
-    click.echo(f"{count} jobs are in the tracking store")
+    say(f"{count} jobs are in the tracking store")

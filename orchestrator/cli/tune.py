@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 
 @click.command()
@@ -28,10 +29,10 @@ def tune(spec: str, show: bool, **told: Any) -> None:
 
     if show:
         asked = {name: told[name] for name in (*options.SWEEP, "trials", "storage")}
-        click.echo(study_text(spec, **asked))
+        say(study_text(spec, **asked))
         return
     try:
-        outcome = search(spec, say=click.echo, **told)
+        outcome = search(spec, say=say, **told)
     except KeyboardInterrupt:
         options.say_stopped(told["runs"])
         sys.exit(130)

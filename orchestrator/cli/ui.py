@@ -1,14 +1,13 @@
 """`ui`."""
 
 import os
-import signal
 import subprocess
 import sys
-from types import FrameType
 
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.terminal import say
 
 
 @click.command()
@@ -52,28 +51,25 @@ def ui(
     uri = resolve(folder, tracking_uri)
     experiment = experiment_name(folder, name, experiment) if name else None
     if is_server(uri):
-        click.echo(ui_address(uri, port, name, experiment))
+        say(ui_address(uri, port, name, experiment))
         return
     port = free_port(port)
     address = ui_address(uri, port, name, experiment)
-    click.echo(f"{address}\nCtrl-C stops the server")
-    _serve(ui_command(folder, uri, port), server_environment(), address if opens else None)
+    say(f"{address}\nCtrl-C stops the server")
+    _serve(ui_command(folder, uri, port), server_environment(uri), address if opens else None)
 
 
 def _serve(command: list[str], environment: dict[str, str], opened: str | None) -> None:
-    """Run the server until it ends, or Ctrl-C or SIGTERM ends it with us: no server is left behind."""
+    """Run the server until it ends, or we are told to stop and end it with us: no server is left behind."""
+    from orchestrator.signals import interrupts_deferred, terminable
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, stop)
-    server = subprocess.Popen(command, env=environment)
-    try:
-        if opened:
-            click.launch(opened)
-        sys.exit(server.wait())
-    except KeyboardInterrupt:
-        server.terminate()
-        server.wait(timeout=10)
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    with terminable():
+        server = subprocess.Popen(command, env=environment)
+        try:
+            if opened:
+                click.launch(opened)
+            sys.exit(server.wait())
+        except KeyboardInterrupt:
+            with interrupts_deferred():
+                server.terminate()
+                server.wait(timeout=10)

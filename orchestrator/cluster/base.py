@@ -4,9 +4,7 @@ Importing this module loads Dask; only the engine does, and only when there is w
 """
 
 import logging
-import signal
 import tempfile
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,8 @@ from typing import Any
 
 import dask
 from distributed import Client
+
+from orchestrator.signals import interrupts_deferred
 
 CLOSE_SECONDS = 10
 SETTINGS = {
@@ -104,21 +104,3 @@ def _quiet() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)
-
-
-@contextmanager
-def interrupts_deferred() -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM wait for the moment that opening or closing takes: half done, both leave a mess."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    waiting: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, lambda number, frame: waiting.append(number)) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, signal.SIG_DFL if handler is None else handler)
-    if waiting:
-        signal.raise_signal(waiting[0])

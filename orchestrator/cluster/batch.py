@@ -27,7 +27,6 @@ from orchestrator.cluster.base import (
     Workers,
     closing_last_first,
     connect,
-    interrupts_deferred,
     shared_folder_probe,
 )
 from orchestrator.cluster.certificate import certified
@@ -35,6 +34,7 @@ from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.scratch import scratch
 from orchestrator.cluster.systems import BatchSystem
 from orchestrator.errors import UserError
+from orchestrator.signals import interrupts_deferred
 
 _LOST_SECONDS = 60.0  # without any of a job's workers that had been there, after which the job is replaced
 _MOST_FAILURES = 3  # jobs in turn that end before a worker comes up, after which it is no accident

@@ -12,10 +12,11 @@ from typing import Any
 from distributed import Client, Nanny, Scheduler
 from distributed.deploy.spec import SpecCluster
 
-from orchestrator.cluster.base import CLOSE_SECONDS, ONE_THREAD, closing_last_first, connect, interrupts_deferred
+from orchestrator.cluster.base import CLOSE_SECONDS, ONE_THREAD, closing_last_first, connect
 from orchestrator.cluster.certificate import certified
 from orchestrator.cluster.device import visible_devices
 from orchestrator.cluster.scratch import scratch
+from orchestrator.signals import interrupts_deferred
 
 _LOCAL = "127.0.0.1"
 

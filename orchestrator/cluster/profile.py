@@ -9,6 +9,7 @@
 How the batch systems differ is said in `systems.py`. Nothing here imports Dask.
 """
 
+import os
 import re
 import socket
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from typing import Any
 
 from orchestrator.cluster.systems import BatchSystem
 from orchestrator.errors import SpecError, UserError, choices
+from orchestrator.spec.text_file import read_text
 from orchestrator.spec.yaml_document import Document, read_document, show
 
 _COMMON = ("walltime", "cores", "memory", "interface", "job_extra", "prologue", "python", "scratch", "margin")
@@ -64,12 +66,13 @@ def load_profile(path: str | Path, system: BatchSystem) -> Profile:
 
     Raises UserError for a file that cannot be read, and SpecError with all that is wrong in it.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not text"
-        raise UserError(f"--profile: {path} cannot be read: {why}") from None
+        text = read_text(path)
+    except FileNotFoundError as error:
+        raise UserError(f"--profile: {path} cannot be read: {error.strerror}") from None
+    except UserError as error:
+        raise UserError(f"--profile: {error}") from None
     try:
         document = read_document(text, str(path))
     except SpecError as error:

@@ -8,9 +8,10 @@ from typing import Any
 from distributed import Client
 from distributed.security import Security
 
-from orchestrator.cluster.base import Workers, closing_last_first, connect, interrupts_deferred, shared_folder_probe
+from orchestrator.cluster.base import Workers, closing_last_first, connect, shared_folder_probe
 from orchestrator.cluster.select import Scheduler
 from orchestrator.errors import UserError
+from orchestrator.signals import interrupts_deferred
 
 _CONNECT_SECONDS = 15
 

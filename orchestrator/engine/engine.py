@@ -36,7 +36,7 @@ from orchestrator.engine.worker_monitor import EVERY_SECONDS, WorkerMonitor
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
-from orchestrator.store.launchers import terminable
+from orchestrator.signals import terminable
 from orchestrator.store.store import DamagedStage, Store
 from orchestrator.worker import messages
 from orchestrator.worker.run_task import StageTask, execute

@@ -20,7 +20,7 @@ from dfcil_core.data.catalog import (
     synthetic_info,
     unread_info,
 )
-from dfcil_core.data.cifar_files import ARCHIVES, list_cifar
+from dfcil_core.data.cifar_files import ARCHIVES, FASHION_MNIST_ADDRESS, list_cifar, require_fashion_mnist
 from dfcil_core.errors import AbsentData, MissingData
 from orchestrator.errors import UserError, choices
 from orchestrator.spec import settings
@@ -37,7 +37,7 @@ class _Form:
 
     name: str = "digits"
     root: str | None = None
-    image_size: Annotated[int, Ge(8)] | None = None
+    image_size: Annotated[int, Ge(8), Le(4096)] | None = None
     holdout: Annotated[float, Ge(0), Le(0.5)] = 0.0
 
 
@@ -49,9 +49,10 @@ class _Folder(_Form):
 
 @dataclass(frozen=True)
 class _Synthetic(_Form):
-    classes: Annotated[int, Ge(1)] = 10
-    train_per_class: Annotated[int, Ge(1)] = 100
-    test_per_class: Annotated[int, Ge(1)] = 20
+    # Of more, the planner's own lists alone would take the memory; ImageNet-21k has 21,841 classes.
+    classes: Annotated[int, Ge(1), Le(100_000)] = 10
+    train_per_class: Annotated[int, Ge(1), Le(1_000_000)] = 100
+    test_per_class: Annotated[int, Ge(1), Le(1_000_000)] = 20
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class _Part(_Form):
 
 _FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic, **dict.fromkeys(FIXED, _Part)}
 _SECONDS_TO_ANSWER = 10
+_ADDRESSES = {**{name: archive.address for name, archive in ARCHIVES.items()}, "fashion-mnist": FASHION_MNIST_ADDRESS}
+"""Where what can be downloaded is downloaded from."""
 
 
 def read_dataset(reading: Reading) -> Dataset | None:
@@ -100,26 +103,39 @@ def require_files(dataset: Dataset) -> None:
 
     Image files must have been there when the spec was read: their digest is in every stage's identity.
     """
-    if dataset.info.name in ARCHIVES:
-        _require_cifar(dataset)
-    if dataset.info.digest != UNREAD:
-        return
     try:
-        image_files_info(dataset.info.name, dataset.root, dataset.info.options.get("classes"))
-    except MissingData as error:
-        raise UserError(str(error)) from None
-    raise UserError(f"the images of {dataset.info.name} came after the spec was read. Launch again")
-
-
-def _require_cifar(dataset: Dataset) -> None:
-    try:
-        list_cifar(dataset.info.name, dataset.root)
+        _look(dataset)
     except AbsentData as error:
-        address = ARCHIVES[dataset.info.name].address
+        address = _ADDRESSES.get(dataset.info.name)
+        if address is None:
+            raise UserError(str(error)) from None
         if not _answers(address):
             raise UserError(f"{error}. It cannot be downloaded either: {address} does not answer") from None
     except MissingData as error:
         raise UserError(str(error)) from None
+    else:
+        if dataset.info.digest == UNREAD:
+            raise UserError(f"the images of {dataset.info.name} came after the spec was read. Launch again")
+
+
+def missing_files(dataset: Dataset) -> str:
+    """Which file to put where before a launch; empty where all are there. Asks no network."""
+    try:
+        _look(dataset)
+    except MissingData as error:
+        return str(error)
+    return ""
+
+
+def _look(dataset: Dataset) -> None:
+    """Raise MissingData where files of the data set are not where they are looked for."""
+    name = dataset.info.name
+    if name in ARCHIVES:
+        list_cifar(name, dataset.root)
+    elif name == "fashion-mnist":
+        require_fashion_mnist(dataset.root)
+    elif dataset.info.digest == UNREAD:
+        image_files_info(name, dataset.root, dataset.info.options.get("classes"))
 
 
 def _answers(address: str) -> bool:

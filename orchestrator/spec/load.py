@@ -4,6 +4,7 @@ Precedence of settings, lowest first: the defaults (the published recipe), the m
 `training`, `dreaming`, `memory` and `quirks`, the method's entry under `methods`. `--set` replaces what the text says.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from orchestrator.spec.reading import Reading
 from orchestrator.spec.seeds import read_seeds
 from orchestrator.spec.settings import unknown
 from orchestrator.spec.tasks import read_tasks
+from orchestrator.spec.text_file import read_text
 from orchestrator.spec.tune import read_tune
 from orchestrator.spec.yaml_document import read_document
 from sweeps import bundled
@@ -57,19 +59,15 @@ def load_spec(
     `data_root` is where the data set lies, in the place of its `root`; `plugin` is a file with further methods.
     Raises SpecError with every mistake in the spec, UserError when there is no such file or it is no text.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     specs = bundled()
-    if not path.is_file() and str(source) in specs:
+    if not os.path.isfile(path) and str(source) in specs:
         path = specs[str(source)]
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path)
     except FileNotFoundError:
         remedy = choices(str(source), specs) if specs else "There are no bundled specs"
         raise UserError(f"{source}: no such file, and no bundled spec of that name. {remedy}") from None
-    except UnicodeDecodeError as error:
-        raise UserError(f"{source}: this is no text in UTF-8 (byte {error.start} is not). Save it as UTF-8") from None
-    except OSError as error:
-        raise UserError(f"{source}: cannot be read: {error.strerror}") from None
     return parse_spec(text, str(path), overrides, data_root=data_root, plugin=plugin)
 
 

@@ -1,13 +1,20 @@
 """The `seeds:` section, or `repeats:`, which is short for the first so many seeds."""
 
 from orchestrator.spec.reading import Reading
+from orchestrator.spec.size import check_size
 from orchestrator.spec.yaml_document import KeyPath, show
 
 _MOST_REPEATS = 10_000
 
 
 def read_seeds(reading: Reading) -> tuple[int, ...]:
-    """The seeds, 0 to 2 where neither key is given."""
+    """The seeds, 0 to 2 where neither key is given. With them the size of the sweep is known, and checked."""
+    seeds = _seeds(reading)
+    check_size(reading, seeds)
+    return seeds
+
+
+def _seeds(reading: Reading) -> tuple[int, ...]:
     document, data = reading.document, reading.document.data
     if "repeats" in data:
         if "seeds" in data:

@@ -36,10 +36,10 @@ _LONGEST_NAME = 100  # bytes, of the 255 that a folder's name can have
 
 # pydantic's kind of error to what a person reads; in braces, the limit that was passed.
 _MESSAGES = {
-    "greater_than": ("is too small", "It must be above {gt:g}"),
-    "greater_than_equal": ("is too small", "It must be at least {ge:g}"),
-    "less_than": ("is too large", "It must be below {lt:g}"),
-    "less_than_equal": ("is too large", "It must be at most {le:g}"),
+    "greater_than": ("is too small", "It must be above {gt}"),
+    "greater_than_equal": ("is too small", "It must be at least {ge}"),
+    "less_than": ("is too large", "It must be below {lt}"),
+    "less_than_equal": ("is too large", "It must be at most {le}"),
     "int_type": ("is not a whole number", ""),
     "int_from_float": ("is not a whole number", ""),
     "float_type": ("is not a number", ""),
@@ -170,4 +170,9 @@ def _explain(problem: Mapping[str, Any]) -> tuple[str, object, str]:
         remedy = "Write it without quotes"
     elif kind == "bool_type":
         remedy = "Write true or false"
-    return f"{show(value)} {message}", value, remedy.format(**bounds)
+    return f"{show(value)} {message}", value, remedy.format(**{name: _limit(limit) for name, limit in bounds.items()})
+
+
+def _limit(limit: Any) -> str:
+    """A bound as a person writes it: `1` and not `1.0`, `1000000` and not `1e+06`."""
+    return str(int(limit)) if isinstance(limit, int | float) and limit == int(limit) else f"{limit}"

@@ -1,5 +1,6 @@
 """The `tasks:` section: how the classes are dealt to tasks."""
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -77,4 +78,5 @@ def _large_first(
 
 
 def _divisors(number: int) -> str:
-    return ", ".join(str(divisor) for divisor in range(1, number + 1) if number % divisor == 0)
+    found = [divisor for divisor in range(1, math.isqrt(number) + 1) if number % divisor == 0]
+    return ", ".join(map(str, sorted({*found, *(number // divisor for divisor in found)})))

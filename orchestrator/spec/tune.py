@@ -30,6 +30,8 @@ from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 _TUNE = ("tune",)
 _EXAMPLE = "Write it as {low: 0.01, high: 1, log: true} or {choices: [0.1, 0.2]}"
+_MOST_STEPS = 1_000_000
+_MOST_POINTS = 100_000  # of a grid, which Optuna writes out
 _SLACK = 1e-9  # of a step, for decimal steps that binary numbers miss
 
 
@@ -234,6 +236,8 @@ class _Reader:
         if len(limits) < 2:
             return None
         self._check_range(path, limits["low"], limits["high"], log, step, whole)
+        if step is not None and not isinstance(step, int | float):
+            return None
         return Range(limits["low"], limits["high"], log is True, step, whole)
 
     def _check_range(self, path: KeyPath, low: float, high: float, log: Any, step: Any, whole: bool) -> None:
@@ -249,6 +253,9 @@ class _Reader:
                 self.document.add(where, f"{show(step)} is not {kind}", step)
             elif step <= 0 or step > high - low:
                 self.document.add(where, f"{show(step)} does not fit between low and high", step, "It must be above 0")
+            elif (high - low) / step > _MOST_STEPS:
+                least = f"It must be at least {(high - low) / _MOST_STEPS:g}"
+                self.document.add(where, f"{show(step)} is too small for so wide a range", step, least)
             elif log is True:
                 self.document.add(where, "`step` does not go with `log`", step, "Leave one of them out")
             elif not _on_grid(high, low, step):
@@ -280,6 +287,9 @@ class _Reader:
                     remedy = "Give it choices, or a step"
                     where = ("tune", "space", dotted)
                     self.document.add(where, "a grid needs a finite number of values", None, remedy)
+            if (points := math.prod(_count(dimension) for dimension in space.values())) > _MOST_POINTS:
+                message = f"a grid of {points} points is too large: at most {_MOST_POINTS}"
+                self.document.add(("tune", "space"), message, None, "Take larger steps, or another sampler")
         if sampler == "cmaes" and len(objective) > 1:
             self.document.add(path, "'cmaes' takes one objective", sampler, "Choose tpe, gp, random, grid or qmc")
         if sampler == "cmaes" and space and all(isinstance(dimension, Choices) for dimension in space.values()):
@@ -331,6 +341,13 @@ def _literals(settings_type: type, name: str) -> list[str]:
     if get_origin(declared) is Literal:
         return list(get_args(declared))
     return [json.dumps(value) for value in (False, True)] if declared is bool else ["..."]
+
+
+def _count(dimension: Range | Choices) -> int:
+    """The values of a dimension of a grid; of one that is wrong, 1."""
+    if isinstance(dimension, Choices):
+        return len(dimension.values)
+    return 1 + round((dimension.high - dimension.low) / dimension.step) if dimension.step else 1
 
 
 def _on_grid(value: float, low: float, step: float) -> bool:

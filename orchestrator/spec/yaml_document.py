@@ -11,18 +11,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
-from ruamel.yaml.reader import ReaderError
 
 from orchestrator.errors import Problem, SpecError, choices
+from orchestrator.spec.yaml_nodes import TAG, Children, TooDeep, TooMuch, compose, each_once, expand, too_deep, too_much
 
 KeyPath = tuple[str | int, ...]
 """The keys and (0-based) positions that lead to a value; `methods.2.mu` for people."""
 
-_TAG = "tag:yaml.org,2002:"
 _LARGEST = 2**63 - 1
+_MOST_PROBLEMS = 1000
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -40,6 +38,7 @@ class Document:
         self.file = file
         self.problems: list[Problem] = []
         self._root = root
+        self._children = Children()
         self._reported: set[tuple[KeyPath, bool]] = set()
         self.data: dict[str, Any] = self._mapping(root, ())
 
@@ -53,6 +52,8 @@ class Document:
         self._reported.add((path, at_key))
         file, line, column = self._place(path, at_key)
         self.problems.append(Problem(file, line, column, dotted(path), message, value, remedy))
+        if len(self.problems) >= _MOST_PROBLEMS:  # nobody reads further, and each takes its time
+            self.check()
 
     def sound(self, *sections: str) -> bool:
         """Whether no problem lies in any of these top-level sections."""
@@ -67,7 +68,7 @@ class Document:
         key: Node | None = None
         node: Node = self._root
         for part in path:
-            found = _child(node, part)
+            found = self._children.find(node, part)
             if found is None:
                 break
             key, node = found
@@ -75,7 +76,7 @@ class Document:
         empty = isinstance(node, ScalarNode) and not node.value and not node.style
         mark = key.start_mark if key is not None and (at_key or empty) else node.start_mark
         if isinstance(mark, _Override):
-            return f"--set {mark.text}", None, None
+            return _told(mark.text), None, None
         return self.file, mark.line + 1, mark.column + 1
 
     # ---- nodes to plain data -----------------------------------------------------------------------------------------
@@ -91,7 +92,7 @@ class Document:
     def _mapping(self, node: MappingNode, path: KeyPath) -> dict[str, Any]:
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
-        for key, value in _pairs(node):
+        for key, value in node.value:
             if not isinstance(key, ScalarNode):
                 self.add(path, "has a key that is a list or a mapping", remedy="Keys are text")
                 continue
@@ -105,18 +106,19 @@ class Document:
         return values
 
     def _scalar(self, node: ScalarNode, path: KeyPath) -> Any:
-        kind, text = node.tag or f"{_TAG}str", node.value
-        if not kind.startswith(_TAG):
+        kind, text = node.tag or f"{TAG}str", node.value
+        if not kind.startswith(TAG):
             self.add(path, f"the tag '{kind}' means nothing here", text, "Leave it out")
             return text
         try:
-            value = _resolve(kind.removeprefix(_TAG), text)
+            value = _resolve(kind.removeprefix(TAG), text)
         except ValueError:
-            self.add(path, f"{show(text)} cannot be read as {kind.removeprefix(_TAG)}", text)
+            self.add(path, f"{show(text)} cannot be read as {kind.removeprefix(TAG)}", text)
             return text
         if isinstance(value, float) and not math.isfinite(value):
-            self.add(path, f"{text} is not a finite number", value)
-        elif type(value) is int and abs(value) > _LARGEST:
+            self.add(path, f"{show(text)[1:-1]} is not a finite number", value)
+            return text
+        if type(value) is int and abs(value) > _LARGEST:
             self.add(path, f"{show(text)} is too large for a whole number", text)
             return text
         return value
@@ -128,7 +130,7 @@ def read_document(text: str, file: str, overrides: Iterable[str] = ()) -> Docume
     Raises SpecError when it is no YAML, or no mapping.
     """
     try:
-        root = _compose(text, file)
+        root = compose(text, file)
         if root is None:
             raise SpecError([Problem(file, 1, 1, "spec", "the file is empty", None, "Begin with `name: my-sweep`")])
         if not isinstance(root, MappingNode):
@@ -138,10 +140,12 @@ def read_document(text: str, file: str, overrides: Iterable[str] = ()) -> Docume
             raise SpecError([Problem(file, mark.line + 1, mark.column + 1, "spec", message, value, remedy)])
         for override in overrides:
             root = _override(root, override)
+        expand(root)  # once more, with the overrides
         return Document(file, root)
-    except RecursionError:
-        message = "is nested too deeply, or an alias contains itself"
-        raise SpecError([Problem(file, 1, 1, "spec", message)]) from None
+    except (RecursionError, TooDeep):
+        raise SpecError([too_deep(file)]) from None
+    except TooMuch:
+        raise SpecError([too_much(file)]) from None
 
 
 def dotted(path: KeyPath) -> str:
@@ -171,82 +175,26 @@ def _resolve(kind: str, text: str) -> Any:
     return text  # text; and dates, which nothing here takes
 
 
-def _compose(text: str, file: str) -> Node | None:
-    try:
-        root: Node | None = YAML(typ="safe", pure=True).compose(text)
-        return root
-    except ReaderError as error:
-        before = text[: error.position]
-        column = error.position - (before.rfind("\n") + 1) + 1
-        character = f"U+{ord(text[error.position]):04X}"
-        message = f"the character {character} cannot stand in YAML"
-        problem = Problem(file, before.count("\n") + 1, column, "spec", message, character)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        message = "this is not YAML: " + ", ".join(part for part in (error.context, error.problem) if part)
-        remedy = "Indent with spaces" if "'\\t'" in message else ""
-        problem = Problem(file, mark.line + 1, mark.column + 1, "spec", message, None, remedy)
-    except YAMLError as error:
-        problem = Problem(file, 1, 1, "spec", f"this is not YAML: {error}")
-    raise SpecError([problem])
-
-
-def _pairs(node: MappingNode) -> list[tuple[Node, Node]]:
-    """The keys and values of a mapping; those that `<<` merges in come last, and only where the mapping has none."""
-    own, merged = [], []
-    for key, value in node.value:
-        sources = value.value if isinstance(value, SequenceNode) else [value]
-        if key.tag == f"{_TAG}merge" and all(isinstance(source, MappingNode) for source in sources):
-            merged += [pair for source in sources for pair in _pairs(source)]
-        else:
-            own.append((key, value))
-    if not merged:
-        return own
-    names = {key.value for key, _ in own if isinstance(key, ScalarNode)}
-    for key, value in merged:
-        if isinstance(key, ScalarNode) and key.value not in names:
-            names.add(key.value)
-            own.append((key, value))
-    return own
-
-
-def _child(node: Node, part: str | int) -> tuple[Node | None, Node] | None:
-    """The key (of a mapping) and value that `part` names; the last one where a key is given twice."""
-    if isinstance(node, MappingNode):
-        named = [pair for pair in _pairs(node) if isinstance(pair[0], ScalarNode) and pair[0].value == part]
-        return named[-1] if named else None
-    if isinstance(node, SequenceNode) and isinstance(part, int) and part < len(node.value):
-        return None, node.value[part]
-    return None
-
-
 # ---- overrides -------------------------------------------------------------------------------------------------------
 
 
+def _told(override: str) -> str:
+    return f"--set {override}" if len(override) <= 2 * _SHOWN else f"--set {override[: 2 * _SHOWN]}..."
+
+
 def _override(root: MappingNode, override: str) -> MappingNode:
-    file = f"--set {override}"
+    file = _told(override)
     where, equals, text = override.partition("=")
     parts = [part.strip() for part in where.split(".")]
     if not equals or not all(parts):
         message = f"{show(override)} does not set anything"
         raise SpecError([Problem(file, None, None, "spec", message, override, "Write it as --set training.lr=0.05")])
     mark = _Override(override)
-    value = _compose(text, file) or ScalarNode(f"{_TAG}null", "")
-    _mark(value, mark)
+    value = compose(text, file) or ScalarNode(f"{TAG}null", "")
+    each_once(value, lambda node: setattr(node, "start_mark", mark))
     grafted = _graft(root, parts, value, mark, ())
     assert isinstance(grafted, MappingNode)
     return grafted
-
-
-def _mark(node: Node, mark: _Override) -> None:
-    node.start_mark = mark
-    if isinstance(node, MappingNode):
-        for pair in node.value:
-            for part in pair:
-                _mark(part, mark)
-    elif isinstance(node, SequenceNode):
-        for item in node.value:
-            _mark(item, mark)
 
 
 def _graft(node: Node, parts: Sequence[str], value: Node, mark: _Override, path: KeyPath) -> Node:
@@ -259,23 +207,23 @@ def _graft(node: Node, parts: Sequence[str], value: Node, mark: _Override, path:
         items = list(node.value)
         items[index] = _graft(items[index], rest, value, mark, (*path, index))
         return SequenceNode(node.tag, items, node.start_mark)
-    pairs = list(_pairs(node)) if isinstance(node, MappingNode) else _as_mapping(node)
+    pairs = list(node.value) if isinstance(node, MappingNode) else _as_mapping(node)
     start = node.start_mark
     for index, (key, old) in enumerate(pairs):
         if key.value == head:
             pairs[index] = (key, _graft(old, rest, value, mark, (*path, head)))
-            return MappingNode(f"{_TAG}map", pairs, start)
-    key = ScalarNode(f"{_TAG}str", head, mark)
-    empty = MappingNode(f"{_TAG}map", [], mark)
+            return MappingNode(f"{TAG}map", pairs, start)
+    key = ScalarNode(f"{TAG}str", head, mark)
+    empty = MappingNode(f"{TAG}map", [], mark)
     pairs.append((key, _graft(empty, rest, value, mark, (*path, head))))
-    return MappingNode(f"{_TAG}map", pairs, start)
+    return MappingNode(f"{TAG}map", pairs, start)
 
 
 def _as_mapping(node: Node) -> list[tuple[Node, Node]]:
     """`abd` is short for `{name: abd}`, of a method as of a data set."""
-    if node.tag == f"{_TAG}null":
+    if node.tag == f"{TAG}null":
         return []
-    return [(ScalarNode(f"{_TAG}str", "name", node.start_mark), node)]
+    return [(ScalarNode(f"{TAG}str", "name", node.start_mark), node)]
 
 
 def _position(node: SequenceNode, part: str, mark: _Override, path: KeyPath) -> int:
@@ -287,14 +235,14 @@ def _position(node: SequenceNode, part: str, mark: _Override, path: KeyPath) -> 
         return names.index(part)
     message = f"'{part}' is no item of `{dotted(path)}`"
     known = [name or str(index) for index, name in enumerate(names)]
-    raise SpecError([Problem(f"--set {mark.text}", None, None, dotted(path), message, part, choices(part, known))])
+    raise SpecError([Problem(_told(mark.text), None, None, dotted(path), message, part, choices(part, known))])
 
 
 def _item_name(item: Node) -> str:
     if isinstance(item, ScalarNode):
         return str(item.value)
     for name in ("label", "name"):
-        found = _child(item, name)
+        found = Children().find(item, name)
         if found and isinstance(found[1], ScalarNode):
             return str(found[1].value)
     return ""

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator.signals import terminable
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
 
 _LOOK_SECONDS = 0.3  # between looks whether somebody asks us to stop
@@ -59,7 +60,7 @@ def living(folder: Path) -> list[Launcher]:
 def announced(folder: Path, workers: int, lease_timeout: float = LEASE_TIMEOUT) -> Iterator[None]:
     """Be seen as a launcher of the sweep in this folder, and stop when asked to.
 
-    Being asked, and SIGTERM, raise KeyboardInterrupt in the main thread, as Ctrl-C does.
+    Being asked, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, as Ctrl-C does.
     """
     launches = folder / "launches"
     launches.mkdir(parents=True, exist_ok=True)
@@ -77,23 +78,6 @@ def announced(folder: Path, workers: int, lease_timeout: float = LEASE_TIMEOUT) 
             watcher.join()
             for path in (told, asked):
                 path.unlink(missing_ok=True)
-
-
-@contextmanager
-def terminable() -> Iterator[None]:
-    """Answer SIGTERM with KeyboardInterrupt, as Ctrl-C. Python handles signals in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        raise KeyboardInterrupt(signal.Signals(number).name)
-
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
 
 
 def _listen(asked: Path, over: threading.Event) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tempfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,19 @@ def save(runs: Path, plan: Plan) -> Changes:
         added=tuple(name for name, stages in jobs.items() if before.get(name) != stages),
         removed=tuple(name for name, stages in before.items() if jobs.get(name) != stages),
     )
+
+
+def require_writable(runs: Path) -> None:
+    """Make the runs folder. Raises UserError where nothing can be written there."""
+    try:
+        runs.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs):
+            pass
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise UserError(
+            f"the runs folder {runs} cannot be written to: {why}. Choose another with --runs or DFCIL_RUNS"
+        ) from None
 
 
 def load(runs: Path, name: str, as_launched: bool = False) -> Plan:

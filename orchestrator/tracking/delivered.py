@@ -71,7 +71,8 @@ class Delivered:
     def save(self, now: bool = False) -> None:
         """Write the file, at most once in a while unless told `now`."""
         if now or time.monotonic() - self._saved > _PAUSE:
-            _write(self.path, {"parent": self.parent, "shown": self.shown, "jobs": self.jobs})
+            with suppress(OSError):  # a full disk: what is not remembered is asked of the tracking store
+                _write(self.path, {"parent": self.parent, "shown": self.shown, "jobs": self.jobs})
             self._saved = time.monotonic()
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -13,6 +14,8 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.errors import UserError, choices
 from orchestrator.tracking import describe
+from orchestrator.tracking.faults import STORE_ERRORS, told
+from orchestrator.tracking.patient import patient_client
 from orchestrator.tracking.runs import find_experiment, search
 from orchestrator.tracking.uri import without_password
 
@@ -25,18 +28,19 @@ class TrackingStore:
     def __init__(self, uri: str) -> None:
         """Asks nothing of it yet."""
         self.uri = uri
-        self._client = MlflowClient(tracking_uri=uri)
+
+    @cached_property
+    def _client(self) -> MlflowClient:
+        return patient_client(self.uri)
 
     @contextmanager
     def reached(self) -> Iterator[None]:
         """All reading goes on within this: a store that is out of reach becomes a UserError."""
         try:
             yield
-        except MlflowException as error:
-            text = str(error).splitlines()[0]
-            raise UserError(
-                f"the tracking store {without_password(self.uri)} cannot be read: {without_password(text)}"
-            ) from error
+        except STORE_ERRORS as error:
+            text = told(error, self.uri)
+            raise UserError(f"the tracking store {without_password(self.uri)} cannot be read: {text}") from error
 
     def runs(self, sweep: str, experiment: str) -> list[Run]:
         """All runs of a sweep, the oldest first. Raises UserError where there is no such sweep."""
@@ -45,6 +49,11 @@ class TrackingStore:
             known = [entry.name for entry in self._client.search_experiments() if entry.name != "Default"]
             told = choices(sweep, known) if known else "It has no sweeps"
             raise UserError(f"no sweep '{sweep}' in the tracking store {without_password(self.uri)}. {told}")
+        if found.lifecycle_stage != "active":
+            raise UserError(
+                f"the experiment '{found.name}' is in the trash of the tracking store {without_password(self.uri)}. "
+                f"Restore it with: mlflow experiments restore --experiment-id {found.experiment_id}"
+            )
         return search(self._client, found.experiment_id, {describe.SWEEP: sweep})
 
     def points(self, run: Run, key: str) -> Sequence[Metric]:

@@ -13,9 +13,10 @@ from mlflow.tracking import MlflowClient
 
 from orchestrator.tracking import describe
 
-# Making a new sqlite store logs every table to the terminal, where our progress display is.
+# Making a new sqlite store logs every table to the terminal, where our progress display is, and a store that fails a
+# traceback, beside raising what we tell in a line.
 for _name in ("mlflow", "alembic"):
-    logging.getLogger(_name).setLevel(logging.WARNING)
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
 
 _PAGE = 1000
 
@@ -38,25 +39,34 @@ class Child:
     """The time of the failure that we sent last, in unix seconds."""
 
 
-def open_experiment(client: MlflowClient, name: str, artifacts: str | None) -> str:
-    """The id of the experiment, made where it is missing and restored where somebody deleted it."""
+def open_experiment(client: MlflowClient, name: str, artifacts: str | None) -> tuple[str, bool]:
+    """The id of the experiment, made where it is missing and restored where somebody deleted it; whether it was that.
+
+    What a restored one has is not what it had when it was deleted: MLflow restores runs that were deleted before, too.
+    """
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         # The kind by which MLflow tells experiments with training runs from those with language models.
-        return client.create_experiment(name, artifacts, {"mlflow.experimentKind": "custom_model_development"})
-    if experiment.lifecycle_stage == "deleted":
+        kind = {"mlflow.experimentKind": "custom_model_development"}
+        return client.create_experiment(name, artifacts, kind), False
+    deleted = experiment.lifecycle_stage == "deleted"
+    if deleted:
         client.restore_experiment(experiment.experiment_id)
-    return experiment.experiment_id
+    return experiment.experiment_id, deleted
 
 
 def find_experiment(client: MlflowClient, sweep: str, name: str) -> Experiment | None:
-    """The experiment of that name, else one that has the sweep: it was launched with --experiment, maybe elsewhere."""
-    if found := client.get_experiment_by_name(name):
+    """The experiment of that name, else one that has the sweep: it was launched with --experiment, maybe elsewhere.
+
+    One in the trash, where there is no other.
+    """
+    found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage == "active":
         return found
     known = client.search_experiments()
     wanted = f"tags.`{describe.SWEEP}` = {_quoted(sweep)} and tags.`{describe.KIND}` = 'sweep'"
     runs = client.search_runs([entry.experiment_id for entry in known], wanted, max_results=1)
-    return client.get_experiment(runs[0].info.experiment_id) if runs else None
+    return client.get_experiment(runs[0].info.experiment_id) if runs else found
 
 
 def living(client: MlflowClient, run: str | None, experiment: str) -> Run | None:

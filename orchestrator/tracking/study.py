@@ -105,12 +105,12 @@ class StudyTracker:
             self._error = error
 
     def _attempt(self, send: Callable[[], None], last: bool = False) -> None:
-        from mlflow.exceptions import MlflowException
+        from orchestrator.tracking.faults import STORE_ERRORS, told
 
         try:
             send()
-        except (MlflowException, OSError) as error:
-            text = without_password(str(error)).split("\n")[0][:300]
+        except STORE_ERRORS as error:
+            text = told(error, self.uri)
             where = without_password(self.uri)
             if last:
                 again = "the same command sends what it lacks"
@@ -165,18 +165,17 @@ class _Writer:
         """The study's run. Finds or makes it and its experiment, once."""
         if self._parent is not None:
             return self._parent
-        from mlflow.tracking import MlflowClient
-
         from orchestrator.tracking import describe, runs
         from orchestrator.tracking.database import forget_artifact_places, make_sqlite
         from orchestrator.tracking.moved import settle
+        from orchestrator.tracking.patient import patient_client
 
         tracker = self._tracker
         make_sqlite(tracker.uri)
         forget_artifact_places()
         settle(tracker.runs)
-        self._client = MlflowClient(tracking_uri=tracker.uri)
-        self._experiment = runs.open_experiment(self._client, tracker.name, artifact_root(tracker.runs, tracker.uri))
+        self._client = patient_client(tracker.uri)
+        self._experiment, _ = runs.open_experiment(self._client, tracker.name, artifact_root(tracker.runs, tracker.uri))
         self._tags = {STUDY: tracker.study, describe.RUNS: runs_id(tracker.runs)}
         wanted = {**self._tags, describe.KIND: "study"}
         found = runs.search(self._client, self._experiment, wanted)

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_result
+from orchestrator.signals import interrupts_deferred
 from orchestrator.store.failures import Failures
+from orchestrator.text import printable
 from orchestrator.tracking.delivered import experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
@@ -31,7 +33,7 @@ _DOWN = 2
 
 
 def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr)
+    print(f"warning: {printable(text)}", file=sys.stderr)
 
 
 def _nothing() -> None:
@@ -87,9 +89,14 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._ending is None and kind is not None:
-            stopped = issubclass(kind, KeyboardInterrupt)
-            self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
+        if kind is None:
+            return
+        # A second Ctrl-C, or the first in the midst of the end, must not leave runs that look as if they went on.
+        with interrupts_deferred():
+            if self._ending is None:
+                stopped = issubclass(kind, KeyboardInterrupt)
+                self.finish("KILLED" if stopped else "FAILED", list(self._latest.values()))
+            self._thread.join()
 
     def start(self) -> None:
         """Begin to deliver. Returns at once: mlflow is imported and the tracking store reached in the thread."""
@@ -227,7 +234,9 @@ class Tracker:
         models = list(self._models.values()) if state != "KILLED" and not self._undelivered else []
         for result in models:
             complete = complete and self._attempt(writer, partial(self._send_model, writer, result))
-        complete = self._attempt(writer, partial(writer.close, state, results, texts)) and complete
+        # A store that is down would have us wait for it once more.
+        down = failed_in_a_row >= _DOWN
+        complete = not down and self._attempt(writer, partial(writer.close, state, results, texts)) and complete
         if self._undelivered or not complete:
             self._warn(
                 f"MLflow at {without_password(self.uri)} lacks results of {self._undelivered} jobs; they are safe in "
@@ -245,8 +254,7 @@ class Tracker:
         except Unavailable as error:
             if not self._warned:
                 self._warned = True
-                text = without_password(str(error)).split("\n")[0][:300]
-                self._warn(f"MLflow at {without_password(self.uri)} takes no results now, training goes on: {text}")
+                self._warn(f"MLflow at {without_password(self.uri)} takes no results now, training goes on: {error}")
             return False
         return True
 
@@ -303,8 +311,8 @@ def sync(
         state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
         writer.close(state, results, texts(results) if texts else {}, max(ends, default=None))
     except Unavailable as error:
-        text = without_password(f"MLflow at {address} cannot be written to: {error}")
-        raise UserError(f"{text}\nStart it and run the command again; what was delivered is not sent twice") from error
+        text = f"MLflow at {without_password(address)} cannot be written to: {error}"
+        raise UserError(f"{text}\nThen run the command again; what was delivered is not sent twice") from error
     finally:
         writer.release()
     return len(known)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from urllib.parse import quote, urlencode, urlsplit
 
+from orchestrator.errors import UserError
 from orchestrator.tracking.describe import IN_SPEC, KIND, SWEEP
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import artifact_root, without_password
@@ -44,8 +45,11 @@ def free_port(wanted: int = 5000) -> int:
 
 
 def ui_command(runs: Path, uri: str, port: int) -> list[str]:
-    """The command that serves a database's UI, to this machine alone; run it with `server_environment()`."""
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", uri]
+    """The command that serves a database's UI, to this machine alone; run it with `server_environment(uri)`.
+
+    The address, which may hold a password, is not in it: every user of the machine can read a command line.
+    """
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", LOOPBACK, "--port", str(port), "--workers", "1"]
     if root := artifact_root(runs, uri):
         command += ["--artifacts-destination", root]
@@ -56,8 +60,18 @@ def ui_address(uri: str, port: int, sweep: str | None, experiment: str | None = 
     """Where a browser finds the jobs of that sweep, or of a study the trials; the list of all where there is neither.
 
     `experiment` is by default the sweep's name; of one that several sweeps may share, the sweep's jobs alone are shown.
+    Raises UserError where the store cannot be read.
     """
     prepare_client()
+    from orchestrator.tracking.faults import STORE_ERRORS, told
+
+    try:
+        return _address(uri, port, sweep, experiment)
+    except STORE_ERRORS as error:
+        raise UserError(f"the tracking store {without_password(uri)} cannot be read: {told(error, uri)}") from error
+
+
+def _address(uri: str, port: int, sweep: str | None, experiment: str | None) -> str:
     from mlflow.tracking import MlflowClient
 
     from orchestrator.tracking.runs import find_experiment
@@ -65,7 +79,7 @@ def ui_address(uri: str, port: int, sweep: str | None, experiment: str | None = 
     base = without_password(uri).rstrip("/") if is_server(uri) else f"http://{LOOPBACK}:{port}"
     client = MlflowClient(tracking_uri=uri)
     found = find_experiment(client, sweep, experiment or sweep) if sweep else None
-    if found is None:
+    if found is None or found.lifecycle_stage != "active":
         return f"{base}/#/experiments"
     # A study's experiment has trials and no jobs: by the jobs' filter its page would be empty.
     searched = bool(client.search_runs([found.experiment_id], _TRIALS, max_results=1))

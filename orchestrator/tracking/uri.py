@@ -10,7 +10,14 @@ from orchestrator.errors import UserError
 SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql", "databricks")
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 """MLflow's sqlite file and the folder of its artifacts, in a runs folder."""
-_USER_INFO = re.compile(r"(?<=://)[^/@\s]+@")
+_ADDRESS = re.compile(r"(?<=://)(?:(?!\s|[A-Za-z][\w+.-]*://).)+")
+_WHOLE = re.compile(r"\s*[A-Za-z][\w+.-]*://.*@", re.DOTALL)
+# `?password=x` of an address, and of a database's own words; a driver's options in one (odbc_connect) go whole.
+_SECRET = re.compile(
+    r"((?:^|[?&;,\s])[\w.-]*(?:passw(?:or)?d|passwort|passphrase|passcode|pwd|token|secret|credentials?|signature|"
+    r"api[_-]?key|access[_-]?key|odbc_connect|service[_-]?account|sas|sig|auth)[\w-]*\s?=)[^&\s]*?(?=['\"),.;\]]*(?:[&\s]|$))",
+    re.IGNORECASE,
+)
 
 
 def tracking_uri(runs: Path, given: str | None) -> str:
@@ -56,5 +63,21 @@ def artifact_root(runs: Path, uri: str) -> str | None:
 
 
 def without_password(text: str) -> str:
-    """`text` without the user and password of any address in it, fit to be shown or kept."""
-    return _USER_INFO.sub("", text)
+    """`text` without the user and password of any address in it, and the secrets of its query, fit to be shown or kept.
+
+    Passwords hold `@` and `/` where nobody has escaped them: all before an address's last `@` goes. Rather too much is
+    hidden than too little.
+    """
+    if _WHOLE.match(text) and "\n" not in text.strip():  # an address and nothing else: its password may hold spaces
+        scheme, _, rest = text.partition("://")
+        spaced = _without_user(rest)
+        text = f"{scheme}://{spaced}" if " " in rest and len(text.split("://")) == 2 else text
+    return _SECRET.sub(r"\1***", _ADDRESS.sub(lambda found: _without_user(found[0]), text))
+
+
+def _without_user(address: str) -> str:
+    """What follows `://`, without its user and password."""
+    before, at, after = address.rpartition("@")
+    authority = re.split(r"[/?#]", address, maxsplit=1)[0]
+    # `host/path@x`: a password begins after a colon, and there is none before the path.
+    return after if at and ("@" in authority or ":" in authority) else address

@@ -15,7 +15,6 @@ from types import TracebackType
 from filelock import FileLock, Timeout
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
-from mlflow.tracking import MlflowClient
 
 from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
@@ -25,8 +24,10 @@ from orchestrator.store.store import Store, check
 from orchestrator.tracking import describe, pictures, runs
 from orchestrator.tracking.database import forget_artifact_places, make_sqlite
 from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id
+from orchestrator.tracking.faults import STORE_ERRORS, told
 from orchestrator.tracking.figures import NO_FIGURES, Figures
 from orchestrator.tracking.moved import settle
+from orchestrator.tracking.patient import patient_client
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.runs import Child
 from orchestrator.tracking.uri import artifact_root
@@ -88,9 +89,11 @@ class Writer:
             forget_artifact_places()
             if settle(self.folder):
                 self.delivered.forget()  # the folder is a copy, and what it remembered is the original's
-            self.client = MlflowClient(tracking_uri=self.uri)
+            self.client = patient_client(self.uri)
             artifacts = artifact_root(self.folder, self.uri)
-            self.experiment = runs.open_experiment(self.client, self.experiment_name, artifacts)
+            self.experiment, restored = runs.open_experiment(self.client, self.experiment_name, artifacts)
+            if restored:
+                self._doubted, self.delivered.shown = True, None
             keep_experiment(self.folder, self.plan.spec.name, self.experiment_name)
             self.runs_id = runs_id(self.folder)
             self._find_children(self._find_parent(results))
@@ -341,7 +344,7 @@ class Writer:
     # ---- what can go wrong -------------------------------------------------------------------------------------------
 
     def _reaching(self, job: str | None) -> "_Reaching":
-        return _Reaching(lambda error: self._distrust(job, error))
+        return _Reaching(self.uri, lambda error: self._distrust(job, error))
 
     def _distrust(self, job: str | None, error: Exception) -> None:
         """After a failure, ask the tracking store again for what we thought we knew of it."""
@@ -356,8 +359,8 @@ class Writer:
 class _Reaching:
     """Turns what a tracking store's failure looks like into Unavailable. Our own bugs pass."""
 
-    def __init__(self, failed: Callable[[Exception], None]) -> None:
-        self._failed = failed
+    def __init__(self, uri: str, failed: Callable[[Exception], None]) -> None:
+        self._uri, self._failed = uri, failed
 
     def __enter__(self) -> None:
         return None
@@ -367,9 +370,9 @@ class _Reaching:
     ) -> None:
         if isinstance(error, Timeout):
             raise Unavailable("another process is delivering this sweep at the moment") from error
-        if isinstance(error, MlflowException | OSError):
+        if isinstance(error, STORE_ERRORS):
             self._failed(error)
-            raise Unavailable(str(error)) from error
+            raise Unavailable(told(error, self._uri)) from error
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:

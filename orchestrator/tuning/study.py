@@ -23,6 +23,9 @@ COMPLETE, PRUNED, FAILED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, Tria
 ENDED = (COMPLETE, PRUNED)
 """The states that count for the number of trials asked for."""
 
+GRID_POINT = "grid_id"
+"""By which Optuna's grid knows the trials that it has chosen."""
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -94,8 +97,14 @@ class Study:
         return self.optuna.get_trials(deepcopy=False, states=states or None)
 
     def ended(self) -> int:
-        """Completed and pruned trials."""
-        return len(self.trials(*ENDED))
+        """Completed and pruned trials; with a grid those of its points, and the published setting.
+
+        What another sampler has tried before is no point of the grid: each of those is still asked for.
+        """
+        ended = self.trials(*ENDED)
+        if self.tune.sampler == "grid":
+            return sum(is_published(trial) or GRID_POINT in trial.system_attrs for trial in ended)
+        return len(ended)
 
     def ask(self) -> tuple[Trial, dict[str, Value]]:
         """A new trial and its settings."""

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 
 from dfcil_core.measures import MEASURES
+from orchestrator.text import printable
 from reports.compare import Comparison, summary
 from reports.statistics import Paired
 from reports.tables.layout import DASH
@@ -23,7 +24,7 @@ def render(comparison: Comparison, form: str) -> str:
     lines = [
         f"{about.title} {about.unit}: B minus A, paired over seeds; p of the paired t test, not corrected",
         summary(comparison),
-        *comparison.notes,
+        *map(printable, comparison.notes),
     ]
     rows = [(*place, *_row(cell, about.digits)) for place, cell in comparison.cells.items()]
     return _terminal(rows, lines) if form == "terminal" else _markdown(rows, lines)

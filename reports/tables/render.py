@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from orchestrator.text import printable
 from reports.content import Content
 from reports.formats import FORMATS
 from reports.jobs import JobReport, SweepReport
@@ -29,5 +30,5 @@ def render(
     marked; `published`: figures to be shown beside the measured; `notes`: what the reader must know, below the table;
     `sweeps` and `jobs`: what the rows of `frame` are of, which the page shows more of.
     """
-    table = layout(frame, metric, ddof, ci, best, published, notes)
+    table = layout(frame, metric, ddof, ci, best, published, tuple(map(printable, notes)))
     return FORMATS[form].write(Content(frame, table, best, sweeps, jobs))

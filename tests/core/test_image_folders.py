@@ -147,3 +147,135 @@ def test_tiny_imagenet_in_its_official_layout_is_read(tmp_path, monkeypatch):
     (root / "train" / "n01443537" / "images" / "n01443537_0.JPEG").unlink()
     with pytest.raises(MissingData, match="2 classes, 3 training and 2 validation images"):
         image_files_info("tiny-imagenet", str(tmp_path))
+
+
+# ---- greys of more than 8 bits, and what is no image -----------------------------------------------------------------
+
+
+def grey(path, values, mode):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.asarray(values).astype({"I;16": np.uint16, "I": np.int32, "F": np.float32}[mode])).save(path)
+
+
+LEVELS = np.linspace(0, 65535, 256).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "kind", "expected"),
+    [
+        (LEVELS, "I;16", "png", np.arange(256)),
+        (LEVELS / 257, "I;16", "png", np.arange(256) // 257),  # as dark as it is: 0 to 255 of 65535
+        (LEVELS, "I;16", "tiff", np.arange(256)),
+        (LEVELS, "I", "tiff", np.arange(256)),
+        (LEVELS / 257, "I", "tiff", np.arange(256)),
+        (LEVELS / 65535, "F", "tiff", np.arange(256)),
+        (LEVELS / 257, "F", "tiff", np.arange(256)),
+    ],
+)
+def test_greys_of_more_bits_are_scaled_not_cut(tmp_path, values, mode, kind, expected):
+    grey(tmp_path / f"x.{kind}", values, mode)
+    with Image.open(tmp_path / f"x.{kind}") as image:
+        pixels = np.asarray(decoded.square(image, 16))
+    assert abs(pixels[..., 0].ravel().astype(int) - expected).max() <= (1 if expected.max() < 2 else 0)
+    assert (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 0] == pixels[..., 2]).all()
+
+
+def test_sixteen_bits_are_trained_on_in_all_their_levels(root):
+    grey(root / "train" / "cat" / "0.png", LEVELS, "I;16")
+    data = open_data(recipe(image_files_info("folder", str(root))), str(root))
+    assert len(data.train.pixels[0].unique()) == 256
+
+
+@pytest.mark.parametrize(
+    ("values", "mode", "why"),
+    [
+        (LEVELS * 2, "I", "from 0 to 131070"),
+        (LEVELS - 5, "I", "from -5 to 65530"),
+        (LEVELS, "F", "from 0 to 65535"),
+        (LEVELS / 65535 - 0.5, "F", "from -0.5 to 0.5"),
+        (LEVELS * np.nan, "F", "nan"),
+    ],
+)
+def test_numbers_that_are_no_greys_are_refused_by_name(root, values, mode, why):
+    path = root / "train" / "cat" / "0.png"
+    grey(path.with_suffix(".tiff"), values, mode)
+    path.with_suffix(".tiff").rename(path)  # Pillow goes by content
+    with pytest.raises(MissingData, match=f"{path} cannot be used as an image: its .*{why}"):
+        open_data(recipe(image_files_info("folder", str(root))), str(root))
+
+
+@pytest.mark.parametrize("content", ["cut", b"", b"no image", b"\x89PNG\r\n\x1a\n", b"GIF89a", b"II*\0" + 50 * b"\xff"])
+def test_what_cannot_be_decoded_is_named(root, content):
+    path = root / "val" / "owl" / "a.PNG"
+    path.write_bytes(path.read_bytes()[:60] if content == "cut" else content)
+    with pytest.raises(MissingData, match=f"{path} cannot be used as an image: .*Mend it"):
+        open_data(recipe(image_files_info("folder", str(root))), str(root))
+
+
+def test_what_is_hidden_is_not_there(root):
+    before = image_files_info("folder", str(root))
+    picture(root / "train" / ".ipynb_checkpoints" / "x.png", (1, 2, 3))
+    picture(root / "val" / ".thumbnails" / "x.png", (1, 2, 3))
+    (root / "train" / "cat" / "._0.png").write_bytes(b"\0\5\x16\7")
+    (root / "train" / "cat" / ".hidden.png").mkdir()
+    (root / "train" / ".DS_Store").write_bytes(b"x")
+    assert image_files_info("folder", str(root)) == before
+
+
+def test_what_only_looks_like_an_image_is_named(root):
+    odd = root / "train" / "cat" / "x.jpg"
+    odd.symlink_to(root / "nowhere")
+    with pytest.raises(MissingData, match=f"{odd} is a link to what is not there"):
+        image_files_info("folder", str(root))
+    odd.unlink()
+    odd.symlink_to(root / "train" / "cat" / "0.png")
+    assert image_files_info("folder", str(root)).train_images == 10
+    odd.unlink()
+    odd.mkdir()
+    with pytest.raises(MissingData, match=f"{odd} is a folder"):
+        image_files_info("folder", str(root))
+    odd.rmdir()
+    os.mkfifo(odd)
+    with pytest.raises(MissingData, match=f"{odd} is no file"):
+        image_files_info("folder", str(root))
+
+
+def test_a_class_without_training_images_is_named(root):
+    picture(root / "val" / "yak" / "a.png", (1, 2, 3))
+    with pytest.raises(MissingData, match="val has the class yak, which .*train has not"):
+        image_files_info("folder", str(root))
+    assert image_files_info("folder", str(root), ["cat", "owl"]).classes == 2
+    picture(root / "train" / "zebra" / "a.png", (1, 2, 3))
+    (root / "val" / "yak" / "a.png").unlink()
+    (root / "val" / "yak").rmdir()
+    with pytest.raises(MissingData, match="val/zebra holds no image"):
+        image_files_info("folder", str(root))
+
+
+def test_no_class_at_all_and_names_that_are_no_text(root, tmp_path):
+    for part in ("train", "val"):
+        (tmp_path / "empty" / part).mkdir(parents=True)
+    with pytest.raises(MissingData, match="train has no class folders"):
+        image_files_info("folder", str(tmp_path / "empty"))
+    os.mkdir(os.fsencode(root / "train") + b"/d\xffg")
+    with pytest.raises(MissingData, match="is not UTF-8. Rename it"):
+        image_files_info("folder", str(root))
+
+
+def test_what_a_sound_folder_gives_is_what_it_always_gave(root):
+    info = image_files_info("folder", str(root))
+    assert list(root.rglob("*.png")) and info.digest == _digest_by_hand(root)
+
+
+def _digest_by_hand(root):
+    import hashlib
+
+    classes = sorted(os.listdir(root / "train"))
+    total = hashlib.sha256("\0".join(classes).encode())
+    for part in ("train", "val"):
+        for label, name in enumerate(classes):
+            for file in sorted(os.listdir(root / part / name)):
+                if file.lower().endswith(".png"):
+                    content = hashlib.sha256((root / part / name / file).read_bytes()).hexdigest()
+                    total.update(f"{part}/{name}/{file}\0{label}\0{content}\n".encode())
+    return f"sha256:{total.hexdigest()}"

@@ -28,7 +28,7 @@ def server(tmp_path_factory):
     """The address of `mlflow server --app-name basic-auth`."""
     folder, port = tmp_path_factory.mktemp("auth"), free_port(0)
     command = [sys.executable, "-m", "mlflow", "server", "--app-name", "basic-auth", "--workers", "1"]
-    command += ["--host", "127.0.0.1", "--port", str(port), "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
     settings = folder / "auth.ini"
     settings.write_text(
         f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/auth.db\n"
@@ -36,7 +36,7 @@ def server(tmp_path_factory):
         "auth_cache_ttl_seconds = 60\n"  # a password is checked in a tenth of a second, on purpose
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
-    environment = server_environment() | {"MLFLOW_AUTH_CONFIG_PATH": str(settings)}
+    environment = server_environment(f"sqlite:///{folder}/mlflow.db") | {"MLFLOW_AUTH_CONFIG_PATH": str(settings)}
     environment["MLFLOW_FLASK_SERVER_SECRET_KEY"] = "for this test alone"
     log = folder / "server.log"
     with log.open("w") as output:

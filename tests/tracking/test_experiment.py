@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import pytest
 from mlflow.tracking import MlflowClient
 
+from orchestrator.errors import UserError
 from orchestrator.results.job_result import job_results
 from orchestrator.store import sweep_folder
 from orchestrator.store.store import Store
@@ -147,3 +148,47 @@ def test_a_memory_that_is_all_wrong_costs_no_job(runs, monkeypatch):
     with Tracker(plan, runs, warn=warnings.append) as tracker:
         assert tracker.finish("FINISHED", results_of(plan, runs)) == 0
     assert {run["state"] for run in jobs(uri).values()} == {"FINISHED"} and len(jobs(uri)) == 4
+
+
+def test_an_experiment_restored_from_the_trash_is_looked_at_anew(runs):
+    plan, uri = sweep(("base", "abd"), seeds=(0,), splits=((5, 5),)), tracking_uri(runs, None)
+    finish(plan, runs)
+    sync(plan, runs)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("fab").experiment_id
+    # What this machine remembers is not so any more: a run was thrown away, and then all of them.
+    lost = jobs(uri)[plan.jobs[0].name]["id"]
+    client.set_tag(lost, "dfcil.delivered", "0 of 2 stages")
+    client.delete_experiment(experiment)
+    with Tracker(plan, runs) as tracker:
+        assert tracker.finish("FINISHED", results_of(plan, runs)) == 0
+    found = jobs(uri)
+    assert len(found) == 2 and {run["state"] for run in found.values()} == {"FINISHED"}
+    assert found[plan.jobs[0].name]["tags"]["dfcil.delivered"] == f"{len(plan.jobs[0].stages)} of 2 stages"
+
+
+def test_a_run_that_went_to_the_trash_with_its_experiment_is_made_once(runs):
+    plan, uri = sweep(("base",), seeds=(0,), splits=((5, 5),)), tracking_uri(runs, None)
+    finish(plan, runs)
+    sync(plan, runs)
+    client = MlflowClient(uri)
+    client.delete_run(jobs(uri)[plan.jobs[0].name]["id"])
+    sync(plan, runs)  # made anew
+    client.delete_experiment(client.get_experiment_by_name("fab").experiment_id)
+    with Tracker(plan, runs) as tracker:  # both are restored; one is kept
+        assert tracker.finish("FINISHED", results_of(plan, runs)) == 0
+    assert len(jobs(uri)) == 1 and jobs(uri)[plan.jobs[0].name]["state"] == "FINISHED"
+
+
+def test_a_report_on_an_experiment_in_the_trash_says_so(runs):
+    plan, uri = sweep(("base",), seeds=(0,), splits=((5, 5),)), tracking_uri(runs, None)
+    finish(plan, runs)
+    sync(plan, runs)
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("fab").experiment_id
+    client.delete_experiment(experiment)
+    with pytest.raises(UserError, match=f"in the trash of .*restore --experiment-id {experiment}"):
+        read_sweep(uri, "fab")
+    assert ui_address(uri, 5000, "fab").endswith("/#/experiments")
+    client.restore_experiment(experiment)
+    assert len(read_sweep(uri, "fab").jobs) == 1

@@ -31,10 +31,11 @@ class Server:
 
     def start(self) -> None:
         if self.process is None:
-            command = ui_command(self.folder, f"sqlite:///{self.folder}/mlflow.db", self.port)
+            uri = f"sqlite:///{self.folder}/mlflow.db"
+            command = ui_command(self.folder, uri, self.port)
             log = (self.folder / "server.log").open("a")
             self.process = subprocess.Popen(
-                command, env=server_environment(), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
+                command, env=server_environment(uri), cwd=self.folder, stdout=log, stderr=log, start_new_session=True
             )
         until = time.monotonic() + 60
         while not self._answers():

@@ -177,6 +177,18 @@ def test_a_grid_ends_when_it_is_done(tmp_path):
     assert settings == {(lr, mu) for lr in (1e-3, 1e-2) for mu in (0.1, 0.2, 0.3)} and found.ended() == 7
 
 
+@pytest.mark.parametrize("before", ["tpe", "random", "qmc"])
+def test_a_grid_after_another_sampler_tries_every_point(tmp_path, before):
+    text = fake_tuning.SPEC.replace("[0, 1, 2]", "[0]")
+    text = text.replace("{{low: 1e-4, high: 1e-2, log: true}}", "{{choices: [1e-3, 1e-2]}}")
+    text = text.replace("{{low: 0.01, high: 1, log: true}}", "{{low: 0.1, high: 0.3, step: 0.1}}")
+    search(parse_spec(text.format(more=f"trials: 8\n  sampler: {before}\n  pruner: none"), "s"), tmp_path)
+    found, tuner = search(parse_spec(text.format(more="trials: 50\n  sampler: grid\n  pruner: none"), "s"), tmp_path)
+    settings = {(trial.params["dreaming.lr"], round(trial.params["mu"], 6)) for trial in found.trials(COMPLETE)}
+    assert settings >= {(lr, mu) for lr in (1e-3, 1e-2) for mu in (0.1, 0.2, 0.3)}
+    assert found.ended() == tuner.wanted == 7 and len(found.trials()) == 8 + 6
+
+
 def test_two_objectives_give_a_front_and_stop_nothing(tmp_path):
     asked = read("trials: 6\nobjective: [final_accuracy, forgetting]", **ONE)
     found, _ = search(asked, tmp_path)
