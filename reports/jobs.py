@@ -54,6 +54,8 @@ class JobReport:
     """Folders of its stages in the store; each ends in the first 16 digits of the stage's key."""
     run: str | None = None
     """Address of its MLflow run, where it is known."""
+    top5: tuple[float, ...] | None = None
+    """Top-5 accuracy after the last task, by task; None where it was not counted."""
     dreams: Callable[[], list[tuple[int, bytes]]] = field(default=no_dreams, compare=False, repr=False)
     """Task and picture (a file's content) of what was dreamed, read when asked for."""
 

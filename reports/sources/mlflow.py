@@ -99,6 +99,7 @@ class _Source:
             matrix=_rows(told["class_incremental"]),
             local=_rows(told["task_incremental"]),
             images=tuple(told["images"]) if told.get("images") else None,
+            top5=tuple(told["top5"]) if told.get("top5") else None,
             state=state,
             error=tags.get(describe.ERROR, "") if state == FAILED else "",
             done=done,

@@ -11,7 +11,7 @@ from dfcil_core.artifacts import DREAMS
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
-from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings
+from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings, top5_by_task
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.failures import Failures
@@ -67,6 +67,7 @@ def job_report(
         matrix=result.matrix,
         local=result.local,
         images=images_by_task(result),
+        top5=top5_by_task(result),
         state=state,
         error=failure["error"] if failure and state == FAILED else "",
         done=len(result.records),
