@@ -21,7 +21,7 @@ def distillation_by_task(logits: Tensor, teacher_logits: Tensor, tasks: Sequence
     """`sum_k |k| / classes * distillation over the classes of task k`, `tasks` giving `|k|` in class order.
 
     A softmax for every task: what the old network thinks of one is not drowned by another. Source: Castro et al.,
-    End-to-End Incremental TrainContext, ECCV 2018, equation 3.
+    End-to-End Incremental Learning, ECCV 2018, equation 3.
     """
     total, start = logits.new_zeros(()), 0
     for size in tasks:

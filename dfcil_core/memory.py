@@ -120,7 +120,7 @@ def choose_ranked(
 def nearest_mean(features: Tensor, count: int) -> Tensor:
     """The images nearest to the mean of all, nearest first: rows of `features` (n, d), at most `count`.
 
-    Source: Castro et al., End-to-End Incremental TrainContext, ECCV 2018, section 3.3.
+    Source: Castro et al., End-to-End Incremental Learning, ECCV 2018, section 3.3.
     """
     features = features.double()
     return (features - features.mean(0)).norm(dim=1).argsort(stable=True)[:count]

@@ -49,7 +49,7 @@ class Bic(Method):
     Where k is 0 there is no phase 2, and the pair stays (1, 0); a class never gives up its last image.
     The memory keeps images by herding: the next is that which brings the mean of the chosen features nearest to the
     class's mean. They are ranked once, when the class is new, by the network after that task, and later only truncated.
-    Source: Wu et al., Large Scale Incremental TrainContext, CVPR 2019; herding: Rebuffi et al., iCaRL, CVPR 2017.
+    Source: Wu et al., Large Scale Incremental Learning, CVPR 2019; herding: Rebuffi et al., iCaRL, CVPR 2017.
 
     Differs from the papers:
     1. What is held out of the new classes is as much a class as of the old ones, as in the papers, but the share is of
@@ -63,7 +63,7 @@ class Bic(Method):
 
     name = "bic"
     summary = "corrects the head's preference for new classes with two numbers a task"
-    source = "Wu et al., Large Scale Incremental TrainContext, CVPR 2019"
+    source = "Wu et al., Large Scale Incremental Learning, CVPR 2019"
     group = "memory"
     settings_type = BicSettings
     selection = "herding"

@@ -1,4 +1,4 @@
-"""End-to-End Incremental TrainContext."""
+"""End-to-End Incremental Learning."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BALANCED_LR = 0.01
 
 @dataclass(frozen=True)
 class E2eSettings:
-    """Settings of End-to-End Incremental TrainContext."""
+    """Settings of End-to-End Incremental Learning."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
@@ -45,7 +45,7 @@ class E2e(Method):
         the end of phase 1. Batch normalisation's statistics move in it, though the weights below the head do not.
     The memory keeps, of each class, the images nearest to its mean feature, without augmentation: ranked once, when the
     class is new, by the network after phase 1 (after task 1: by that task's), and later only truncated.
-    Source: Castro et al., End-to-End Incremental TrainContext, ECCV 2018; as the baseline of Smith et al., ICCV 2021.
+    Source: Castro et al., End-to-End Incremental Learning, ECCV 2018; as the baseline of Smith et al., ICCV 2021.
 
     Differs from the paper:
     1. No noise is added to the gradients.
@@ -59,7 +59,7 @@ class E2e(Method):
 
     name = "e2e"
     summary = "distils each past task, then tunes the head on a balanced memory"
-    source = "Castro et al., End-to-End Incremental TrainContext, ECCV 2018"
+    source = "Castro et al., End-to-End Incremental Learning, ECCV 2018"
     group = "memory"
     settings_type = E2eSettings
     selection = "nearest-mean"

@@ -19,7 +19,7 @@ class LwfMc(Method):
     Binary cross-entropy on the sigmoids of the seen classes' logits, summed over the classes, mean over the batch. The
     target is one-hot for the new classes, and `sigmoid(O(x))` for the old ones. Task 1, where all classes are new, is
     learnt so too, and is its own.
-    Source: Rebuffi et al., iCaRL: Incremental Classifier and Representation TrainContext, CVPR 2017, "LwF.MC".
+    Source: Rebuffi et al., iCaRL: Incremental Classifier and Representation Learning, CVPR 2017, "LwF.MC".
 
     Differs from the paper:
     1. The published optimiser, schedule and augmentation of Smith et al., ICCV 2021, as for every method here.

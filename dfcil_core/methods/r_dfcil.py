@@ -77,7 +77,7 @@ class RDfcil(Method):
     Its own recipe depends on the data set. What is above is CIFAR-100's and all others', with a weight decay of 5e-4.
     Tiny ImageNet: weight decay 2e-4. `folder` images from 128 pixels on, as ImageNet-100: 120 epochs, of which 90 are
     stage 1, with milestones 30 and 60, and 30 the refinement; weight decay 1e-4, batches of 64, 10,000 dreaming steps.
-    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental TrainContext,
+    Source: Gao et al., R-DFCIL: Relation-Guided Representation Learning for Data-Free Class Incremental Learning,
     ECCV 2022, and its public code.
 
     Differs from the public code:

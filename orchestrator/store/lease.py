@@ -197,7 +197,7 @@ class Watch:
         self._seen: dict[str, tuple[Holder, float]] = {}
 
     def is_stale(self, key: str, holder: Holder) -> bool:
-        """Whether `holder` has been seen with this very content for as long as our lease_timeout."""
+        """Whether `holder` has been seen with this very content for as long as the lease timeout."""
         now = self._clock()
         before = self._seen.get(key)
         if before is None or before[0] != holder:

@@ -79,7 +79,7 @@ def test_hashing_and_decoding_are_done_once(root, monkeypatch):
     info = image_files_info("folder", str(root))
     first = open_data(recipe(info), str(root))
 
-    def never(*_):
+    def never(*_, **__):
         raise AssertionError("done a second time")
 
     monkeypatch.setattr(folders, "_digest", never)

@@ -60,7 +60,8 @@ class Situation:
         classes = CLASSES[:task]
         self.context = SimpleNamespace(
             n_old=OLD if task == 3 else 0, n_seen=SEEN if task == 3 else 3, n_classes=WIDTH, task=task, quirks=quirks,
-            student=self.student, teacher=self.teacher, recipe=SimpleNamespace(classes=classes), modules={},
+            student=self.student, teacher=self.teacher, old_network=self.teacher, modules={},
+            recipe=SimpleNamespace(classes=classes),
             teacher_output=self.teach,
         )  # fmt: skip
 

@@ -8,12 +8,13 @@ import pytest
 import torch
 from torch import nn
 
-from dfcil_core import losses, networks
+from dfcil_core import losses
+from dfcil_core.checkpoint import load_tensors
 from dfcil_core.context import Batch
 from dfcil_core.execution import Execution
 from dfcil_core.methods.r_dfcil import RDfcil, RDfcilSettings, _draw_head, scales
+from dfcil_core.networks import build as networks
 from dfcil_core.networks import resnet
-from dfcil_core.networks.build import build
 from dfcil_core.run_stage import _context, run_stage
 from dfcil_core.train import train
 from orchestrator.plan.plan import make_plan
@@ -191,7 +192,7 @@ def learn(tmp_path, name, stages=None, kill=None):
             with pytest.raises(Killed):
                 run_stage(stage.recipe, folder, parents, Execution(saves=saves, save_every=0, report=report))
         record = run_stage(stage.recipe, folder, parents, Execution(saves=saves if last else None, save_every=0))
-    return record, networks.load_tensors(folder / "network.safetensors")
+    return record, load_tensors(folder / "network.safetensors")
 
 
 def test_both_stages_are_trained_and_resumed_to_the_same_numbers(tmp_path):
@@ -246,7 +247,7 @@ def test_the_refinement_takes_its_share_of_the_epochs(epochs, share, expected):
     context = SimpleNamespace(
         task=2, new_images=torch.arange(4), n_seen=4, n_old=2, modules={}, device=torch.device("cpu"),
         recipe=SimpleNamespace(seed=0, stream=1, training={"epochs": epochs}),
-        student=build("resnet8-r-dfcil", 4, generator=rng()),
+        student=networks.build("resnet8-r-dfcil", 4, generator=rng()),
         phase=lambda **told: told,
     )  # fmt: skip
     method = RDfcil(RDfcilSettings(refinement=share))

@@ -130,7 +130,7 @@ class Hungry(Method):
                 raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
         finally:
             inside.unlink()
-        return functional.cross_entropy(learning.student(batch.images)[:, : learning.seen], batch.labels)
+        return functional.cross_entropy(context.student(batch.images)[:, : context.n_seen], batch.labels)
 '''
 HUNGRY = """\
 name: hungry
