@@ -27,7 +27,7 @@ EMBEDDING = 2
 """Length of the embeddings between which relations are compared, in lengths of the features: 128 of 64."""
 HEAD_DEVIATION = 1e-3
 REFINEMENT = 0.2
-IMAGENET = {
+IMAGENET: dict[str, dict[str, Any]] = {
     "training": {"epochs": 120, "milestones": (30, 60), "weight_decay": 1e-4, "batch_size": 64},
     "dreaming": {"steps": 10_000},
     "settings": {"refinement": 0.25},

@@ -292,7 +292,7 @@ def _problem(stage: Stage, record: dict[str, Any]) -> str | None:
 
 
 def _evaluation_problem(stage: Stage, evaluation: Any) -> str | None:
-    names = ("images", "correct", "correct_local")
+    names: tuple[str, ...] = ("images", "correct", "correct_local")
     if not isinstance(evaluation, dict) or not all(isinstance(evaluation.get(name), dict) for name in names):
         return "evaluation should have images, correct and correct_local"
     if "correct_top5" in evaluation:
