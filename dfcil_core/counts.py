@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 Tasks = tuple[tuple[int, ...], ...]
+TOP, TOP_FROM = 5, 50
+"""Right answers among the five likeliest classes are counted too, where there are so many classes or more."""
 
 
 def count_right(logits: np.ndarray, labels: np.ndarray, tasks: Tasks) -> dict[str, Any]:
@@ -15,6 +17,7 @@ def count_right(logits: np.ndarray, labels: np.ndarray, tasks: Tasks) -> dict[st
 
     `logits` are (n, seen), `labels` (n,) positions in the class order, which is that of the columns. `images` and
     `correct` (argmax over all seen classes: class-incremental) are by class; `correct_local` as `count_right_locally`.
+    From 50 seen classes on there is `correct_top5`, by class: the right one is among the five of the largest logits.
     """
     right = logits.argmax(1) == labels
     images: dict[str, int] = {}
@@ -23,7 +26,19 @@ def count_right(logits: np.ndarray, labels: np.ndarray, tasks: Tasks) -> dict[st
         of_class = labels == position
         images[str(label)] = int(of_class.sum())
         correct[str(label)] = int(right[of_class].sum())
-    return {"images": images, "correct": correct, "correct_local": count_right_locally(logits, labels, tasks)}
+    counted = {"images": images, "correct": correct, "correct_local": count_right_locally(logits, labels, tasks)}
+    if len(images) < TOP_FROM:
+        return counted
+    near = _among_largest(logits, labels)
+    at = enumerate(sum(tasks, ()))
+    return {**counted, "correct_top5": {str(label): int(near[labels == position].sum()) for position, label in at}}
+
+
+def _among_largest(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Whether each label's logit is one of the five largest; of equal ones the first come first, as argmax has it."""
+    own = logits[np.arange(len(labels)), labels][:, None]
+    before = np.arange(logits.shape[1]) < labels[:, None]
+    return (((logits > own) | ((logits == own) & before)).sum(1) < TOP) & ~np.isnan(own[:, 0])
 
 
 def count_right_locally(logits: np.ndarray, labels: np.ndarray, tasks: Tasks) -> dict[str, int]:

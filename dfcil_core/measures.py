@@ -25,6 +25,8 @@ class Scores:
     """Test images of each task."""
     bound: Matrix | None = None
     """The upper bound's, at every task, of the same images, split and seed."""
+    top5: Sequence[float] | None = None
+    """After the last task, by task, with five answers an image; None where they were not counted."""
 
 
 @dataclass(frozen=True)
@@ -184,5 +186,17 @@ register(
         column="final accuracy, percent, each test image weighing the same",
         logged="final_accuracy_image_weighted",
         logged_where_sizes_differ=True,
+    )
+)
+register(
+    Measure(
+        name="top5",
+        title="final top-5 accuracy",
+        formula="mean over j = 1..T of a(T,j), where an answer is right if the class is among the five likeliest",
+        value=lambda scores: metrics.mean_accuracy(scores.top5) if scores.top5 else None,
+        brief="the class among the five likeliest, from 50 classes on",
+        column="final top-5 accuracy, percent, mean over tasks; from 50 classes on",
+        lacking="or have fewer than 50 classes, or were computed before it was counted",
+        logged="final_accuracy_top5",
     )
 )

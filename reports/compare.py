@@ -1,13 +1,13 @@
 """Two sweeps, or two commits, job by job: whether a change of the program changed the numbers, and by how much."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from orchestrator.text import counted
 from reports.frame import frame_of
-from reports.jobs import JobReport
+from reports.jobs import JobReport, machines, told_apart
 from reports.statistics import LEVEL, Paired, paired
 
 COLUMNS = {
@@ -23,6 +23,7 @@ COLUMNS = {
 
 Place = tuple[str, str, str, int]
 """Data set, label, split and seed: what pairs a job of A with one of B."""
+_Valued = tuple[JobReport, float | None]
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class Comparison:
     cells: dict[tuple[str, str], Paired]
     """(label, split) to the paired differences over seeds."""
     notes: tuple[str, ...]
+    """What is not in both."""
+    remarks: tuple[str, ...] = ()
+    """Why numbers may differ that should not."""
 
     @property
     def identical(self) -> bool:
@@ -65,7 +69,17 @@ def compare(a: Sequence[JobReport], b: Sequence[JobReport], metric: str = "final
         cells.setdefault((job.label, job.split), []).append(theirs - value)
     notes += [f"{counted(len(places), 'job')} with {why}: {_listed(places)}" for why, places in without.items()]
     found = {place: paired(differences) for place, differences in cells.items()}
-    return Comparison(metric, pd.DataFrame(rows, columns=list(COLUMNS)), found, tuple(notes))
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    return Comparison(metric, table, found, tuple(notes), _remarks(first, second))
+
+
+def _remarks(first: Mapping[Place, _Valued], second: Mapping[Place, _Valued]) -> tuple[str, ...]:
+    """Of the jobs that are in both."""
+    a, b = ([jobs[place][0] for place in first if place in second] for jobs in (first, second))
+    if not told_apart(a, b):
+        return ()
+    where = f"A was computed on {'; '.join(machines(a))}, B on {'; '.join(machines(b))}"
+    return (f"{where}: numbers differ by processor, within the spread over seeds",)
 
 
 def summary(comparison: Comparison) -> str:
@@ -80,7 +94,7 @@ def summary(comparison: Comparison) -> str:
     return f"{same} of {count} jobs in both are identical to the last digit{differ}"
 
 
-def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[Place, tuple[JobReport, float | None]]:
+def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[Place, _Valued]:
     values = frame_of(jobs)[metric].astype(float)
     return {
         (job.dataset, job.label, job.split, job.seed): (job, None if pd.isna(value) else float(value))

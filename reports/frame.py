@@ -61,7 +61,7 @@ def _row(job: JobReport, bounds: dict[Place, JobReport | None]) -> dict[str, obj
     if not job.finished or not job.matrix or job.matrix[-1] is None:
         return row
     bound = bounds.get(_place(job))
-    scores = Scores(job.matrix, job.local, job.images, bound.matrix if bound else None)
+    scores = Scores(job.matrix, job.local, job.images, bound.matrix if bound else None, job.top5)
     return row | {name: measure.value(scores) for name, measure in MEASURES.items()}
 
 

@@ -1,6 +1,6 @@
 """What a report knows of a job and of a sweep, whether it comes from the store or from a tracking store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.spec.model import split_title
@@ -8,6 +8,8 @@ from orchestrator.spec.model import split_title
 Rows = tuple[tuple[float, ...] | None, ...]
 FINISHED, FAILED, HALF, MISSING = "finished", "failed", "half-finished", "missing"
 STATES = (FINISHED, FAILED, HALF, MISSING)
+PROVENANCE = ("commit", "versions", "device", "host", "processor", "instructions")
+"""What is told of where numbers come from; older records lack the last two."""
 
 
 def no_dreams() -> list[tuple[int, bytes]]:
@@ -49,11 +51,13 @@ class JobReport:
     started: float | None
     ended: float | None
     provenance: Mapping[str, tuple[str, ...]]
-    """`commit`, `versions`, `device`, `host`: every value that its stages have."""
+    """`commit`, `versions`, `device`, `host`, `processor`, `instructions`: every value that its stages have."""
     stages: tuple[str, ...]
     """Folders of its stages in the store; each ends in the first 16 digits of the stage's key."""
     run: str | None = None
     """Address of its MLflow run, where it is known."""
+    top5: tuple[float, ...] | None = None
+    """Top-5 accuracy after the last task, by task; None where it was not counted."""
     dreams: Callable[[], list[tuple[int, bytes]]] = field(default=no_dreams, compare=False, repr=False)
     """Task and picture (a file's content) of what was dreamed, read when asked for."""
 
@@ -85,3 +89,27 @@ class SweepReport:
     jobs: tuple[JobReport, ...]
     notes: tuple[str, ...] = ()
     """What a reader of its tables must know."""
+
+
+def machines(jobs: Iterable[JobReport]) -> list[str]:
+    """Every device that jobs were computed on, and every kind of instructions on a CPU: `cpu (AMD EPYC), AVX2`.
+
+    In order of appearance. Where a job names several of either, all of them stand in one text.
+    """
+    found: dict[str, None] = {}
+    for job in jobs:
+        devices, instructions = (job.provenance.get(name, ()) for name in ("device", "instructions"))
+        if devices:
+            # A GPU's numbers do not depend on what stands beside it.
+            cpu = any(device.startswith("cpu") for device in devices)
+            found[", ".join([" and ".join(devices), *(instructions if cpu else ())])] = None
+    return list(found)
+
+
+def told_apart(a: Sequence[JobReport], b: Sequence[JobReport]) -> bool:
+    """Whether the jobs of two sides are known to have been computed on different devices or instructions."""
+    for name in ("device", "instructions"):
+        one, other = ({value for job in jobs for value in job.provenance.get(name, ())} for jobs in (a, b))
+        if one and other and one != other:
+            return True
+    return False

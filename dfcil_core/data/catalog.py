@@ -15,6 +15,8 @@ FIXED = ("digits", "cifar10", "cifar100", "fashion-mnist")
 """Data sets of a fixed content, of which a spec can take a part (`subset_info`)."""
 SUBSET = ("classes", "train_per_class", "test_per_class")
 """What says which part; these options have another meaning where a data set has no fixed content."""
+LARGE = 128
+"""Pixels from which on images count as large."""
 UNREAD = "unread"
 """The digest of image files that are not there: good for planning, not for running."""
 
@@ -46,6 +48,8 @@ class DatasetInfo:
     source: str
     options: dict[str, Any] = field(default_factory=dict)
     """What must be known to open it beside its name and size; it enters the recipe."""
+    resized_crops: bool = False
+    """Whether large images are trained on in crops of a random area and shape, as ImageNet's are."""
     class_names: tuple[str, ...] = ()
     """In the order of the labels; for people and for folders, and no part of any identity."""
     train_counts: tuple[int, ...] = ()
@@ -54,8 +58,19 @@ class DatasetInfo:
 
     @property
     def augmentation(self) -> str:
-        """The name of the training augmentation (dfcil_core/augment.py)."""
-        return "jitter-flip-crop" if self.flips else "jitter-crop"
+        """The name of the training augmentation (dfcil_core/augment.py) of images of `image_size`."""
+        return self.sized("jitter-flip-crop" if self.flips else "jitter-crop")
+
+    def sized(self, augmentation: str) -> str:
+        """The augmentation that takes the place of this one, which is right for 32 pixels, at `image_size`.
+
+        Above 32 pixels and up to 64 it pads by 4 pixels too; from 128 on, crops of a random area and shape take its
+        place where `resized_crops` says so. Source: the public code of Smith et al., ICCV 2021, and of Gao et al.,
+        ECCV 2022, for Tiny ImageNet and ImageNet.
+        """
+        if self.resized_crops and self.image_size >= LARGE:
+            return "resized-crop-flip" if self.flips else "resized-crop"
+        return f"{augmentation}-4" if 32 < self.image_size <= 64 else augmentation
 
     @property
     def title(self) -> str:
@@ -176,6 +191,7 @@ _DATASETS = (
         std=None,
         flips=True,
         needs_root=True,
+        resized_crops=True,
         source="yours",
     ),
     DatasetInfo(

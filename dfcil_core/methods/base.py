@@ -66,6 +66,14 @@ class Method:
 
     # ---- for the planner ---------------------------------------------------------------------------------------------
 
+    @classmethod
+    def recipe_for(cls, dataset: DatasetInfo) -> dict[str, dict[str, Any]]:
+        """`recipe` where it depends on the data set, `dataset.image_size` being the size of the images.
+
+        Beside `training` and `dreaming` it can have `settings`: of the method's own.
+        """
+        return cls.recipe
+
     def plain_first_task(self, quirks: str) -> bool:
         """Whether task 1 is plain cross-entropy over the seen classes, and so shared with all methods that say so."""
         return True
@@ -103,7 +111,7 @@ class Method:
         return settings
 
     def augmentation(self, dataset: DatasetInfo) -> str:
-        """The name of the training augmentation (dfcil_core/augment.py)."""
+        """The name of the training augmentation (dfcil_core/augment.py); `dataset.image_size` is that of the images."""
         return dataset.augmentation
 
     def normalisation(self, dataset: DatasetInfo) -> Normalisation | None:

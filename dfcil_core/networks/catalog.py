@@ -21,6 +21,8 @@ class Backbone:
     """`module:function`, called with the network and the random generator that all its weights are drawn from."""
     options: tuple[tuple[str, Any], ...] = ()
     """Further arguments of `makes`, by name."""
+    version: int = 1
+    """Hand-bumped when what it computes or how it starts changes; in the identities of its stages from 2 on."""
     variant_of: str | None = None
     """The backbone in whose place a method with a `network_variant` trains this one; None: one that a spec can name."""
 
@@ -37,9 +39,9 @@ class Backbone:
 _SMALL, _RESNET18 = "dfcil_core.networks.resnet", "dfcil_core.networks.resnet18"
 
 
-def _small(depth: int) -> dict[str, Backbone]:
+def _small(depth: int, name: str = "") -> dict[str, Backbone]:
     """A residual network for small images, and its variant for R-DFCIL."""
-    name, options = f"resnet{depth}", (("depth", depth),)
+    name, options = name or f"resnet{depth}", (("depth", depth),)
     linear = Backbone(f"{_SMALL}:small", f"{_SMALL}:initialise_linear", (*options, ("linear", True)), variant_of=name)
     return {name: Backbone(f"{_SMALL}:small", f"{_SMALL}:initialise", options), f"{name}-r-dfcil": linear}
 
@@ -49,9 +51,12 @@ BACKBONES: dict[str, Backbone] = {
     **_small(14),
     **_small(20),
     **_small(32),
+    # What the public code of Smith et al., ICCV 2021, calls its ResNet-18: three stages of two blocks, 64 features.
+    **_small(14, "resnet18-abd"),
     "resnet18": Backbone(f"{_RESNET18}:resnet18", f"{_RESNET18}:initialise"),
+    # 1 was torchvision's network without the head's biases.
     "resnet18-r-dfcil": Backbone(
-        f"{_RESNET18}:resnet18", f"{_RESNET18}:initialise", (("bias", False),), variant_of="resnet18"
+        f"{_RESNET18}:linear_resnet18", f"{_RESNET18}:initialise_linear", version=2, variant_of="resnet18"
     ),
 }
 """By name. `training.backbone` takes those that are no variant; a method's `network_variant` is the end of a name."""

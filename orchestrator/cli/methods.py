@@ -1,6 +1,6 @@
 """`methods`."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -55,9 +55,23 @@ def _method_in_full(method: "type[Method]") -> None:
             say(f"      {explained[field.name]}")
     if not fields:
         say("  none of its own")
-    for section, values in method.recipe.items():
+    _own_defaults(method)
+
+
+def _own_defaults(method: "type[Method]") -> None:
+    """Those that its authors use, and for which data sets others."""
+    from dfcil_core.data.catalog import DATASETS
+
+    _sections("Its own defaults of", method.recipe)
+    for info in DATASETS.values():
+        if (recipe := method.recipe_for(info)) != method.recipe:
+            _sections(f"On {info.name} at {info.image_size} pixels, of", recipe)
+
+
+def _sections(about: str, recipe: dict[str, dict[str, Any]]) -> None:
+    for section, values in recipe.items():
         given = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in values.items())
-        say(f"Its own defaults of {section}: {given}")
+        say(f"{about} {'its settings' if section == 'settings' else section}: {given}")
 
 
 def _explained(settings_type: type) -> dict[str, str]:

@@ -55,7 +55,7 @@ def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
         # A tracking store that cannot be written to has no runs to link to; the numbers do not depend on it.
         link = lambda job: None  # noqa: E731
         if isinstance(why, Unreadable):
-            click.echo(f"warning: without links to MLflow: {why}", err=True)
+            say(f"warning: without links to MLflow: {why}", err=True)
     sweep = read_sweep(folder, plan, link)
     return at_commit(sweep, commit) if commit else sweep
 

@@ -4,13 +4,14 @@ import gc
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast
 
 from dfcil_core import config
 from dfcil_core.config import DataRecipe, Recipe
 from dfcil_core.methods.base import Method
+from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.plan.stage import Stage
 from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec, matches
 
@@ -124,12 +125,13 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
 
 def data_recipe(dataset: Dataset, method: Method) -> DataRecipe:
     """The images of a sweep as a method augments and normalises them."""
-    mean, std = method.normalisation(dataset.info) or (None, None)
+    info = replace(dataset.info, image_size=dataset.image_size)
+    mean, std = method.normalisation(info) or (None, None)
     return DataRecipe(
         name=dataset.info.name,
         digest=dataset.info.digest,
         image_size=dataset.image_size,
-        augmentation=method.augmentation(dataset.info),
+        augmentation=method.augmentation(info),
         holdout=dataset.holdout,
         mean=mean,
         std=std,
@@ -267,6 +269,9 @@ class _Chain:
         parents: Mapping[str, str],
         plugin: str | None = None,
     ) -> str:
+        backbone = BACKBONES.get(training.get("backbone", ""))
+        if backbone and backbone.version > 1:
+            versions = {**versions, "network": backbone.version}
         if settings.get("quirks") == "iccv2021":
             versions = {**versions, "quirks": config.QUIRKS_VERSION}
         stage = Stage(

@@ -89,6 +89,17 @@ def images_by_task(result: JobResult) -> tuple[int, ...] | None:
     return tuple(sum(counts[str(label)] for label in classes) for classes in result.job.tasks)
 
 
+def top5_by_task(result: JobResult) -> tuple[float, ...] | None:
+    """Top-5 accuracy in percent on each task after the last one; None until then, or where it was not counted."""
+    record = result.records.get(result.job.learn[-1] or "")
+    correct = None if record is None else record["evaluation"].get("correct_top5")
+    images = images_by_task(result)
+    if correct is None or images is None:
+        return None
+    right = [sum(correct[str(label)] for label in classes) for classes in result.job.tasks]
+    return tuple(100 * count / n for count, n in zip(right, images, strict=True))
+
+
 def job_result(job: Job, records: Mapping[str, Mapping[str, Any]]) -> JobResult:
     """The result of `job` from `records` (stage key to record), which may lack any of its stages."""
     rows: list[tuple[float, ...] | None] = []

@@ -9,7 +9,7 @@ from dfcil_core.methods import METHODS, plugins
 from dfcil_core.methods.base import Method
 from orchestrator.errors import choices
 from orchestrator.spec import settings
-from orchestrator.spec.model import MethodEntry
+from orchestrator.spec.model import Dataset, MethodEntry
 from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common, folder, unknown
 from orchestrator.spec.yaml_document import Document, KeyPath, show
@@ -17,7 +17,7 @@ from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 def read_methods(reading: Reading) -> tuple[MethodEntry, ...]:
     """The entries that are right; `training`, `dreaming`, `memory` and `quirks` are read with them."""
-    entries = tuple(_Entries(reading.document).read())
+    entries = tuple(_Entries(reading.document, reading.dataset).read())
     if reading.dataset:
         _check_size(reading.document, reading.dataset.image_size, entries)
     return entries
@@ -39,8 +39,10 @@ def _check_size(document: Document, size: int, entries: Sequence[MethodEntry]) -
 class _Entries:
     """Reads `methods:`, each entry on top of what the spec says for all."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, dataset: Dataset | None) -> None:
         self.document = document
+        self.info = replace(dataset.info, image_size=dataset.image_size) if dataset else None
+        """The data set, at the size of its images, which a method's own recipe can depend on."""
         data = document.data
         self.common = {key: data[key] for key in settings.names(Common) if key in data}
         self.common = settings.read(document, (), self.common, Common)
@@ -82,15 +84,16 @@ class _Entries:
         common = settings.read(document, path, {key: given[key] for key in shared}, Common)
         own_training = self._section(path, given, method_type, "training", Training)
         dreaming = self._section(path, given, method_type, "dreaming", Dreaming)
-        own = self._own(path, given, method_type)
-        training = self._training(method_type, own_training, path)
+        recipe = method_type.recipe_for(self.info) if self.info else method_type.recipe
+        own = {**recipe.get("settings", {}), **self._own(path, given, method_type)}
+        training = self._training(dict(recipe.get("training", {})), own_training, path)
         if len(document.problems) > before:
             return None
         return MethodEntry(
             label=label,
             method=method_type(method_type.settings_type(**own)),
             training=training,
-            dreaming=replace(Dreaming(), **{**method_type.recipe.get("dreaming", {}), **self.dreaming, **dreaming}),
+            dreaming=replace(Dreaming(), **{**recipe.get("dreaming", {}), **self.dreaming, **dreaming}),
             plugin=plugins.digest_of(name),
             **{"memory": Common.memory, "quirks": Common.quirks, **self.common, **common},
         )
@@ -125,8 +128,8 @@ class _Entries:
             self.document.add(where, message, label, f"This one is {name}: label it {name}-2, say")
         self.labels.setdefault(label, path[-1])
 
-    def _training(self, method_type: type[Method], entry: dict[str, Any], path: KeyPath) -> Training:
-        recipe = dict(method_type.recipe.get("training", {}))
+    def _training(self, recipe: dict[str, Any], entry: dict[str, Any], path: KeyPath) -> Training:
+        """`recipe` is the method's own, which what the spec and the entry say overrides."""
         told = {**self.training, **entry}
         if "milestones" in recipe and "epochs" in told:
             # Milestones that nobody gave scale with the epochs, and so do those of a method's recipe.

@@ -35,8 +35,9 @@ def rehearse(spec: SweepSpec) -> SweepSpec:
 
 def _dataset(dataset: Dataset) -> Dataset:
     info = synthetic_info(dataset.info.classes, TRAIN_PER_CLASS, TEST_PER_CLASS)
-    # Flipped where the real images are, so that the same augmentation is rehearsed.
-    return replace(dataset, info=replace(info, flips=dataset.info.flips), root=None)
+    # Flipped and cropped as the real images are, so that the same augmentation is rehearsed.
+    info = replace(info, flips=dataset.info.flips, resized_crops=dataset.info.resized_crops)
+    return replace(dataset, info=info, root=None)
 
 
 def _entry(entry: MethodEntry, classes: int) -> MethodEntry:

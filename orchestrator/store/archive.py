@@ -292,13 +292,18 @@ def _problem(stage: Stage, record: dict[str, Any]) -> str | None:
 
 
 def _evaluation_problem(stage: Stage, evaluation: Any) -> str | None:
-    names = ("images", "correct", "correct_local")
+    names: tuple[str, ...] = ("images", "correct", "correct_local")
     if not isinstance(evaluation, dict) or not all(isinstance(evaluation.get(name), dict) for name in names):
         return "evaluation should have images, correct and correct_local"
+    if "correct_top5" in evaluation:
+        if not isinstance(evaluation["correct_top5"], dict):
+            return "correct_top5 of the evaluation should count by class"
+        names = (*names, "correct_top5")
     if not all(type(count) is int and count >= 0 for name in names for count in evaluation[name].values()):
         return "evaluation should count images"
     for label in (str(label) for task in stage.recipe.classes for label in task):
-        if evaluation["images"].get(label, 0) < max(1, evaluation["correct"].get(label, 1 << 62)):
+        right = max(evaluation[name].get(label, 1 << 62) for name in names if name in ("correct", "correct_top5"))
+        if evaluation["images"].get(label, 0) < max(1, right):
             return f"evaluation of class {label} is missing, or counts more right answers than images"
     return None
 

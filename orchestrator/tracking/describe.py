@@ -54,12 +54,12 @@ def sweep_tags(plan: Plan, runs_id: str) -> dict[str, str]:
 
 
 def provenance_tags(result: JobResult) -> dict[str, str]:
-    """Commit, device, host, system and versions of the stage that finished last; empty where none did."""
+    """Commit, device, processor, host, system and versions of the stage that finished last; empty where none did."""
     if not result.records:
         return {}
     made: dict[str, Any] = max(result.records.values(), key=lambda record: record["ended"])["provenance"]
     tags = {f"version.{name}": version for name, version in made.get("versions", {}).items()}
-    tags |= {name: made[name] for name in ("device", "host") if made.get(name)}
+    tags |= {name: made[name] for name in ("device", "host", "processor", "instructions") if made.get(name)}
     tags |= {f"system.{name}": value for name, value in made.get("system", {}).items()}
     if made.get("commit"):
         # The second name is the one that MLflow's table of runs shows as "Version".

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dfcil_core import artifacts
 from orchestrator.plan.stage import Stage
-from orchestrator.results.job_result import JobResult, images_by_task
+from orchestrator.results.job_result import JobResult, images_by_task, top5_by_task
 from orchestrator.tracking.figures import Figures
 from orchestrator.tracking.points import milliseconds
 from orchestrator.tracking.runs import Child
@@ -30,6 +30,8 @@ def send_job(client: MlflowClient, run: str, result: JobResult, figures: Figures
     told: dict[str, Any] = {"about": about, "class_incremental": result.matrix, "task_incremental": result.local}
     # With these a report from MLflow says what a report from the store says.
     told |= {"images": images_by_task(result), "group": result.job.entry.method.group}
+    if top5 := top5_by_task(result):
+        told["top5"] = top5
     told["seconds"] = math.fsum(record["seconds"] for record in result.records.values())
     _send_files(client, run, {MATRIX: json.dumps(told).encode(), **figures.of_job(result)})
 

@@ -12,7 +12,7 @@ from typing import Any
 from dfcil_core import metrics
 from dfcil_core.measures import MEASURES, Scores
 from orchestrator.plan.plan import Plan
-from orchestrator.results.job_result import JobResult, images_by_task
+from orchestrator.results.job_result import JobResult, images_by_task, top5_by_task
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def _final(result: JobResult) -> list[Point]:
     last = result.job.learn[-1]
     assert last is not None  # every job trains its last task
     time = milliseconds(result.records[last]["ended"])
-    scores = Scores(result.matrix, result.local, images_by_task(result))
+    scores = Scores(result.matrix, result.local, images_by_task(result), top5=top5_by_task(result))
     sizes_differ = len(set(result.job.split.sizes)) > 1
     logged = [
         measure

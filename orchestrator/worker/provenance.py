@@ -17,14 +17,20 @@ def provenance(device: str) -> dict[str, Any]:
     """What to write beside the results of this process. `device` is `cpu`, or a CUDA device such as `cuda:0`.
 
     Keys: `commit` (of the source that runs, with `+changes` where it was edited; None where it is not a git checkout),
-    `versions` (package to version), `device` (kind and name), `host` and `system` (operating system, cores, memory).
+    `versions` (package to version), `device` (kind and name), `host`, `system` (operating system, cores, memory),
+    `processor` (its model), and where torch is loaded `instructions` (the widest that torch uses of it, as AVX2).
+    Numbers differ by the last two, within the spread over seeds: other instructions round otherwise.
     """
+    torch = sys.modules.get("torch")
+    instructions = {"instructions": torch.backends.cpu.get_cpu_capability()} if torch else {}
     return {
         "commit": commit(),
         "versions": dict(versions()),
         "device": _device(device),
         "host": socket.gethostname(),
         "system": dict(system()),
+        "processor": _processor(),
+        **instructions,
     }
 
 
@@ -72,6 +78,7 @@ def _device(device: str) -> str:
     return f"cuda ({sys.modules['torch'].cuda.get_device_name(device)})"
 
 
+@functools.cache
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():

@@ -17,7 +17,7 @@ from orchestrator.text import exact_duration
 from reports.content import Content
 from reports.figures import job_figures, sweep_figures
 from reports.figures.files import dreams
-from reports.jobs import FINISHED, JobReport, SweepReport
+from reports.jobs import FINISHED, PROVENANCE, JobReport, SweepReport, machines
 from reports.published import SOURCE
 from reports.tables.layout import Layout, layout
 
@@ -48,6 +48,7 @@ def page(content: Content) -> str:
             dreams=[(job, [(task, _picture(shown)) for task, shown in pictures]) for job, pictures in dreams(jobs)],
             rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
             sweeps=[(sweep, _provenance(sweep)) for sweep in content.sweeps],
+            machines=machines(jobs),
         )
     )
 
@@ -133,7 +134,7 @@ def _provenance(sweep: SweepReport) -> dict[str, object]:
     """What all jobs of a sweep name, each once."""
     named = {
         name: list(dict.fromkeys(value for job in sweep.jobs for value in job.provenance.get(name, ())))
-        for name in ("commit", "versions", "device", "host")
+        for name in PROVENANCE
     }
     starts = [job.started for job in sweep.jobs if job.started is not None]
     ends = [job.ended for job in sweep.jobs if job.ended is not None]

@@ -18,7 +18,7 @@ from orchestrator.tracking import describe
 from orchestrator.tracking.links import run_address
 from orchestrator.tracking.pictures import DREAMS, MATRIX
 from orchestrator.tracking.reading import Run, TrackingStore
-from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport
+from reports.jobs import FAILED, FINISHED, HALF, MISSING, PROVENANCE, JobReport, SweepReport
 
 _AT_ONCE = 8  # artifacts that are fetched at the same time
 
@@ -99,6 +99,7 @@ class _Source:
             matrix=_rows(told["class_incremental"]),
             local=_rows(told["task_incremental"]),
             images=tuple(told["images"]) if told.get("images") else None,
+            top5=tuple(told["top5"]) if told.get("top5") else None,
             state=state,
             error=tags.get(describe.ERROR, "") if state == FAILED else "",
             done=done,
@@ -183,7 +184,7 @@ def _provenance(tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     versions = tuple(
         f"{name.removeprefix('version.')} {value}" for name, value in tags.items() if name.startswith("version.")
     )
-    named = {name: (tags[name],) if name in tags else () for name in ("commit", "device", "host")}
+    named = {name: (tags[name],) if name in tags else () for name in PROVENANCE if name != "versions"}
     return {**named, "versions": versions}
 
 

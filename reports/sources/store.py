@@ -12,12 +12,12 @@ from orchestrator.errors import UserError
 from orchestrator.files import reading, there
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
-from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings
+from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings, top5_by_task
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store
-from reports.jobs import FAILED, FINISHED, HALF, MISSING, JobReport, SweepReport, no_dreams
+from reports.jobs import FAILED, FINISHED, HALF, MISSING, PROVENANCE, JobReport, SweepReport, no_dreams
 
 
 def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
@@ -68,6 +68,7 @@ def job_report(
         matrix=result.matrix,
         local=result.local,
         images=images_by_task(result),
+        top5=top5_by_task(result),
         state=state,
         error=failure["error"] if failure and state == FAILED else "",
         done=len(result.records),
@@ -95,12 +96,12 @@ def at_commit(sweep: SweepReport, commit: str) -> SweepReport:
 
 
 def provenance(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[str, ...]]:
-    """Every commit, version, device and host that the records name, in order of appearance."""
-    found: dict[str, dict[str, None]] = {"commit": {}, "versions": {}, "device": {}, "host": {}}
+    """Every value of PROVENANCE that the records name, in order of appearance."""
+    found: dict[str, dict[str, None]] = {name: {} for name in PROVENANCE}
     for record in records:
         made = record.get("provenance", {})
-        for name in ("commit", "device", "host"):
-            if made.get(name):
+        for name in PROVENANCE:
+            if made.get(name) and name != "versions":
                 found[name][made[name]] = None
         for package, version in made.get("versions", {}).items():
             found["versions"][f"{package} {version}"] = None

@@ -25,6 +25,7 @@ def render(comparison: Comparison, form: str) -> str:
         f"{about.title} {about.unit}: B minus A, paired over seeds; p of the paired t test, not corrected",
         summary(comparison),
         *map(printable, comparison.notes),
+        *map(printable, comparison.remarks),
     ]
     rows = [(*place, *_row(cell, about.digits)) for place, cell in comparison.cells.items()]
     return _terminal(rows, lines) if form == "terminal" else _markdown(rows, lines)
@@ -68,7 +69,7 @@ def _json(comparison: Comparison) -> str:
     told = {
         "metric": comparison.metric,
         "summary": summary(comparison),
-        "notes": list(comparison.notes),
+        "notes": [*comparison.notes, *comparison.remarks],
         "cells": cells,
         "jobs": comparison.jobs.to_dict("records"),
     }

@@ -1,9 +1,16 @@
 """The training augmentation draws its own numbers for every image, in the published order and ranges."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms.functional import resized_crop
 
 from dfcil_core import augment
+from dfcil_core.data.catalog import DATASETS
+from dfcil_core.methods.abd import Abd
+from dfcil_core.methods.r_dfcil import RDfcil
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.1)
 
@@ -107,3 +114,85 @@ def test_r_dfcil_pads_with_the_mean_colour():
 def test_an_unknown_augmentation_is_refused():
     with pytest.raises(ValueError, match="unknown augmentation 'crop'"):
         augment.Augmentation("crop", MEAN, STD, torch.device("cpu"))
+
+
+# ---- by the size of the images ---------------------------------------------------------------------------------------
+
+SMALL = [(8, 1), (16, 2), (32, 4), (33, 4), (48, 4), (64, 4), (72, 9), (96, 12)]
+
+
+def at_size(name, size):
+    return replace(DATASETS[name], image_size=size)
+
+
+@pytest.mark.parametrize(("size", "padding"), SMALL)
+@pytest.mark.parametrize("name", ["digits", "cifar100", "tiny-imagenet"])
+def test_padding_is_four_pixels_from_32_to_64_and_an_eighth_elsewhere(name, size, padding):
+    told = at_size(name, size)
+    for method in (Abd(), RDfcil()):
+        augmentation = augment.Augmentation(method.augmentation(told), (0.0,) * 3, (1.0,) * 3, torch.device("cpu"))
+        pixels = torch.full((400, 3, size, size), 255, dtype=torch.uint8)
+        dark = (augmentation(pixels, rng())[:, 0] == 0).float()
+        # Rows and columns that are padding from edge to edge: at most `padding`, and that often enough.
+        rows, columns = dark.amin(2).sum(1), dark.amin(1).sum(1)
+        assert rows.max() == columns.max() == padding
+
+
+def test_only_between_32_and_64_pixels_has_an_augmentation_another_name():
+    for size, _ in SMALL:
+        ends = at_size("tiny-imagenet", size).augmentation.endswith("-4")
+        assert ends == (32 < size <= 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "flips", "expected"),
+    [
+        ("folder", 127, True, "jitter-flip-crop"),
+        ("folder", 128, True, "resized-crop-flip"),
+        ("folder", 224, False, "resized-crop"),
+        ("cifar100", 224, True, "jitter-flip-crop"),  # enlarged, not large
+    ],
+)
+def test_large_images_of_folders_are_cropped_at_random(name, size, flips, expected):
+    told = replace(at_size(name, size), flips=flips)
+    assert Abd().augmentation(told) == expected
+    assert RDfcil().augmentation(told) == expected.replace("jitter-flip-crop", "normalise-crop-flip")
+
+
+def test_a_resized_crop_is_torchvisions_of_the_same_box():
+    images = 255 * torch.rand(12, 3, 40, 40, generator=rng())
+    boxes = augment.crop_boxes(12, 40, rng(1)).tolist()
+    expected = [resized_crop(image, *box, [40, 40], antialias=True) for image, box in zip(images, boxes, strict=True)]
+    torch.testing.assert_close(augment.resized_crop(images, rng(1)), torch.stack(expected))
+    assert len({tuple(box) for box in boxes}) == 12
+
+
+def test_boxes_have_the_areas_and_shapes_of_torchvisions():
+    """Drawn 20,000 times each: the same deciles of area, shape and place."""
+    top, left, height, width = augment.crop_boxes(20_000, 224, rng()).T.double()
+    torch.manual_seed(0)
+    image = torch.empty(1, 224, 224)
+    theirs = [RandomResizedCrop.get_params(image, [0.08, 1.0], [3 / 4, 4 / 3]) for _ in range(20_000)]
+    their_top, their_left, their_height, their_width = torch.tensor(theirs, dtype=torch.float64).T
+    pairs = [
+        (height * width / 224**2, their_height * their_width / 224**2, 0.02),
+        ((width / height).log(), (their_width / their_height).log(), 0.02),
+        (top / 224, their_top / 224, 0.02),
+        (left / 224, their_left / 224, 0.02),
+    ]
+    deciles = torch.linspace(0.1, 0.9, 9, dtype=torch.float64)
+    for own, their, bound in pairs:
+        assert (own.quantile(deciles) - their.quantile(deciles)).abs().max() < bound
+    assert ((top + height <= 224) & (left + width <= 224) & (top >= 0) & (left >= 0) & (height > 0)).all()
+
+
+def test_resized_crops_are_normalised_and_flipped_where_the_name_says_so():
+    pixels = torch.arange(0, 256, 8, dtype=torch.uint8).expand(64, 3, 32, 32)  # brighter to the right
+    for name, flips in (("resized-crop", False), ("resized-crop-flip", True)):
+        augmentation = augment.Augmentation(name, MEAN, STD, torch.device("cpu"))
+        after = augmentation(pixels, rng(2))
+        assert after.shape == pixels.shape and torch.equal(after, augmentation(pixels, rng(2)))
+        falling = after[:, 0, 5, -1] < after[:, 0, 5, 0]
+        assert (20 < falling.sum() < 44) if flips else not falling.any()
+        low, high = ((bound - MEAN[0]) / STD[0] for bound in (0, 1))
+        assert low - 1e-6 <= after[:, 0].min() and after[:, 0].max() <= high

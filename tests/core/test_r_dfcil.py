@@ -12,7 +12,7 @@ from dfcil_core import losses
 from dfcil_core.checkpoint import load_tensors
 from dfcil_core.context import Batch
 from dfcil_core.execution import Execution
-from dfcil_core.methods.r_dfcil import RDfcil, _draw_head, scales
+from dfcil_core.methods.r_dfcil import RDfcil, RDfcilSettings, _draw_head, scales
 from dfcil_core.networks import build as networks
 from dfcil_core.networks import resnet
 from dfcil_core.run_stage import _context, run_stage
@@ -237,3 +237,18 @@ def test_a_phase_that_keeps_momentum_goes_on_with_it(tmp_path):
     train(context, iter([first, second]), Execution())
     # The gradient of the sum is 1: a step of 0.1, then momentum alone, 0.5 * 0.9 and 0.5 * 0.81.
     torch.testing.assert_close(head.detach(), before - 0.1 - 0.5 * (0.9 + 0.81))
+
+
+@pytest.mark.parametrize(
+    ("epochs", "share", "expected"),
+    [(200, 0.2, [160, 40]), (120, 0.25, [90, 30]), (100, 0.29, [71, 29]), (2, 0.95, [1, 1]), (1, 0.2, [1])],
+)
+def test_the_refinement_takes_its_share_of_the_epochs(epochs, share, expected):
+    context = SimpleNamespace(
+        task=2, new_images=torch.arange(4), n_seen=4, n_old=2, modules={}, device=torch.device("cpu"),
+        recipe=SimpleNamespace(seed=0, stream=1, training={"epochs": epochs}),
+        student=networks.build("resnet8-r-dfcil", 4, generator=rng()),
+        phase=lambda **told: told,
+    )  # fmt: skip
+    method = RDfcil(RDfcilSettings(refinement=share))
+    assert [phase["epochs"] for phase in method.phases(context)] == expected

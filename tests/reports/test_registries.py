@@ -50,7 +50,7 @@ def run(code: str, *arguments: object) -> str:
 
 def test_the_help_of_report_names_a_new_measure_and_a_new_format():
     told = " ".join(run(REPORT, "report", "--help").split())
-    assert "|weighted|worst]" in told and "worst: the weakest task at the end." in told
+    assert "|weighted|top5|worst]" in told and "worst: the weakest task at the end." in told
     assert "|json|toy]" in told and "toy is a count of jobs." in told
     assert "worst" in run(REPORT, "compare", "--help")
 
@@ -104,5 +104,6 @@ def test_what_is_logged_and_what_a_search_can_look_for_keep_their_names():
         "average_accuracy",
         "final_forgetting",
         "final_accuracy_image_weighted",
+        "final_accuracy_top5",
     ]
     assert list(objectives()) == ["final_accuracy", "average_accuracy", "forgetting"]

@@ -15,7 +15,7 @@ from reports.compare import compare
 from reports.frame import COLUMNS, frame_of
 from reports.merge import merge
 from reports.tables.layout import cells
-from tests.support.reported import ERROR, SPEC, launched, noisy, output
+from tests.support.reported import AS_EVER, ERROR, SPEC, launched, noisy, output
 
 SMALL = SPEC.replace("  - rehearsal\n", "").replace("tasks: [2, 5]", "tasks: [2]")
 # What a tracking store knows otherwise: the address of a run, and of the stages only the one that ended last.
@@ -241,3 +241,16 @@ def test_what_a_sweep_that_was_launched_by_another_version_computed_is_still_rea
     after = reports.load("demo", runs=str(tmp_path))
     assert after["final"].tolist() == before["final"].tolist() and after["finished"].all()
     assert any("is read as it was launched" in note for note in after.attrs["notes"])
+
+
+def test_mlflow_gives_top_5_accuracy_where_it_was_counted(tmp_path):
+    def with_top5(plan, stage):
+        told = AS_EVER(plan, stage)
+        if "evaluation" in told:
+            told["evaluation"]["correct_top5"] = dict.fromkeys(told["evaluation"]["correct"], 37)
+        return told
+
+    launched(tmp_path, text=SMALL.replace("repeats: 3", "seeds: [0]"), made=with_top5, tracked=True)
+    (store,), (mlflow,) = read(tmp_path, "demo"), read(tmp_path, "demo", uri=f"sqlite:///{tmp_path}/mlflow.db")
+    for sweep in (store, mlflow):
+        assert set(frame_of(sweep.jobs)["top5"]) == {92.5}

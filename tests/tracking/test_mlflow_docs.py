@@ -9,7 +9,7 @@ from dfcil_core.methods import METHODS
 from orchestrator.cli.options import experiment
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from tests.support.fabricated import finish, sweep
+from tests.support.fabricated import finish, record, sweep
 from tests.support.launched import dfcil
 from tests.support.mlflow_views import view
 from tests.support.paths import ROOT
@@ -51,6 +51,12 @@ def documented(section: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([^`]+)`", cell)}
 
 
+def with_top5(plan, stage):
+    told = record(plan, stage)
+    told["evaluation"]["correct_top5"] = told["evaluation"]["images"]
+    return told
+
+
 @pytest.fixture(scope="module")
 def logged(tmp_path_factory):
     """Runs of a real small sweep, and of a job that failed."""
@@ -66,9 +72,14 @@ def logged(tmp_path_factory):
     with Tracker(plan, folder / "runs", uri) as tracker:
         tracker.job_failed(plan.jobs[0], "RuntimeError: boom", "Traceback", log="/a/log")
         tracker.finish("FAILED", job_results(plan, Store(folder / "runs").records(plan.stages.values())))
-    client = MlflowClient(uri)
-    whole = [client.get_run(run["id"]) for name in ("every", "fab") for run in view(uri, name).values()]
-    files = [path for name in ("every", "fab") for run in view(uri, name).values() for path in run["artifacts"]]
+    # What is logged from 50 classes on.
+    plan = sweep(("base",), seeds=(0,), splits=((5, 5),), name="wide")
+    store = finish(plan, folder / "runs", made=with_top5)
+    with Tracker(plan, folder / "runs", uri) as tracker:
+        tracker.finish("FINISHED", job_results(plan, store.records(plan.stages.values())))
+    client, names = MlflowClient(uri), ("every", "fab", "wide")
+    whole = [client.get_run(run["id"]) for name in names for run in view(uri, name).values()]
+    files = [path for name in names for run in view(uri, name).values() for path in run["artifacts"]]
     return {
         "Metrics": {short(name) for run in whole for name in run.data.metrics},
         "Parameters": {short(name) for run in whole for name in run.data.params},

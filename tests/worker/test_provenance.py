@@ -6,6 +6,7 @@ import platform
 import shutil
 import socket
 import subprocess
+import sys
 
 import pytest
 
@@ -48,8 +49,25 @@ def test_the_commit_is_that_of_the_source(repository, tmp_path):
 
 def test_versions_device_and_host_are_named():
     about = provenance.provenance("cpu")
-    assert about.keys() == {"commit", "versions", "device", "host", "system"}
+    assert about.keys() - {"instructions"} == {"commit", "versions", "device", "host", "system", "processor"}
     assert {"python", "torch", "numpy"} <= about["versions"].keys()
     assert about["device"].startswith("cpu (")
     assert about["host"] == socket.gethostname()
     assert int(about["system"]["cores"]) == os.cpu_count() and platform.system() in about["system"]["os"]
+
+
+def test_the_processor_and_its_instructions_are_named():
+    import torch
+
+    about = provenance.provenance("cpu")
+    assert about["device"] == f"cpu ({about['processor']})" and about["processor"]
+    assert about["instructions"] == torch.backends.cpu.get_cpu_capability()
+
+
+def test_torch_is_not_loaded_to_name_the_instructions():
+    code = (
+        "import sys; from orchestrator.worker.provenance import provenance; about = provenance('cpu');"
+        "print('torch' in sys.modules, 'instructions' in about, bool(about['processor']))"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert answer.stdout.split() == ["False", "False", "True"]
