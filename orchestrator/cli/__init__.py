@@ -10,8 +10,14 @@ tables.py    a table on the terminal
 
 import importlib
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import click
+
+from orchestrator.errors import OurWarning
 
 # Each is the name of a module, and of the command in it.
 _COMMANDS = (
@@ -46,8 +52,34 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dfcil-sweep")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Sweeps of data-free class-incremental learning: planned, run once, tracked, reported."""
+    context.with_resource(_warnings_as_lines())
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Show a warning of ours as a line, without the place in the program that Python shows with it."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, OurWarning):
+                click.echo(f"warning: {message}", err=True)
+            else:
+                shown(message, category, filename, lineno, file, line)
+
+        warnings.simplefilter("default", OurWarning)
+        warnings.showwarning = show
+        yield
 
 
 def main() -> None:

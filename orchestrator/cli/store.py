@@ -44,7 +44,7 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
     from orchestrator.store.maintenance import remove, waste
     from orchestrator.store.store import Store
 
-    store, found = Store(runs), list(waste(runs, unused))
+    store, found = Store(runs), list(waste(runs, unused, lambda damage: click.echo(damage, err=True)))
     if not dry_run and store.stages.is_dir():
         store.prepare()
     for each in found:
@@ -89,6 +89,8 @@ def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
 
     store = Store(runs)
     plans = [sweep_folder.load(runs, name) for name in sweeps]
+    for plan in plans:
+        options.say_notes(plan)
     named = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}
     stages = named.values() if sweeps else archive.everything(store)
     count = archive.export(store, stages, file)

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,30 +50,45 @@ class Waste:
     why: str
 
 
-def waste(runs: Path, unused: bool) -> Iterator[Waste]:
+def waste(runs: Path, unused: bool, say: Callable[[str], None]) -> Iterator[Waste]:
     """What may be removed: damaged stages, and the remains of stages that no launched sweep has.
 
-    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too. Raises UserError
-    while a launcher is at work here: it may be about to read what nobody has needed so far.
+    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too. Where a sweep
+    cannot be read, what it has is not known: `say` is told, and no stage's remains are named. Raises UserError while a
+    launcher is at work here: it may be about to read what nobody has needed so far.
     """
     names = sweep_folder.names(runs)
     for name in names:
         for launcher in living(sweep_folder.sweep_folder(runs, name)):
             raise UserError(f"{launcher} is at work on '{name}' in {runs}: prune when it has ended, or cancel it first")
     store = Store(runs)
-    needed = {stage.folder for name in names for stage in sweep_folder.load(runs, name).stages.values()}
-    digits = {name[-16:] for name in needed}
+    digits, known = _needed(runs, names, say)
     for path in _entries(store.stages):
         kind = _kind(path.name)
         if kind == DAMAGED:
             yield Waste(path, _bytes(path), "damaged, and put aside")
-        elif kind == SAVES and path.name[-16:] not in digits:
+        elif known and kind == SAVES and path.name[-16:] not in digits:
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
-        elif kind in (LEARN, REMEMBER, DREAM) and unused and path.name not in needed:
+        elif kind in (LEARN, REMEMBER, DREAM) and known and unused and path.name[-16:] not in digits:
             yield Waste(path, _bytes(path), "no launched sweep has it")
-    for path in _entries(store.logs) if unused else ():
-        if path.stem not in needed:
+    for path in _entries(store.logs) if known and unused else ():
+        if path.stem[-16:] not in digits:
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
+
+
+def _needed(runs: Path, names: list[str], say: Callable[[str], None]) -> tuple[set[str], bool]:
+    """The first 16 digits of each stage that these sweeps have, as launched or as planned now; whether that is all."""
+    digits: set[str] = set()
+    known = True
+    for name in names:
+        try:
+            digits |= {key[:16] for stages in sweep_folder.launched(runs, name).values() for key in stages}
+        except UserError as damage:
+            known = False
+            say(f"only damaged stages go, none that this sweep may have: {damage}")
+    for plan in sweep_folder.load_each(runs, names, lambda name, damage: None):  # `launched` has said what matters
+        digits |= {key[:16] for key in plan.stages}
+    return digits, known
 
 
 def remove(store: Store, found: Waste) -> None:
