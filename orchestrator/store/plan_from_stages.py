@@ -89,13 +89,16 @@ def _known(title: str, keys: Sequence[str], recipes: Mapping[str, Recipe]) -> _K
     if said is None or len(found) < len(keys) or not any(recipe.kind == "learn" for recipe in found):
         return None
     job = _Known(said["label"], said["split"] or said["tasks"], (), int(said["seed"]), tuple(keys), found)
-    return replace(job, sizes=_sizes(int(said["tasks"]), job.last))
+    return replace(job, sizes=_sizes(job.split, int(said["tasks"]), job.last))
 
 
-def _sizes(tasks: int, last: Recipe) -> tuple[int, ...]:
-    """Classes of each task: where all were learnt as one, they were dealt out as evenly as can be."""
+def _sizes(split: str, tasks: int, last: Recipe) -> tuple[int, ...]:
+    """Classes of each task. Where all were learnt as one, the label tells: `5`, or `50+10`."""
     if len(last.classes) == tasks:
         return tuple(map(len, last.classes))
+    first, plus, then = split.partition("+")
+    if plus and first.isdecimal() and then.isdecimal():
+        return int(first), *(int(then) for _ in range(tasks - 1))
     return tuple(last.width // tasks for _ in range(tasks))
 
 

@@ -20,14 +20,20 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from dfcil_core.config import Recipe
-from orchestrator.files import sync_to_disk, write_json
+from orchestrator.files import sync_to_disk, write_json, write_text
 from orchestrator.plan.stage import Stage
+from orchestrator.store import record as record_file
 from orchestrator.store.lease import LEASE_TIMEOUT, Lease, LeaseLost, Leases
+from orchestrator.store.our_files import first_problem
 
 RECORD = "record.json"
 STAGE = "stage.json"
 FREED = "freed.json"
+MOST_RECORD = 64 * 2**20  # bytes; ours are of some kilobytes
+_FREED = TypeAdapter(tuple[str, ...])
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -79,7 +85,7 @@ class Store:
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a stage; None while it is not finished. Raises DamagedStage for one that cannot be read."""
         folder = self.folder(stage)
-        return _record(folder, stage.key) if folder.is_dir() else None
+        return _record(folder, stage.key, stage.recipe) if folder.is_dir() else None
 
     def records(
         self, stages: Iterable[Stage], on_damaged: Callable[[Stage, str], None] | None = None
@@ -95,7 +101,7 @@ class Store:
             if name not in present:
                 continue
             try:
-                found[stage.key] = _record(f"{place}/{name}", stage.key)
+                found[stage.key] = _record(f"{place}/{name}", stage.key, stage.recipe)
             except DamagedStage as damage:
                 if on_damaged is None:
                     raise
@@ -142,7 +148,7 @@ class Store:
         names = {"key": stage.key, "kind": recipe.kind, "task": recipe.task, "folder": stage.folder}
         write_json(work / STAGE, recipe.to_json(), indent=1, end="\n")
         whole = {**record, **names, "files": {**files, **(freed or {})}}
-        write_json(work / RECORD, whole, end="\n")
+        write_text(work / RECORD, record_file.dumps(whole, recipe))
         if freed:
             write_json(work / FREED, sorted(freed), end="\n")
         for folder in (*(path for path in work.rglob("*") if path.is_dir()), work):
@@ -218,7 +224,7 @@ class Store:
             shutil.rmtree(work)
         else:
             aside = self._put_aside(folder)
-            write_json(work / RECORD, {**record, "replaces": aside.name}, end="\n")
+            write_text(work / RECORD, record_file.dumps({**record, "replaces": aside.name}, stage.recipe))
             work.rename(folder)
         return True
 
@@ -267,11 +273,13 @@ class Store:
 def freed_of(folder: Path) -> tuple[str, ...]:
     """Names of the files that a finished stage was freed of; none: it is whole. Raises DamagedStage."""
     try:
-        return tuple(json.loads((folder / FREED).read_bytes()))
+        return _FREED.validate_json((folder / FREED).read_bytes())
     except FileNotFoundError:
         return ()
-    except (OSError, ValueError, TypeError) as error:
-        raise DamagedStage(folder, f"{FREED} cannot be read: {error}") from error
+    except OSError as error:
+        raise DamagedStage(folder, f"{FREED} cannot be read: {error.strerror}") from error
+    except ValidationError as error:
+        raise DamagedStage(folder, f"{FREED} is no list of files: {first_problem(error)}") from error
 
 
 def check(folder: Path, key: str, whole: bool = False) -> dict[str, Any]:
@@ -308,17 +316,20 @@ def read_stage(folder: Path) -> Stage:
     return stage
 
 
-def _record(folder: Path | str, key: str) -> dict[str, Any]:
+def _record(folder: Path | str, key: str, recipe: Recipe | None = None) -> dict[str, Any]:
     try:
         # A report reads tens of thousands: a path object and a buffer for each would take a tenth of its time.
         with open(f"{folder}/{RECORD}", "rb", buffering=0) as file:
-            record = json.loads(file.read())
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_RECORD:
+                raise DamagedStage(Path(folder), f"{RECORD} is of {size} bytes")
+            record = record_file.loads(file.read(), recipe)
     except OSError as error:
         raise DamagedStage(Path(folder), f"{RECORD} cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DamagedStage(Path(folder), f"{RECORD} is no JSON: {error}") from error
-    if not isinstance(record, dict) or record.get("key") != key or "files" not in record:
-        raise DamagedStage(Path(folder), f"{RECORD} is not the record of this stage")
+    except record_file.Unsound as error:
+        raise DamagedStage(Path(folder), f"{RECORD}: {error}") from error
+    if record["key"] != key:
+        raise DamagedStage(Path(folder), f"{RECORD}: it is the record of another stage")
     return record
 
 
