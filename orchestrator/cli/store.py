@@ -60,21 +60,32 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
 )
 @click.pass_obj
 def verify(runs: Path, set_aside: bool) -> None:
-    """Read every finished stage through and compare it with its checksums. Exit status 1 where one is damaged."""
-    from orchestrator.store.maintenance import verify as read_through
-    from orchestrator.store.store import Store
+    """Read every finished stage through, compare it with its checksums and count its right answers again.
 
-    store, read, damaged = Store(runs), 0, 0
-    for name, reason in read_through(store):
+    The files of launched sweeps are read, too. Exit status 1 where anything is damaged.
+    """
+    from orchestrator.store.store import Store
+    from orchestrator.store.verify import verify as read_through
+    from orchestrator.store.verify import verify_sweeps
+
+    store, read, damaged, unsealed = Store(runs), 0, 0, 0
+    for found in read_through(store):
         read += 1
-        if reason is None:
+        unsealed += not found.sealed
+        if found.reason is None:
             continue
         damaged += 1
-        click.echo(f"damaged: {name}: {reason}")
+        click.echo(f"damaged: {found.name}: {found.reason}")
         if set_aside:
-            click.echo(f"  put aside as {store.put_aside(store.stages / name)}")
-    click.echo(f"{counted(read, 'stage')} read, {damaged} damaged")
-    if damaged:
+            click.echo(f"  put aside as {store.put_aside(store.stages / found.name)}")
+    files = 0
+    for path, reason in verify_sweeps(runs):
+        files += 1
+        click.echo(f"damaged: {path.relative_to(runs)}: {reason}")
+    older = f"; {counted(unsealed, 'older record')} without a checksum of its own" if unsealed else ""
+    of_sweeps = f"; {counted(files, 'file')} of sweeps damaged" if files else ""
+    click.echo(f"{counted(read, 'stage')} read, {damaged} damaged{of_sweeps}{older}")
+    if damaged or files:
         sys.exit(1)
 
 

@@ -6,28 +6,14 @@ own tasks alone. Those of the other splits are counted here once, and kept besid
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NotRequired
-
-from pydantic import TypeAdapter
-from typing_extensions import TypedDict
+from typing import Any
 
 from dfcil_core.artifacts import LOGITS
 from dfcil_core.counts import count_right_locally, group_name
 from orchestrator.errors import UserError
-from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
-from orchestrator.store.our_files import Count, ignored, read_or, write_json
+from orchestrator.store import derived
 from orchestrator.store.store import Store
-
-FILE = "derived.json"
-
-
-class _Derived(TypedDict):
-    correct_local: dict[str, Count]
-    sha256: NotRequired[str]
-
-
-_DERIVED = TypeAdapter(_Derived)
 
 
 def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -45,27 +31,13 @@ def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str
 
 def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]:
     """Local answers for these tasks: from the file that keeps them, else counted and added to it."""
-    file = folder / FILE
-    told = read_or(file, _DERIVED, None, "What it says is counted anew, and it is written again")
-    kept = dict(told["correct_local"]) if told is not None and _sealed(told, file) else {}
+    kept = derived.of(folder)
     if all(group_name(classes) in kept for classes in tasks):
         return kept
     tensors = _logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
-    # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
-    content: dict[str, Any] = {"correct_local": kept}
-    write_json(file, {**content, "sha256": fingerprint(content)})
+    derived.keep(folder, kept)
     return kept
-
-
-def _sealed(told: Mapping[str, Any], file: Path) -> bool:
-    """Whether the counts are as they were written; an older file, without its own SHA-256, is not relied upon."""
-    if "sha256" not in told:
-        return False
-    if told["sha256"] == fingerprint({"correct_local": told["correct_local"]}):
-        return True
-    ignored(f"{file} is damaged: its content is not what its sha256 says. It is counted anew, and it is written again")
-    return False
 
 
 def _logits(path: Path) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from orchestrator.errors import UserError
 from orchestrator.plan.stage import FOLDER
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import living
-from orchestrator.store.store import FREED, DamagedStage, Store, check, read_stage
+from orchestrator.store.store import FREED, Store
 
 LEARN, REMEMBER, DREAM = "learn", "remember", "dream"
 SAVES, WORK, DAMAGED, LOGS, OTHER = "saves", "work", "damaged", "logs", "other"
@@ -100,20 +100,6 @@ def remove(store: Store, found: Waste) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def verify(store: Store) -> Iterator[tuple[str, str | None]]:
-    """Read every finished stage through: the name of its folder, and what is wrong with it, or None."""
-    for path in _entries(store.stages):
-        if path.name.startswith("."):
-            continue
-        try:
-            check(path, read_stage(path).key)
-        except DamagedStage as damage:
-            if path.is_dir():  # else a launch has put it aside while we looked
-                yield path.name, damage.reason
-        else:
-            yield path.name, None
 
 
 def _kind(name: str) -> str:

@@ -239,7 +239,9 @@ class Store:
         for name in names:
             sort, _, rest = name.partition("-")
             if sort == ".work":
-                self._remove_abandoned(name, *rest.split("-"))
+                key, dash, token = rest.partition("-")
+                if dash:  # else it is nothing of ours
+                    self._remove_abandoned(name, key, token)
             elif sort == ".lease" and rest.removesuffix(".json") in finished:
                 self._remove_needless(name, rest.removesuffix(".json"))
             elif sort == ".saves" and rest in finished and not (self.stages / finished[rest] / FREED).exists():
@@ -282,12 +284,13 @@ def freed_of(folder: Path) -> tuple[str, ...]:
         raise DamagedStage(folder, f"{FREED} is no list of files: {first_problem(error)}") from error
 
 
-def check(folder: Path, key: str, whole: bool = False) -> dict[str, Any]:
+def check(folder: Path, key: str, whole: bool = False, recipe: Recipe | None = None) -> dict[str, Any]:
     """Read a finished stage through: its record, with every file found as it was written. Raises DamagedStage.
 
-    A stage that was freed is sound without the files it was freed of, unless it is to be `whole`.
+    A stage that was freed is sound without the files it was freed of, unless it is to be `whole`. With its `recipe` the
+    record is compared too.
     """
-    record, missing = _record(folder, key), freed_of(folder)
+    record, missing = _record(folder, key, recipe), freed_of(folder)
     if whole and missing:
         raise DamagedStage(folder, f"it was freed of {', '.join(missing)}")
     for name, written in record["files"].items():

@@ -32,7 +32,7 @@ AGAIN = "Launch the sweep again, as it was, and it is written anew; or remove th
 
 Launched = dict[str, tuple[Key, ...]]
 """Each job's name to the keys of its stages."""
-_JOBS: TypeAdapter[Launched] = TypeAdapter(Launched)
+LAUNCHED: TypeAdapter[Launched] = TypeAdapter(Launched)
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def save(runs: Path, plan: Plan) -> Changes:
     folder = sweep_folder(runs, plan.spec.name)
     folder.mkdir(parents=True, exist_ok=True)
     jobs = {job.name: job.stages for job in plan.jobs}
-    before = read_or(folder / JOBS, _JOBS, jobs, "It is written anew; what this launch changes is not known")
+    before = read_or(folder / JOBS, LAUNCHED, jobs, "It is written anew; what this launch changes is not known")
     write_text(folder / SPEC, plan.spec.text)
     write_json(folder / SETTINGS, _settings(plan), indent=1, end="\n")
     if plan.spec.plugin:
@@ -143,7 +143,7 @@ def launched(runs: Path, name: str) -> Launched:
     """Each job's name to the keys of its stages, as launched. Raises UserError where that is not known."""
     path = sweep_folder(runs, name) / JOBS
     try:
-        return read(path, _JOBS, AGAIN)
+        return read(path, LAUNCHED, AGAIN)
     except FileNotFoundError:
         raise UserError(f"{path} is missing. {AGAIN}") from None
 
@@ -164,7 +164,7 @@ def _launched(folder: Path) -> Launched | None:
     happens = "The stages are read as this program names them; the next launch writes it anew"
     if not (folder / JOBS).exists():
         ignored(f"{folder / JOBS} is missing. {happens}")
-    return read_or(folder / JOBS, _JOBS, None, happens)
+    return read_or(folder / JOBS, LAUNCHED, None, happens)
 
 
 def _without_plugin(runs: Path, name: str, settings: _Settings, text: str) -> Plan:

@@ -9,14 +9,38 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, cast
 
-from orchestrator.files import read_json, write_json
+from pydantic import ConfigDict, TypeAdapter
+from typing_extensions import TypedDict
+
+from orchestrator.store.our_files import Count, read_or, write_json
 from orchestrator.store.sweep_folder import sweep_folder
 
 # A delivery writes the whole file: with thousands of jobs not more often than this, in seconds.
 _PAUSE = 2.0
 _TRACKING = "tracking.json"
+
+
+class _Child(TypedDict):
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    run: str
+    stages: Count
+    state: NotRequired[str | None]
+
+
+class _Known(TypedDict, total=False):
+    parent: str | None
+    shown: str | None
+    jobs: dict[str, _Child]
+
+
+_DELIVERED = TypeAdapter(_Known)
+_TOLD = TypeAdapter(dict[str, str])
+
+
+def _kept(path: Path) -> dict[str, str]:
+    return read_or(path, _TOLD, {}, "Unless --experiment says otherwise, the experiment is that of the sweep's name")
 
 
 def runs_id(runs: Path) -> str:
@@ -37,14 +61,14 @@ def runs_id(runs: Path) -> str:
 
 def experiment_name(runs: Path, sweep: str, given: str | None) -> str:
     """Where a sweep's runs go: `given`, else MLFLOW_EXPERIMENT_NAME, else as the last time, else the sweep's name."""
-    kept = read_json(sweep_folder(runs, sweep) / _TRACKING).get("experiment")
+    kept = _kept(sweep_folder(runs, sweep) / _TRACKING).get("experiment")
     return given or os.environ.get("MLFLOW_EXPERIMENT_NAME") or kept or sweep
 
 
 def keep_experiment(runs: Path, sweep: str, name: str) -> None:
     """Remember where the sweep's runs go: the commands that look for them are not told again."""
     path = sweep_folder(runs, sweep) / _TRACKING
-    if read_json(path).get("experiment", sweep) != name:
+    if _kept(path).get("experiment", sweep) != name:
         _write(path, {"experiment": name})
 
 
@@ -57,11 +81,11 @@ class Delivered:
         self.path = sweep_folder(runs, sweep) / f"delivered-{address}.json"
         self.lock = sweep_folder(runs, sweep) / f"delivered-{address}.lock"
         self._saved = 0.0
-        known = read_json(self.path)
+        known = read_or(self.path, _DELIVERED, _Known(), "The tracking store itself is asked, and it is written anew")
         self.parent: str | None = known.get("parent")
         self.shown: str | None = known.get("shown")
         """Fingerprint of the tables and the comparison that the parent run has."""
-        self.jobs: dict[str, dict[str, Any]] = known.get("jobs", {})
+        self.jobs = cast(dict[str, dict[str, Any]], known.get("jobs", {}))
         """Job id to {"run": id, "stages": how many are delivered, "state": the run's}."""
 
     def forget(self) -> None:
