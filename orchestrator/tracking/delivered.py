@@ -5,8 +5,10 @@ All of it may be lost without harm.
 
 import hashlib
 import os
+import re
 import time
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NotRequired, cast
@@ -14,12 +16,13 @@ from typing import Any, NotRequired, cast
 from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
-from orchestrator.store.our_files import Count, read_or, write_json
+from orchestrator.store.our_files import Count, Nonsense, ignored, read_or, read_text, write_json, write_text
 from orchestrator.store.sweep_folder import sweep_folder
 
 # A delivery writes the whole file: with thousands of jobs not more often than this, in seconds.
 _PAUSE = 2.0
 _TRACKING = "tracking.json"
+_ID = re.compile("[0-9a-f]{32}")
 
 
 class _Child(TypedDict):
@@ -43,20 +46,44 @@ def _kept(path: Path) -> dict[str, str]:
     return read_or(path, _TOLD, {}, "Unless --experiment says otherwise, the experiment is that of the sweep's name")
 
 
-def runs_id(runs: Path) -> str:
+def runs_id(runs: Path, known: Callable[[bool], str | None] = lambda damaged: None) -> str:
     """The name of this runs folder in a tracking store that several people share; made up on first use.
 
-    It stays with the folder when that moves, and is the same for all machines that mount it.
+    It stays with the folder when that moves, and is the same for all machines that mount it. Where the file is lost
+    (`known` is called with False) or damaged (with True), `known` may say what the tracking store has of it.
     """
     path = runs / "id"
-    if not path.exists():
-        runs.mkdir(parents=True, exist_ok=True)
-        draft = runs / f".id-{uuid.uuid4().hex}"
-        draft.write_text(uuid.uuid4().hex + "\n")
-        with suppress(FileExistsError):  # another process was first: its name is the folder's
-            os.link(draft, path)
-        draft.unlink()
-    return path.read_text().strip()
+    damaged = False
+    for _ in range(2):  # the second time it is ours, or that of a process that was quicker
+        try:
+            told = read_text(path).strip()
+            if _ID.fullmatch(told):
+                return told
+            reason = "it is no name of a runs folder"
+        except FileNotFoundError:
+            reason = ""
+        except Nonsense as damage:
+            reason = damage.reason
+        damaged = bool(reason)
+        found = known(damaged)
+        name = found if found and _ID.fullmatch(found) else uuid.uuid4().hex
+        if damaged:
+            what = "as the tracking store has it" if name == found else "with a new name: its runs are sent anew"
+            ignored(f"{path} is damaged: {reason}. It is written again, {what}")
+            write_text(path, name + "\n")
+        else:
+            _write_new(path, name + "\n")
+    return read_text(path).strip()
+
+
+def _write_new(path: Path, text: str) -> None:
+    """Write a file unless there is one: another process may be first, and then its text stands."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".id-{uuid.uuid4().hex}")
+    draft.write_text(text)
+    with suppress(FileExistsError):
+        os.link(draft, path)
+    draft.unlink()
 
 
 def experiment_name(runs: Path, sweep: str, given: str | None) -> str:
