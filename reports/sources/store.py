@@ -7,10 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfcil_core.artifacts import DREAMS
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
+from orchestrator.results.dreams import picture
 from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
@@ -119,7 +119,7 @@ def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, byte
         stage = plan.stages[key]
         if stage.recipe.kind != "dream" or key not in result.records:
             continue
-        path = stages / stage.folder / DREAMS
-        if path.exists():
-            pictures.append((stage.recipe.task, path.read_bytes()))
+        content = picture(stages / stage.folder, result.records[key])
+        if content is not None:
+            pictures.append((stage.recipe.task, content))
     return pictures
