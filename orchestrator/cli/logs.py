@@ -36,8 +36,8 @@ def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths:
             continue
         state = "done" if store.has(stage) else "not done"
         click.echo(f"==> {stage} ({state}): {path}")
-        if not path.exists():
-            click.echo("    nothing was printed here")
+        if not path.is_file():
+            click.echo("    this is no file: remove it" if path.exists() else "    nothing was printed here")
             continue
         lines = path.read_text(errors="replace").splitlines()
         for line in lines[-tail:] if tail else lines:
