@@ -20,6 +20,10 @@ class UserError(Exception):
     """
 
 
+class OurWarning(UserWarning):
+    """What a user should know though the program goes on: the command line shows it as a line."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """One wrong place in a spec: where it is, what is wrong, and what would be right."""

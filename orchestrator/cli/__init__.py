@@ -12,8 +12,14 @@ terminal.py  what every command writes with
 import importlib
 import io
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 import click
+
+from orchestrator.errors import OurWarning
 
 # Each is the name of a module, and of the command in it.
 _COMMANDS = (
@@ -48,8 +54,36 @@ class _Lazy(click.Group):
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dfcil-sweep")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Sweeps of data-free class-incremental learning: planned, run once, tracked, reported."""
+    context.with_resource(_warnings_as_lines())
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Show a warning of ours as a line, without the place in the program that Python shows with it."""
+    with warnings.catch_warnings():
+        shown = warnings.showwarning
+
+        def show(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, OurWarning):
+                from orchestrator.cli.terminal import say
+
+                say(f"warning: {message}", err=True)
+            else:
+                shown(message, category, filename, lineno, file, line)
+
+        warnings.simplefilter("default", OurWarning)
+        warnings.showwarning = show
+        yield
 
 
 def main() -> None:
@@ -93,9 +127,9 @@ def _run() -> int | str | None:
         return 1
     except OSError as error:
         # A disk that is full, a folder of somebody else's, a file server that is gone. Else it is a bug of ours.
-        told = not_ours(error)
-        if told is None:
+        why = not_ours(error)
+        if why is None:
             raise
-        say(f"Error: {told}", err=True)
+        say(f"Error: {why}", err=True)
         return 2
     return None

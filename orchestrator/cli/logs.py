@@ -28,6 +28,7 @@ def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths:
 
     folder = sweep_folder.runs_folder(runs)
     plan, found = _find_job(folder, job, sweep)
+    options.say_notes(plan)
     store = Store(folder)
     for stage in (plan.stages[key] for key in dict.fromkeys(found.stages)):
         path = store.log(stage)
@@ -36,8 +37,8 @@ def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths:
             continue
         state = "done" if store.has(stage) else "not done"
         say(f"==> {stage} ({state}): {path}")
-        if not path.exists():
-            say("    nothing was printed here")
+        if not path.is_file():
+            say("    this is no file: remove it" if path.exists() else "    nothing was printed here")
             continue
         lines = path.read_text(errors="replace").splitlines()
         for line in lines[-tail:] if tail else lines:
@@ -49,7 +50,10 @@ def _find_job(runs: Path, name: str, sweep: str | None) -> "tuple[Plan, Job]":
     from orchestrator.errors import UserError, choices
     from orchestrator.store import sweep_folder
 
-    plans = [sweep_folder.load(runs, each) for each in ([sweep] if sweep else sweep_folder.names(runs))]
+    if sweep:
+        plans = [sweep_folder.load(runs, sweep)]
+    else:
+        plans = list(sweep_folder.load_each(runs, sweep_folder.names(runs), options.say_damaged))
     found = [(plan, job) for plan in plans for job in plan.jobs if name in (job.slug, job.name)]
     if not found:
         slugs = list(dict.fromkeys(job.slug for plan in plans for job in plan.jobs))

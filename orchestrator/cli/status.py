@@ -44,9 +44,9 @@ def status(sweep: str | None, runs: str | None, device: str, watch: bool, every:
     names = sweep_folder.names(folder)
     if not names:
         say(f"no sweep was launched in {folder} yet")
-    for name in names:
-        plan = sweep_folder.load(folder, name)
+    for plan in sweep_folder.load_each(folder, names, options.say_damaged):
         say(_how_far(plan, _present(folder, plan)))
+        options.say_notes(plan)
 
 
 def _present(runs: Path, plan: "Plan") -> set[str]:
@@ -74,6 +74,7 @@ def _one(runs: Path, plan: "Plan", every: float | None) -> None:
         if every is not None and sys.stdout.isatty():
             click.clear()
         _show(state)
+        options.say_notes(plan)
         for folder, why in damaged.items():
             say(f"damaged: {folder}: {why}", err=True)
         if every is None or state.over:

@@ -45,7 +45,7 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
     from orchestrator.store.maintenance import remove, waste
     from orchestrator.store.store import Store
 
-    store, found = Store(runs), list(waste(runs, unused))
+    store, found = Store(runs), list(waste(runs, unused, lambda damage: say(damage, err=True)))
     if not dry_run and store.stages.is_dir():
         store.prepare()
     for each in found:
@@ -61,30 +61,38 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
 )
 @click.pass_obj
 def verify(runs: Path, set_aside: bool) -> None:
-    """Read every finished stage through and compare it with its checksums.
+    """Read every finished stage through, compare it with its checksums and count its right answers again.
 
-    Exit status 1 where one is damaged, 2 where one cannot be read: that says nothing of it, and it stays where it is.
+    The files of launched sweeps are read, too. Exit status 1 where anything is damaged, 2 where something cannot be
+    read: that says nothing of it, and it stays where it is.
     """
-    from orchestrator.files import Unreadable
-    from orchestrator.store.maintenance import verify as read_through
     from orchestrator.store.store import Store
+    from orchestrator.store.verify import verify as read_through
+    from orchestrator.store.verify import verify_sweeps
 
-    store, read, damaged, unread = Store(runs), 0, 0, 0
-    for name, problem in read_through(store):
-        if isinstance(problem, Unreadable):
+    store, read, damaged, unread, unsealed = Store(runs), 0, 0, 0, 0
+    for found in read_through(store):
+        if found.unread is not None:
             unread += 1
-            say(f"not read: {problem}")
+            say(f"not read: {found.unread}")
             continue
         read += 1
-        if problem is None:
+        unsealed += not found.sealed
+        if found.reason is None:
             continue
         damaged += 1
-        say(f"damaged: {name}: {problem.reason}")
+        say(f"damaged: {found.name}: {found.reason}")
         if set_aside:
-            say(f"  put aside as {store.put_aside(store.stages / name)}")
+            say(f"  put aside as {store.put_aside(store.stages / found.name)}")
+    files = 0
+    for path, reason in verify_sweeps(runs):
+        files += 1
+        say(f"damaged: {path.relative_to(runs)}: {reason}")
     left = f", {unread} that cannot be read" if unread else ""
-    say(f"{counted(read, 'stage')} read, {damaged} damaged{left}")
-    if damaged or unread:
+    older = f"; {counted(unsealed, 'older record')} without a checksum of its own" if unsealed else ""
+    of_sweeps = f"; {counted(files, 'file')} of sweeps damaged" if files else ""
+    say(f"{counted(read, 'stage')} read, {damaged} damaged{left}{of_sweeps}{older}")
+    if damaged or files or unread:
         sys.exit(2 if unread else 1)
 
 
@@ -99,6 +107,8 @@ def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
 
     store = Store(runs)
     plans = [sweep_folder.load(runs, name) for name in sweeps]
+    for plan in plans:
+        options.say_notes(plan)
     named = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}
     stages = named.values() if sweeps else archive.everything(store)
     count = archive.export(store, stages, file)

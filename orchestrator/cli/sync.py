@@ -21,11 +21,15 @@ def sync(
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
     from orchestrator.cluster.device import device_kind
     from orchestrator.store import sweep_folder
+    from orchestrator.store.recorded_plan import require_own_methods
     from orchestrator.tracking import sync as deliver
     from reports.artifacts import FIGURES, result_tables
 
     folder = sweep_folder.runs_folder(runs)
     plan = sweep_folder.find(folder, sweep, device_kind(device))
+    options.say_notes(plan)
+    if log_models:
+        require_own_methods(plan)
     texts = partial(result_tables, plan.spec)
     count = deliver(plan, folder, tracking_uri, experiment, texts=texts, log_models=log_models, figures=FIGURES)
     say(f"{count} jobs are in the tracking store")

@@ -5,7 +5,6 @@ made from. Its networks and generators go. Kept are those that a later sweep is 
 and every job's last network. A freed stage that is needed after all is computed again, and compared with its record.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
@@ -13,8 +12,9 @@ from dfcil_core.artifacts import KEPT, TENSORS
 from orchestrator.engine.schedule import Schedule
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
+from orchestrator.store.our_files import Nonsense, ignored, read
 from orchestrator.store.store import Store
-from orchestrator.store.sweep_folder import JOBS
+from orchestrator.store.sweep_folder import JOBS, LAUNCHED
 
 
 class CheckpointGC:
@@ -84,8 +84,12 @@ class _Others:
     def need(self, key: str) -> bool:
         """Whether one of their jobs ends with the stage, or has it and is not finished."""
         # The files are looked for each time: another sweep may have been launched since.
-        files = (self._store.runs / "sweeps").glob(f"*/{JOBS}")
-        jobs = [stages for path in files for stages in self._jobs(path) if key in stages]
+        files = list((self._store.runs / "sweeps").glob(f"*/{JOBS}"))
+        try:
+            jobs = [stages for path in files for stages in self._jobs(path) if key in stages]
+        except Nonsense as damage:
+            ignored(str(damage))
+            return True  # what its sweep needs is not known
         if not jobs:
             return False
         present = {name[-16:] for name in self._store.names()}
@@ -95,7 +99,7 @@ class _Others:
         try:
             changed = path.stat().st_mtime_ns
             if self._read.get(path, (None,))[0] != changed:
-                jobs = map(tuple, json.loads(path.read_text()).values())
+                jobs = read(path, LAUNCHED, "Until its sweep is launched again no checkpoint is freed").values()
                 self._read[path] = changed, [stages for stages in jobs if stages not in self._own]
         except FileNotFoundError:  # a person has just removed the sweep
             return []

@@ -12,11 +12,10 @@ from typing import Any
 from dfcil_core.artifacts import LOGITS
 from dfcil_core.counts import count_right_locally, group_name
 from orchestrator.errors import UserError
-from orchestrator.files import read_json, reading, write_json
+from orchestrator.files import reading
 from orchestrator.plan.plan import Job, Plan
+from orchestrator.store import derived
 from orchestrator.store.store import Store
-
-FILE = "derived.json"
 
 
 def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str, Mapping[str, Any]]) -> None:
@@ -34,15 +33,13 @@ def complete(plan: Plan, jobs: Iterable[Job], store: Store, records: Mapping[str
 
 def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]:
     """Local answers for these tasks: from the file that keeps them, else counted and added to it."""
-    file = folder / FILE
-    kept: dict[str, int] = read_json(file).get("correct_local", {})
+    kept = derived.of(folder)
     if all(group_name(classes) in kept for classes in tasks):
         return kept
     tensors = _logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
     try:
-        # Another launcher may derive the same: whoever renames last leaves numbers as right as the first one's.
-        write_json(file, {"correct_local": kept})
+        derived.keep(folder, kept)
     except OSError as error:
         if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise  # whoever may only read the folder counts again next time

@@ -23,11 +23,11 @@ from dfcil_core.config import Recipe
 from orchestrator.errors import UserError
 from orchestrator.files import replacing
 from orchestrator.plan.stage import Stage
+from orchestrator.store import record as record_file
 from orchestrator.store.lease import Held
-from orchestrator.store.store import FREED, RECORD, STAGE, DamagedStage, Store, check, freed_of, read_stage
+from orchestrator.store.store import FREED, MOST_RECORD, RECORD, STAGE, DamagedStage, Store, check, freed_of, read_stage
 
 MOST_BYTES = 100 * 2**30  # of an import, unless told otherwise
-_MOST_JSON = 64 * 2**20  # of a recipe or a record: ours are of some kilobytes
 _BLOCK, _CHUNK = tarfile.BLOCKSIZE, 1 << 20
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _FOLDER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*-[0-9a-f]{16}")
@@ -181,8 +181,7 @@ def _load_stage(store: Store, members: _Members, member: _Member, done: Imported
     """Bring in the stage that begins with this member."""
     folder = member.folder
     stage = _stage(members, _json(members, member, folder, STAGE), folder)
-    record = _json(members, members.next(), folder, RECORD)
-    _require_record(members, stage, record)
+    record = _record(members, members.next(), stage)
     freed = _freed(members, folder, record)
     left = {name: told for name, told in record["files"].items() if name not in freed}
     if store.whole(stage) or (freed and store.has(stage)):
@@ -216,13 +215,18 @@ def _freed(members: _Members, folder: str, record: dict[str, Any]) -> dict[str, 
     return {name: record["files"][name] for name in names}
 
 
-def _json(members: _Members, member: _Member | None, folder: str, name: str, kind: type = dict) -> Any:
+def _bytes(members: _Members, member: _Member | None, folder: str, name: str) -> bytes:
     if member is None or (member.folder, member.file) != (folder, name):
         raise members.wrong(f"{folder}/{name} should be here")
-    if member.bytes > _MOST_JSON:
+    if member.bytes > MOST_RECORD:
         raise members.wrong(f"{folder}/{name} is of {member.bytes} bytes")
+    return b"".join(members.content())
+
+
+def _json(members: _Members, member: _Member | None, folder: str, name: str, kind: type = dict) -> Any:
+    content = _bytes(members, member, folder, name)
     try:
-        value = json.loads(b"".join(members.content()), parse_constant=_no_constant)
+        value = json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise members.wrong(f"{folder}/{name} is no JSON: {error}") from error
     if not isinstance(value, kind):
@@ -260,56 +264,21 @@ def _read_files(members: _Members, folder: str, files: dict[str, Any], into: Pat
             raise members.wrong(f"{folder}/{name} does not have the SHA-256 of its record")
 
 
-def _require_record(members: _Members, stage: Stage, record: dict[str, Any]) -> None:
-    """Raise UserError unless the record is one that reading the store can rely upon."""
-    problem = _problem(stage, record)
-    if problem:
-        raise members.wrong(f"{stage.folder}/{RECORD}: {problem}")
-
-
-def _problem(stage: Stage, record: dict[str, Any]) -> str | None:
-    if record.get("key") != stage.key or record.get("folder") != stage.folder:
-        return "it is of another stage"
-    if not all(_number(record.get(name)) for name in ("started", "ended", "seconds", "attempt")):
-        return "started, ended, seconds and attempt should be numbers"
+def _record(members: _Members, member: _Member | None, stage: Stage) -> dict[str, Any]:
+    """The record of the stage. Raises UserError unless it is one that reading the store can rely upon."""
+    place = f"{stage.folder}/{RECORD}"
+    try:
+        record = record_file.loads(_bytes(members, member, stage.folder, RECORD), stage.recipe)
+    except record_file.Unsound as error:
+        raise members.wrong(f"{place}: {error}") from error
+    if record["key"] != stage.key or record["folder"] != stage.folder:
+        raise members.wrong(f"{place}: it is of another stage")
     if not _plain(record):
-        return "a text holds control characters"
-    files = record.get("files")
-    if not isinstance(files, dict):
-        return "files should be an object"
-    for name, told in files.items():
+        raise members.wrong(f"{place}: a text holds control characters")
+    for name in record["files"]:
         if not _FILE.fullmatch(name) or name in (STAGE, RECORD, FREED):
-            return f"{name!r} is no file of a stage"
-        if not isinstance(told, dict) or not isinstance(told.get("sha256"), str) or type(told.get("bytes")) is not int:
-            return f"sha256 and bytes of {name!r} should be given"
-    provenance = record.get("provenance")
-    if not isinstance(provenance, dict) or not isinstance(provenance.get("versions"), dict):
-        return "provenance should be given"
-    curves = record.get("curves", {})
-    if not isinstance(curves, dict) or not all(isinstance(c, list) and all(map(_number, c)) for c in curves.values()):
-        return "curves should be lists of numbers"
-    return _evaluation_problem(stage, record.get("evaluation")) if stage.recipe.kind == "learn" else None
-
-
-def _evaluation_problem(stage: Stage, evaluation: Any) -> str | None:
-    names: tuple[str, ...] = ("images", "correct", "correct_local")
-    if not isinstance(evaluation, dict) or not all(isinstance(evaluation.get(name), dict) for name in names):
-        return "evaluation should have images, correct and correct_local"
-    if "correct_top5" in evaluation:
-        if not isinstance(evaluation["correct_top5"], dict):
-            return "correct_top5 of the evaluation should count by class"
-        names = (*names, "correct_top5")
-    if not all(type(count) is int and count >= 0 for name in names for count in evaluation[name].values()):
-        return "evaluation should count images"
-    for label in (str(label) for task in stage.recipe.classes for label in task):
-        right = max(evaluation[name].get(label, 1 << 62) for name in names if name in ("correct", "correct_top5"))
-        if evaluation["images"].get(label, 0) < max(1, right):
-            return f"evaluation of class {label} is missing, or counts more right answers than images"
-    return None
-
-
-def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+            raise members.wrong(f"{place}: {name!r} is no file of a stage")
+    return record
 
 
 def _plain(value: Any) -> bool:

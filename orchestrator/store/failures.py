@@ -5,10 +5,30 @@ The one file of a sweep beside the store that cannot be made anew: the store hol
 
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from orchestrator.files import read_json, write_json
+from pydantic import TypeAdapter
+from typing_extensions import TypedDict
+
+from orchestrator.store.our_files import read_or, write_json
 from orchestrator.store.sweep_folder import sweep_folder
+
+
+class _Failure(TypedDict):
+    error: str
+    traceback: str
+    time: float
+    stage: str
+    log: str
+
+
+FAILED = TypeAdapter(dict[str, _Failure])
+
+
+def _read(path: Path) -> dict[str, dict[str, Any]]:
+    """The failures in a file; none, with a warning, where it is damaged."""
+    happens = "Which jobs failed is not known; the next launch starts them again"
+    return cast(dict[str, dict[str, Any]], read_or(path, FAILED, {}, happens))
 
 
 class Failures:
@@ -19,7 +39,7 @@ class Failures:
 
     def __init__(self, runs: Path, sweep: str) -> None:
         self.path = sweep_folder(runs, sweep) / "failed.json"
-        self.jobs: dict[str, dict[str, Any]] = read_json(self.path)
+        self.jobs = _read(self.path)
 
     def add(self, job: str, error: str, traceback: str, stage: str = "", log: str = "") -> dict[str, Any]:
         """Note a failure."""

@@ -17,9 +17,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter
+
+from orchestrator.errors import UserError
 from orchestrator.signals import terminable
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
+from orchestrator.store.our_files import Count, read
 
+_TOLD = TypeAdapter(dict[str, Count])
 _LOOK_SECONDS = 0.3  # between looks whether somebody asks us to stop
 
 
@@ -89,8 +94,8 @@ def _listen(asked: Path, over: threading.Event) -> None:
 
 def _workers(path: Path) -> int:
     try:
-        return int(json.loads(path.read_text())["workers"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return read(path, _TOLD, "It is ignored")["workers"]
+    except (FileNotFoundError, KeyError, UserError):
         return 1  # it is just beginning, or just ending
 
 

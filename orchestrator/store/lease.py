@@ -9,7 +9,6 @@ Each acquisition has a token of its own. A holder that was thought dead and come
 its lease is lost, and it must not commit.
 """
 
-import json
 import os
 import socket
 import threading
@@ -21,8 +20,10 @@ from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
+from pydantic import TypeAdapter
 
-from orchestrator.files import write_json
+from orchestrator.errors import UserError
+from orchestrator.store.our_files import Nonsense, read, write_json
 
 LEASE_TIMEOUT = 30.0  # seconds without a heartbeat after which a holder counts as dead
 _BEATS = 6  # heartbeats in that time, so that a few may come late
@@ -64,6 +65,9 @@ class Holder:
         return self.place == _place() and _gone(self.pid, self.born)
 
 
+_HOLDER = TypeAdapter(Holder)
+
+
 class Leases:
     """The leases on the stages of one store. `folder` must exist before a lease is acquired."""
 
@@ -98,12 +102,8 @@ class Leases:
     def read(self, key: str) -> Holder | None:
         """The holder of a stage; None where there is none."""
         try:
-            text = self.path(key).read_text()
-        except FileNotFoundError:
-            return None
-        try:
-            return Holder(**json.loads(text))
-        except (ValueError, TypeError):
+            return read(self.path(key), _HOLDER, "")
+        except (FileNotFoundError, Nonsense):
             # Files are put in place whole: one that is cut short has been through a crash of the machine, and with it
             # its holder.
             return None
@@ -183,7 +183,7 @@ class Lease:
                         return
                     self._holder = Holder(**{**asdict(self._holder), "beat": self._holder.beat + 1})
                     self._leases.write(self.key, self._holder)
-            except OSError:
+            except (OSError, UserError):
                 # A full disk or a file server that is away for a moment: the next heartbeat tries again, and if the
                 # lease was lost meanwhile, `require` finds out before anything is committed.
                 continue

@@ -3,16 +3,16 @@
 import os
 import shutil
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import UserError
-from orchestrator.files import Unreadable, listing
+from orchestrator.files import listing
 from orchestrator.plan.stage import FOLDER
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import living
-from orchestrator.store.store import FREED, DamagedStage, Store, check, read_stage
+from orchestrator.store.store import FREED, Store
 
 LEARN, REMEMBER, DREAM = "learn", "remember", "dream"
 SAVES, WORK, DAMAGED, LOGS, OTHER = "saves", "work", "damaged", "logs", "other"
@@ -51,30 +51,45 @@ class Waste:
     why: str
 
 
-def waste(runs: Path, unused: bool) -> Iterator[Waste]:
+def waste(runs: Path, unused: bool, say: Callable[[str], None]) -> Iterator[Waste]:
     """What may be removed: damaged stages, and the remains of stages that no launched sweep has.
 
-    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too. Raises UserError
-    while a launcher is at work here: it may be about to read what nobody has needed so far.
+    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too. Where a sweep
+    cannot be read, what it has is not known: `say` is told, and no stage's remains are named. Raises UserError while a
+    launcher is at work here: it may be about to read what nobody has needed so far.
     """
     names = sweep_folder.names(runs)
     for name in names:
         for launcher in living(sweep_folder.sweep_folder(runs, name)):
             raise UserError(f"{launcher} is at work on '{name}' in {runs}: prune when it has ended, or cancel it first")
     store = Store(runs)
-    needed = {stage.folder for name in names for stage in sweep_folder.load(runs, name).stages.values()}
-    digits = {name[-16:] for name in needed}
+    digits, known = _needed(runs, names, say)
     for path in _entries(store.stages):
         kind = _kind(path.name)
         if kind == DAMAGED:
             yield Waste(path, _bytes(path), "damaged, and put aside")
-        elif kind == SAVES and path.name[-16:] not in digits:
+        elif known and kind == SAVES and path.name[-16:] not in digits:
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
-        elif kind in (LEARN, REMEMBER, DREAM) and unused and path.name not in needed:
+        elif kind in (LEARN, REMEMBER, DREAM) and known and unused and path.name[-16:] not in digits:
             yield Waste(path, _bytes(path), "no launched sweep has it")
-    for path in _entries(store.logs) if unused else ():
-        if path.stem not in needed:
+    for path in _entries(store.logs) if known and unused else ():
+        if path.stem[-16:] not in digits:
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
+
+
+def _needed(runs: Path, names: list[str], say: Callable[[str], None]) -> tuple[set[str], bool]:
+    """The first 16 digits of each stage that these sweeps have, as launched or as planned now; whether that is all."""
+    digits: set[str] = set()
+    known = True
+    for name in names:
+        try:
+            digits |= {key[:16] for stages in sweep_folder.launched(runs, name).values() for key in stages}
+        except UserError as damage:
+            known = False
+            say(f"only damaged stages go, none that this sweep may have: {damage}")
+    for plan in sweep_folder.load_each(runs, names, lambda name, damage: None):  # `launched` has said what matters
+        digits |= {key[:16] for key in plan.stages}
+    return digits, known
 
 
 def remove(store: Store, found: Waste) -> None:
@@ -86,22 +101,6 @@ def remove(store: Store, found: Waste) -> None:
         shutil.rmtree(path)
     else:
         path.unlink()
-
-
-def verify(store: Store) -> Iterator[tuple[str, DamagedStage | Unreadable | None]]:
-    """Read every finished stage through: the name of its folder, and what is wrong with it, or why it is not known."""
-    for path in _entries(store.stages):
-        if path.name.startswith("."):
-            continue
-        try:
-            check(path, read_stage(path).key)
-        except DamagedStage as damage:
-            if path.is_dir():  # else a launch has put it aside while we looked
-                yield path.name, damage
-        except Unreadable as why:
-            yield path.name, why
-        else:
-            yield path.name, None
 
 
 def _kind(name: str) -> str:

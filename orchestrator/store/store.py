@@ -14,19 +14,26 @@ A stage appears under its name whole or not at all: it is written aside, forced 
 import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from dfcil_core.config import Recipe
-from orchestrator.files import NOT_THERE, Unreadable, listing, sync_to_disk, there, write_json
+from orchestrator.files import NOT_THERE, Unreadable, listing, sync_to_disk, there, write_json, write_text
 from orchestrator.plan.stage import Stage
+from orchestrator.store import record as record_file
 from orchestrator.store.lease import LEASE_TIMEOUT, Lease, LeaseLost, Leases
+from orchestrator.store.our_files import first_problem
 
 RECORD = "record.json"
 STAGE = "stage.json"
 FREED = "freed.json"
+MOST_RECORD = 64 * 2**20  # bytes; ours are of some kilobytes
+_FREED = TypeAdapter(tuple[str, ...])
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 
 
@@ -81,7 +88,7 @@ class Store:
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a stage; None while it is not finished. Raises DamagedStage for one that is none."""
         folder = self.folder(stage)
-        return _record(folder, stage.key) if _is_folder(folder) else None
+        return _record(folder, stage.key, stage.recipe) if _is_folder(folder) else None
 
     def records(
         self, stages: Iterable[Stage], on_damaged: Callable[[Stage, str], None] | None = None
@@ -97,7 +104,7 @@ class Store:
             if name not in present:
                 continue
             try:
-                found[stage.key] = _record(f"{place}/{name}", stage.key)
+                found[stage.key] = _record(f"{place}/{name}", stage.key, stage.recipe)
             except DamagedStage as damage:
                 if on_damaged is None:
                     raise
@@ -144,7 +151,7 @@ class Store:
         names = {"key": stage.key, "kind": recipe.kind, "task": recipe.task, "folder": stage.folder}
         write_json(work / STAGE, recipe.to_json(), indent=1, end="\n")
         whole = {**record, **names, "files": {**files, **(freed or {})}}
-        write_json(work / RECORD, whole, end="\n")
+        write_text(work / RECORD, record_file.dumps(whole, recipe))
         if freed:
             write_json(work / FREED, sorted(freed), end="\n")
         for folder in (*(path for path in work.rglob("*") if path.is_dir()), work):
@@ -220,7 +227,7 @@ class Store:
             shutil.rmtree(work)
         else:
             aside = self._put_aside(folder)
-            write_json(work / RECORD, {**record, "replaces": aside.name}, end="\n")
+            write_text(work / RECORD, record_file.dumps({**record, "replaces": aside.name}, stage.recipe))
             work.rename(folder)
         return True
 
@@ -235,7 +242,9 @@ class Store:
         for name in names:
             sort, _, rest = name.partition("-")
             if sort == ".work":
-                self._remove_abandoned(name, *rest.split("-"))
+                key, dash, token = rest.partition("-")
+                if dash:  # else it is nothing of ours
+                    self._remove_abandoned(name, key, token)
             elif sort == ".lease" and rest.removesuffix(".json") in finished:
                 self._remove_needless(name, rest.removesuffix(".json"))
             elif sort == ".saves" and rest in finished and not (self.stages / finished[rest] / FREED).exists():
@@ -269,21 +278,22 @@ class Store:
 def freed_of(folder: Path) -> tuple[str, ...]:
     """Names of the files that a finished stage was freed of; none: it is whole. Raises DamagedStage."""
     try:
-        return tuple(json.loads((folder / FREED).read_bytes()))
+        return _FREED.validate_json((folder / FREED).read_bytes())
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise _lacking(folder, FREED, error) from error
-    except (ValueError, TypeError) as error:
-        raise DamagedStage(folder, f"{FREED} is no list of files: {error}") from error
+    except ValidationError as error:
+        raise DamagedStage(folder, f"{FREED} is no list of files: {first_problem(error)}") from error
 
 
-def check(folder: Path, key: str, whole: bool = False) -> dict[str, Any]:
+def check(folder: Path, key: str, whole: bool = False, recipe: Recipe | None = None) -> dict[str, Any]:
     """Read a finished stage through: its record, with every file found as it was written. Raises DamagedStage.
 
-    A stage that was freed is sound without the files it was freed of, unless it is to be `whole`.
+    A stage that was freed is sound without the files it was freed of, unless it is to be `whole`. With its `recipe` the
+    record is compared too.
     """
-    record, missing = _record(folder, key), freed_of(folder)
+    record, missing = _record(folder, key, recipe), freed_of(folder)
     if whole and missing:
         raise DamagedStage(folder, f"it was freed of {', '.join(missing)}")
     for name, written in record["files"].items():
@@ -312,17 +322,20 @@ def read_stage(folder: Path) -> Stage:
     return stage
 
 
-def _record(folder: Path | str, key: str) -> dict[str, Any]:
+def _record(folder: Path | str, key: str, recipe: Recipe | None = None) -> dict[str, Any]:
     try:
         # A report reads tens of thousands: a path object and a buffer for each would take a tenth of its time.
         with open(f"{folder}/{RECORD}", "rb", buffering=0) as file:
-            record = json.loads(file.read())
+            size = os.fstat(file.fileno()).st_size
+            if size > MOST_RECORD:
+                raise DamagedStage(Path(folder), f"{RECORD} is of {size} bytes")
+            record = record_file.loads(file.read(), recipe)
     except OSError as error:
         raise _lacking(Path(folder), RECORD, error) from error
-    except ValueError as error:
-        raise DamagedStage(Path(folder), f"{RECORD} is no JSON: {error}") from error
-    if not isinstance(record, dict) or record.get("key") != key or "files" not in record:
-        raise DamagedStage(Path(folder), f"{RECORD} is not the record of this stage")
+    except record_file.Unsound as error:
+        raise DamagedStage(Path(folder), f"{RECORD}: {error}") from error
+    if record["key"] != key:
+        raise DamagedStage(Path(folder), f"{RECORD}: it is the record of another stage")
     return record
 
 

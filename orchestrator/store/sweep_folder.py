@@ -1,21 +1,55 @@
-"""A sweep's own folder, `runs/sweeps/<name>/`: what was asked for, so that it can be looked at by its name later."""
+"""A sweep's own folder, `runs/sweeps/<name>/`: what was asked for, so that it can be looked at by its name later.
 
-import json
+    spec.yaml    the spec as given
+    sweep.json   what the launch was told beside it
+    jobs.json    each job's name to the keys of its stages
+    plan.json    where a method is a plug-in's: the plan, so that it can be read without running the plug-in
+    plugin.py    a copy of the plug-in, for a launch that names it; nothing runs it by itself
+
+Nothing in it is executed: the folder may come from a stranger.
+"""
+
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from dfcil_core.data.catalog import DATASETS, IMAGE_FILES, DatasetInfo
+from pydantic import TypeAdapter
+
+from dfcil_core.data.catalog import IMAGE_FILES
 from orchestrator.errors import UserError, choices
-from orchestrator.files import listing, reading, there, write_json, write_text
+from orchestrator.files import listing, there
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.spec.load import load_spec, parse_spec
-from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.rehearsal import rehearse
+from orchestrator.spec.yaml_document import read_document
+from orchestrator.store import recorded_plan
+from orchestrator.store.our_files import Key, ignored, read, read_or, read_text, write_json, write_text
+from orchestrator.store.plan_from_stages import plan_from_stages
 
-SPEC, SETTINGS, JOBS, PLUGIN = "spec.yaml", "sweep.json", "jobs.json", "plugin.py"
+SPEC, SETTINGS, JOBS, PLUGIN, PLAN = "spec.yaml", "sweep.json", "jobs.json", "plugin.py", recorded_plan.FILE
+AGAIN = "Launch the sweep again, as it was, and it is written anew; or remove the sweep's folder"
+
+Launched = dict[str, tuple[Key, ...]]
+"""Each job's name to the keys of its stages."""
+LAUNCHED: TypeAdapter[Launched] = TypeAdapter(Launched)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """What the plan depends on beside the spec's text: the content of sweep.json."""
+
+    device: str
+    overrides: tuple[str, ...]
+    data_root: str | None
+    plugin: str | None
+    rehearsed: bool
+    dataset: dict[str, Any] | None
+
+
+_SETTINGS = TypeAdapter(_Settings)
 
 
 @dataclass(frozen=True)
@@ -41,20 +75,27 @@ def sweep_folder(runs: Path, name: str) -> Path:
 
 def names(runs: Path) -> list[str]:
     """The sweeps launched in this runs folder, in alphabetical order. Raises Unreadable."""
-    return sorted(name for name in listing(runs / "sweeps") if there(sweep_folder(runs, name) / SPEC))
+    files = (SPEC, SETTINGS, JOBS)
+    return sorted(
+        name for name in listing(runs / "sweeps") if any(there(sweep_folder(runs, name) / file) for file in files)
+    )
 
 
 def save(runs: Path, plan: Plan) -> Changes:
     """Write down what is launched, and say what it changes of the sweep of the same name."""
     folder = sweep_folder(runs, plan.spec.name)
     folder.mkdir(parents=True, exist_ok=True)
-    jobs = {job.name: list(job.stages) for job in plan.jobs}
-    before = json.loads(_text(folder / JOBS)) if there(folder / JOBS) else jobs
+    jobs = {job.name: job.stages for job in plan.jobs}
+    before = read_or(folder / JOBS, LAUNCHED, jobs, "It is written anew; what this launch changes is not known")
     write_text(folder / SPEC, plan.spec.text)
     write_json(folder / SETTINGS, _settings(plan), indent=1, end="\n")
     if plan.spec.plugin:
-        # A copy: the sweep can be looked at when the plug-in has moved, or changed.
+        # A copy, to launch again with when the plug-in has moved, or changed.
         write_text(folder / PLUGIN, Path(plan.spec.plugin).read_text(encoding="utf-8"))
+    if recorded_plan.of_plugin(plan):
+        write_json(folder / PLAN, recorded_plan.to_json(plan), end="\n")
+    elif (folder / PLAN).is_file():
+        (folder / PLAN).unlink()
     write_json(folder / JOBS, jobs, indent=1, end="\n")
     return Changes(
         added=tuple(name for name, stages in jobs.items() if before.get(name) != stages),
@@ -76,48 +117,98 @@ def require_writable(runs: Path) -> None:
 
 
 def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
-    """The plan of the sweep launched last under that name. Raises UserError where there is none.
+    """The plan of the sweep launched last under that name. No code of a plug-in is run.
 
-    `as_launched`: with the stages that the launch named, whatever the program would name them now.
+    `as_launched`: with the stages that the launch named, whatever the program would name them now; a plug-in's sweep is
+    always read so. Raises UserError where there is no such sweep, or its files are damaged.
     """
+    plan = _load(runs, name, as_launched)
+    if plan.spec.name != name:
+        raise UserError(f"{sweep_folder(runs, name)} is damaged: it is of the sweep '{plan.spec.name}'. {AGAIN}")
+    return plan
+
+
+def _load(runs: Path, name: str, as_launched: bool) -> Plan:
     folder = sweep_folder(runs, name)
-    if not there(folder / SPEC):
-        known = names(runs)
+    known = names(runs)
+    if name not in known:
         listed = choices(name, known) if known else "None was launched yet"
         raise UserError(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
-    settings = json.loads(_text(folder / SETTINGS))
-    read = parse_spec(
-        _text(folder / SPEC),
+    try:
+        settings = read(folder / SETTINGS, _SETTINGS, AGAIN)
+        text = read_text(folder / SPEC, AGAIN)
+    except FileNotFoundError as error:
+        raise UserError(f"{error} is missing. {AGAIN}") from None
+    if (folder / PLAN).exists():
+        return recorded_plan.load(folder / PLAN, text, settings.overrides, settings.rehearsed)
+    if settings.plugin:
+        return _without_plugin(runs, name, settings, text)
+    read_spec = parse_spec(
+        text,
         str(folder / SPEC),
-        settings["overrides"],
-        data_root=settings["data_root"],
-        plugin=str(folder / PLUGIN) if settings["plugin"] else None,
-        known=_dataset(settings["dataset"]),
+        settings.overrides,
+        data_root=settings.data_root,
+        known=None if settings.dataset is None else recorded_plan.dataset_info(settings.dataset, folder / SETTINGS),
     )
-    launched = json.loads(_text(folder / JOBS)) if as_launched else None
-    return make_plan(rehearse(read) if settings["rehearsed"] else read, settings["device"], launched)
+    return make_plan(
+        rehearse(read_spec) if settings.rehearsed else read_spec,
+        settings.device,
+        _launched(folder) if as_launched else None,
+    )
 
 
-def _dataset(told: dict[str, Any] | None) -> DatasetInfo | None:
-    """The data set as it was launched. Which function opens it is ours to say, never a file's."""
-    return None if told is None else DatasetInfo(**{**told, "opens": DATASETS[told["name"]].opens})
+def launched(runs: Path, name: str) -> Launched:
+    """Each job's name to the keys of its stages, as launched. Raises UserError where that is not known."""
+    path = sweep_folder(runs, name) / JOBS
+    try:
+        return read(path, LAUNCHED, AGAIN)
+    except FileNotFoundError:
+        raise UserError(f"{path} is missing. {AGAIN}") from None
+
+
+def load_each(runs: Path, each: list[str], on_damaged: Callable[[str, UserError], None]) -> Iterator[Plan]:
+    """The plans of these sweeps; one that cannot be read is told to `on_damaged`, with why, and keeps no other back."""
+    for name in each:
+        try:
+            plan = load(runs, name)
+        except UserError as damage:
+            on_damaged(name, damage)
+        else:
+            yield plan
+
+
+def _launched(folder: Path) -> Launched | None:
+    """As `launched`; None, with a warning, where that is not known."""
+    happens = "The stages are read as this program names them; the next launch writes it anew"
+    if not (folder / JOBS).exists():
+        ignored(f"{folder / JOBS} is missing. {happens}")
+    return read_or(folder / JOBS, LAUNCHED, None, happens)
+
+
+def _without_plugin(runs: Path, name: str, settings: _Settings, text: str) -> Plan:
+    """The plan of a plug-in's sweep whose plan was not written down."""
+    return plan_from_stages(
+        runs,
+        sweep_folder(runs, name) / JOBS,
+        name,
+        settings.device,
+        launched(runs, name),
+        settings.dataset,
+        text,
+        settings.overrides,
+        settings.rehearsed,
+    )
 
 
 def _settings(plan: Plan) -> dict[str, Any]:
-    """What the plan depends on beside the spec's text."""
+    """The content of sweep.json."""
     read = plan.spec
     of_files = read.dataset.info.name in IMAGE_FILES and not read.rehearsed
-    return {
-        "device": plan.device,
-        "overrides": list(read.overrides),
-        "data_root": read.dataset.root and str(Path(read.dataset.root).absolute()),
-        "plugin": read.plugin,
-        "rehearsed": read.rehearsed,
-        # Image files can change or go; the sweep was of these.
-        "dataset": {key: value for key, value in asdict(read.dataset.info).items() if key != "opens"}
-        if of_files
-        else None,
-    }
+    info = {key: value for key, value in asdict(read.dataset.info).items() if key != "opens"}
+    root = read.dataset.root and str(Path(read.dataset.root).absolute())
+    # Image files can change or go; the sweep was of these.
+    told = _Settings(plan.device, read.overrides, root, read.plugin, read.rehearsed, info if of_files else None)
+    return asdict(told)
 
 
 def find(runs: Path, name_or_spec: str, device: str, as_launched: bool = False) -> Plan:
@@ -128,8 +219,8 @@ def find(runs: Path, name_or_spec: str, device: str, as_launched: bool = False) 
     """
     if not looks_like_a_file(name_or_spec):
         return load(runs, name_or_spec, as_launched)
-    read = load_spec(name_or_spec)
-    return load(runs, read.name, as_launched) if _launched_from(runs, read) else make_plan(read, device)
+    name = _launched_from(runs, Path(name_or_spec).expanduser())
+    return load(runs, name, as_launched) if name else make_plan(load_spec(name_or_spec), device)
 
 
 def looks_like_a_file(name_or_spec: str) -> bool:
@@ -137,11 +228,12 @@ def looks_like_a_file(name_or_spec: str) -> bool:
     return name_or_spec.endswith((".yaml", ".yml")) or os.sep in name_or_spec
 
 
-def _launched_from(runs: Path, read: SweepSpec) -> bool:
-    launched = sweep_folder(runs, read.name) / SPEC
-    return there(launched) and _text(launched) == read.text
-
-
-def _text(path: Path) -> str:
-    with reading(path):
-        return path.read_text(encoding="utf-8")
+def _launched_from(runs: Path, path: Path) -> str | None:
+    """The name of the sweep launched from this very spec, in which a plug-in's methods may be; None: there is none."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        name = read_document(text, str(path), ()).data.get("name")
+        same = isinstance(name, str) and read_text(sweep_folder(runs, name) / SPEC) == text
+    except (OSError, ValueError, UserError):
+        return None  # reading the spec as such says what is wrong with it
+    return name if same else None

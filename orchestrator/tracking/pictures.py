@@ -4,14 +4,15 @@ import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
-from dfcil_core import artifacts
 from orchestrator.plan.stage import Stage
+from orchestrator.results.dreams import picture
 from orchestrator.results.job_result import JobResult, images_by_task, top5_by_task
 from orchestrator.tracking.figures import Figures
 from orchestrator.tracking.points import milliseconds
@@ -69,8 +70,10 @@ def send_dreams(
     for stage in dreams:
         time, task = milliseconds(records[stage.key]["ended"]), stage.recipe.task
         name = f"{DREAMS}+step+{task}+timestamp+{time}+"
-        path = runs / "stages" / stage.folder / artifacts.DREAMS
-        if any(file.startswith(name) and file.endswith(".webp") for file in there) or not path.exists():
+        if any(file.startswith(name) and file.endswith(".webp") for file in there):
             continue
-        with Image.open(path) as image:
+        content = picture(runs / "stages" / stage.folder, records[stage.key])
+        if content is None:
+            continue
+        with Image.open(BytesIO(content)) as image:
             client.log_image(child.run, image, key=DREAMS, step=task, timestamp=time)

@@ -55,6 +55,21 @@ def open_experiment(client: MlflowClient, name: str, artifacts: str | None) -> t
     return experiment.experiment_id, deleted
 
 
+def known_id(client: MlflowClient, experiment: str, sweep: str, parent: str | None, damaged: bool) -> str | None:
+    """The name that a runs folder has in this tracking store (its tag `dfcil.runs`); None where that is not known.
+
+    By the `parent` run that this machine remembers; where the folder's own file of it was `damaged`, so that it has had
+    a name, also by the sweep, if all parent runs of that are of one runs folder.
+    """
+    if remembered := living(client, parent, experiment):
+        return remembered.data.tags.get(describe.RUNS)
+    if not damaged:
+        return None
+    found = search(client, experiment, {describe.SWEEP: sweep, describe.KIND: "sweep"})
+    names = {run.data.tags.get(describe.RUNS) for run in found}
+    return names.pop() if len(names) == 1 else None
+
+
 def find_experiment(client: MlflowClient, sweep: str, name: str) -> Experiment | None:
     """The experiment of that name, else one that has the sweep: it was launched with --experiment, maybe elsewhere.
 

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -95,7 +96,8 @@ class Writer:
             if restored:
                 self._doubted, self.delivered.shown = True, None
             keep_experiment(self.folder, self.plan.spec.name, self.experiment_name)
-            self.runs_id = runs_id(self.folder)
+            known = partial(runs.known_id, self.client, self.experiment, self.plan.spec.name, self.delivered.parent)
+            self.runs_id = runs_id(self.folder, known)
             self._find_children(self._find_parent(results))
             self._mark_dropped()
             self.opened = True

@@ -7,11 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dfcil_core.artifacts import DREAMS
 from orchestrator.errors import UserError
-from orchestrator.files import reading, there
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
+from orchestrator.results.dreams import picture
 from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings, top5_by_task
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
@@ -26,7 +25,7 @@ def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lamb
     `links` gives the address of a job's MLflow run by the job's id.
     Stages whose record cannot be read count as not done, and are told in the notes.
     """
-    store, notes = Store(runs), []
+    store, notes = Store(runs), list(plan.notes)
     if _other_now(plan):
         notes.append(
             f"{plan.spec.name} is read as it was launched: the program has changed since, and would compute stages anew"
@@ -121,8 +120,7 @@ def _dreams(plan: Plan, result: JobResult, stages: Path) -> list[tuple[int, byte
         stage = plan.stages[key]
         if stage.recipe.kind != "dream" or key not in result.records:
             continue
-        path = stages / stage.folder / DREAMS
-        if there(path):
-            with reading(path):
-                pictures.append((stage.recipe.task, path.read_bytes()))
+        content = picture(stages / stage.folder, result.records[key])
+        if content is not None:
+            pictures.append((stage.recipe.task, content))
     return pictures

@@ -11,6 +11,7 @@ from dfcil_core.artifacts import LOGITS
 from orchestrator.plan.plan import make_plan
 from orchestrator.results import local_accuracy
 from orchestrator.results.job_result import job_result
+from orchestrator.store import derived
 from orchestrator.store.store import Store, check
 from tests.support.fabricated import record, sweep
 
@@ -88,14 +89,14 @@ def test_what_was_derived_is_kept(plan, store):
     again = store.records(plan.stages.values())
     local_accuracy.complete(plan, plan.jobs, store, again)
     assert again[stage.key]["evaluation"] == first[stage.key]["evaluation"]
-    kept = json.loads((store.folder(stage) / local_accuracy.FILE).read_text())["correct_local"]
+    kept = json.loads((store.folder(stage) / derived.FILE).read_text())["correct_local"]
     assert kept == {"7-8-1-5-3": 1, "4-2-0-9-6": 1, "7-8": 1, "1-5": 1, "3-4": 1, "2-0": 1, "9-6": 1}
 
 
 def test_another_split_is_added_to_what_is_kept(plan, store):
     (stage,) = plan.stages.values()
     local_accuracy.complete(plan, plan.jobs[:1], store, store.records(plan.stages.values()))
-    file = store.folder(stage) / local_accuracy.FILE
+    file = store.folder(stage) / derived.FILE
     assert len(json.loads(file.read_text())["correct_local"]) == 2
     local_accuracy.complete(plan, plan.jobs[1:], store, store.records(plan.stages.values()))
     assert len(json.loads(file.read_text())["correct_local"]) == 7

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Recipe
+from tests.support import sound_records
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executi
         _hog(settings["hog"])
     execution.report({"phase": "learn", "epoch": 1, "epochs": 1, "loss": 0.5})
     (folder / "value.txt").write_text(content)
-    return {"value": content, "threads": os.environ.get("OMP_NUM_THREADS")}
+    return {"value": content, "threads": os.environ.get("OMP_NUM_THREADS"), **sound_records.result(recipe)}
 
 
 def _misbehave(settings: Mapping[str, Any]) -> None:

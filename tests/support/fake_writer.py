@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestrator.store.lease import LEASE_TIMEOUT, LeaseLost
 from orchestrator.store.store import Store
 from tests.support.fake_stages import make_stage
+from tests.support.sound_records import told
 
 
 def main(runs: str, name: str, lease_timeout: str = str(LEASE_TIMEOUT)) -> None:
@@ -20,7 +21,7 @@ def main(runs: str, name: str, lease_timeout: str = str(LEASE_TIMEOUT)) -> None:
     print("ready", flush=True)
     sys.stdin.readline()
     try:
-        print("committed" if store.commit(stage, work, {}, lease) else "late", flush=True)
+        print("committed" if store.commit(stage, work, told(stage.recipe), lease) else "late", flush=True)
     except LeaseLost:
         print("lost", flush=True)
     lease.release()

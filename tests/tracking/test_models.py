@@ -31,8 +31,8 @@ def trained(tmp_path_factory):
         work.mkdir()
         parents = {role: store.folder(plan.stages[parent]) for role, parent in stage.recipe.parents.items()}
         made = run_stage(stage.recipe, work, parents, Execution())
-        times = {"started": 1.7e9 + number, "ended": 1.7e9 + number + 1, "seconds": 1.0, "attempt": 1, "provenance": {}}
-        store.commit(stage, work, {**times, **made})
+        times = {"started": 1.7e9 + number, "ended": 1.7e9 + number + 1, "seconds": 1.0, "attempt": 1}
+        store.commit(stage, work, {**times, "provenance": {"versions": {}}, **made})
     return plan, runs
 
 
