@@ -176,8 +176,8 @@ def launch(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
     )
     folder = runs_folder(runs)
-    sweep_folder.require_writable(folder)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
+    sweep_folder.require_writable(folder)
     return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
 
 

@@ -150,11 +150,12 @@ def _problem(record: Mapping[str, Any], recipe: Recipe | None) -> str | None:
 
 
 def _evaluation_problem(evaluation: Mapping[str, Any], recipe: Recipe | None) -> str | None:
-    images, correct = evaluation["images"], evaluation["correct"]
+    images = evaluation["images"]
     labels = images.keys() if recipe is None else _labels(recipe.classes)
-    if not (images.keys() >= labels and correct.keys() >= labels):
-        missing = min(set(labels) - (images.keys() & correct.keys()))
-        return f"evaluation: class {missing} is missing"
+    for name in ("images", "correct", "correct_top5"):  # the last of them only where there are many classes
+        missing = set(labels).difference(evaluation.get(name, labels))
+        if missing:
+            return f"evaluation.{name}: class {min(missing)} is missing"
     for name in ("correct", "correct_top5"):
         for label, count in evaluation.get(name, {}).items():
             if count > images.get(label, 0):

@@ -118,6 +118,7 @@ def test_plan_as_json(call, spec):
         "in_store": 0,
         "estimated_hours": None,
         "estimated_hours_without_sharing": None,
+        "missing_files": None,
     }
     assert [job["slug"] for job in listed] == ["base-2-s0", "abd-2-s0", "rehearsal-2-s0"]
     assert len({key for job in listed for key in job["stages"]}) == STAGES

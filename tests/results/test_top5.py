@@ -12,7 +12,7 @@ from dfcil_core.methods import METHODS
 from orchestrator.plan.plan import make_plan
 from orchestrator.results.job_result import job_result, top5_by_task
 from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec
-from orchestrator.store.archive import _evaluation_problem
+from orchestrator.store.record import Unsound, dumps, loads
 from orchestrator.tracking.points import points
 from reports.frame import frame
 
@@ -30,12 +30,18 @@ def finished(classes, sizes):
         records[stage.key] = {
             "evaluation": count_right(logits, labels, stage.recipe.classes),
             "curves": {"loss": [1.0], "lr": [0.1]},
+            "key": stage.key,
+            "kind": "learn",
+            "task": stage.recipe.task,
+            "folder": stage.folder,
+            "files": {},
+            "attempt": 1,
             "provenance": {"commit": "c", "versions": {}, "device": "cpu", "host": "here"},
             "started": 0.0,
             "ended": 1.0,
             "seconds": 1.0,
         }
-        assert _evaluation_problem(stage, records[stage.key]["evaluation"]) is None
+        assert loads(dumps(records[stage.key], stage.recipe).encode(), stage.recipe)
     return plan, job_result(plan.jobs[0], records), records
 
 
@@ -63,9 +69,18 @@ def test_a_job_of_fewer_classes_does_not_have_it(classes, sizes):
 
 @pytest.mark.parametrize(
     ("wrong", "told"),
-    [({"correct_top5": []}, "by class"), ({"correct_top5": {}}, "missing"), ({"correct_top5": {"0": -1}}, "count")],
+    [
+        ([], "should be an object"),
+        ({}, "class 0 is missing"),
+        ({"0": -1}, "greater than or equal to 0"),
+        ({"0": 5}, "of 4 images"),
+    ],
 )
-def test_an_archives_count_is_looked_at(wrong, told):
+def test_a_records_count_is_looked_at(wrong, told):
     plan, _, records = finished(50, (50,))
     (stage,) = plan.stages.values()
-    assert told in _evaluation_problem(stage, records[stage.key]["evaluation"] | wrong)
+    record = records[stage.key]
+    evaluation = record["evaluation"]
+    counts = {**evaluation["correct_top5"], **wrong} if wrong else wrong
+    with pytest.raises(Unsound, match=f"correct_top5.*{told}"):
+        dumps(record | {"evaluation": evaluation | {"correct_top5": counts}}, stage.recipe)

@@ -15,8 +15,8 @@ from orchestrator.engine.engine import run
 from orchestrator.errors import UserError
 from orchestrator.files import Unreadable, not_ours, read_json
 from orchestrator.store import sweep_folder
-from orchestrator.store.maintenance import verify
 from orchestrator.store.store import DamagedStage, Store, check, read_stage
+from orchestrator.store.verify import verify
 from orchestrator.tracking.delivered import Delivered
 from orchestrator.tracking.uri import tracking_uri
 from tests.support.clustered import need_root
@@ -24,6 +24,7 @@ from tests.support.fake_stages import make_options, make_plan, make_stage
 from tests.support.launched import SPEC, command, environment
 from tests.support.paths import ROOT
 from tests.support.second_user import as_nobody, open_folder
+from tests.support.sound_records import told
 
 UNREADABLE = [errno.EACCES, errno.EIO, errno.ESTALE, errno.EMFILE]
 FILES = ["record.json", "stage.json", "freed.json", "value.txt"]
@@ -38,7 +39,7 @@ def store(tmp_path):
     work.mkdir()
     (work / "value.txt").write_text("a")
     (work / "large").write_text("b")
-    store.commit(stage, work, {"value": "a"})
+    store.commit(stage, work, {**told(stage.recipe), "value": "a"})
     store.free(stage, lambda names: ["large"])
     return store
 
@@ -62,8 +63,9 @@ def test_what_cannot_be_read_is_no_damage(store, monkeypatch, name, number):
     stage = make_stage("a")
     folder = store.folder(stage)
     refuse(monkeypatch, name, number)
-    ((verified, problem),) = verify(store)
-    assert verified == stage.folder and isinstance(problem, Unreadable)
+    (looked,) = verify(store)
+    problem = looked.unread
+    assert looked.name == stage.folder and looked.reason is None and isinstance(problem, Unreadable)
     assert f"{folder / name}: cannot be read: {os.strerror(number)}. " in str(problem)
     if name != "stage.json":
         with pytest.raises(UserError, match=name):
@@ -75,7 +77,8 @@ def test_what_cannot_be_read_is_no_damage(store, monkeypatch, name, number):
         with pytest.raises(Unreadable):
             run(make_plan(stage), store, make_options(), lambda event: None)
     monkeypatch.undo()
-    assert [each for _, each in verify(store)] == [None] and list(store.stages.glob(".damaged-*")) == []
+    assert [(each.reason, each.unread) for each in verify(store)] == [(None, None)]
+    assert list(store.stages.glob(".damaged-*")) == []
 
 
 @pytest.mark.parametrize("name", ["record.json", "stage.json", "value.txt"])

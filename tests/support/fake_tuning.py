@@ -17,6 +17,7 @@ from orchestrator.plan.stage import Stage
 from orchestrator.spec.load import load_spec, parse_spec
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.store import Store
+from tests.support import sound_records
 from tests.support.fake_runner import Execution as Execution
 
 SPEC = """\
@@ -45,14 +46,14 @@ def read(more: str = "trials: 6", **replaced: str) -> SweepSpec:
 def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:
     (folder / "nothing").write_text("")
     if recipe.kind != "learn":
-        return {}
+        return sound_records.result(recipe)
     chance = int(Stage(recipe).key[:8], 16) / 2**32  # of this very stage
     if recipe.settings.get("mu") == 0.95:
         raise ValueError("diverged")
     seen = [label for task in recipe.classes for label in task]
     right = 100 if recipe.task == 1 else round(100 * (0.5 + 0.5 * chance) / recipe.task)
     counts = {str(label): right for label in seen}
-    return {"evaluation": {"images": dict.fromkeys(counts, 100), "correct": counts, "correct_local": {}}}
+    return {"evaluation": {"images": dict.fromkeys(counts, 100), "correct": counts, "correct_local": {}}, "curves": {}}
 
 
 def options(**changes: Any) -> Options:
