@@ -24,6 +24,7 @@ from orchestrator.tracking.uri import ARTIFACTS, DATABASE
 
 _PLACES = (("experiments", "artifact_location"), ("runs", "artifact_uri"), ("logged_models", "artifact_location"))
 _TAGS = ("tags",)
+_LOCKED = 5  # seconds to wait for a locked file, as MLflow does: a launch waits for us at its end
 
 
 def settle(runs: Path) -> bool:
@@ -118,7 +119,7 @@ def _transaction(database: Path, write: bool) -> Iterator[sqlite3.Connection]:
     """All within is written together, or after an exception not at all; sqlite's errors become OSErrors."""
     address = f"{database.as_uri()}?mode=rw"  # a file that we may only read, sqlite opens for reading so, too
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=60, isolation_level=None)) as connection:
+        with closing(sqlite3.connect(address, uri=True, timeout=_LOCKED, isolation_level=None)) as connection:
             connection.execute("begin immediate" if write else "begin")
             try:
                 yield connection
