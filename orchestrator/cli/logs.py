@@ -1,5 +1,6 @@
 """`logs`."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,9 +8,12 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.text import readable
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Job, Plan
+
+_MOST = 4 * 2**20  # bytes of a log
 
 
 @click.command()
@@ -40,9 +44,20 @@ def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths:
         if not path.is_file():
             say("    this is no file: remove it" if path.exists() else "    nothing was printed here")
             continue
-        lines = path.read_text(errors="replace").splitlines()
+        lines = _end(path).splitlines()
         for line in lines[-tail:] if tail else lines:
             say(line)
+
+
+def _end(path: Path) -> str:
+    """The text of a log; of one that is huge, or damaged so that it is, the end."""
+    with path.open("rb") as log:
+        left_out = max(os.fstat(log.fileno()).st_size - _MOST, 0)
+        log.seek(left_out)
+        text = log.read(_MOST).decode(errors="replace")
+    if left_out:
+        say(f"    only the last {readable(_MOST)} are shown here")
+    return text
 
 
 def _find_job(runs: Path, name: str, sweep: str | None) -> "tuple[Plan, Job]":

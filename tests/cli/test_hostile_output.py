@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,7 @@ from orchestrator.plan.plan import make_plan
 from orchestrator.spec.load import parse_spec
 from orchestrator.store import sweep_folder
 from orchestrator.store.failures import Failures
+from orchestrator.store.store import Store
 from orchestrator.text import printable
 from orchestrator.tracking.describe import job_id
 from tests.support.fabricated import finish, sweep
@@ -193,3 +195,17 @@ def test_a_reader_that_goes_away_still_ends_a_command_quietly():
     done = subprocess.run(command("plan", "demo"), env=environment(), stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_of_a_huge_log_the_end_is_shown(failed):
+    runs, plan = failed
+    job = plan.jobs[0]
+    log = Store(runs).log(plan.stages[job.stages[-1]])
+    with log.open("r+b") as file:
+        file.truncate(2**32)  # zeros, which take no room
+        file.seek(0, 2)
+        file.write(b"\nthe end\n")
+    began = time.process_time()
+    text, error = shown("logs", job.slug, "--runs", runs, "--tail", 1)
+    assert error is None and text.endswith("only the last 4.0 MiB are shown here\nthe end\n")
+    assert time.process_time() - began < 10
