@@ -163,6 +163,7 @@ def launch(
     from dfcil_core.data.catalog import IMAGE_FILES
     from orchestrator.spec.dataset import require_files
     from orchestrator.tracking import Tracker
+    from orchestrator.tracking import tracking_uri as address
     from reports.artifacts import FIGURES
 
     if keep not in ("needed", "all"):
@@ -176,8 +177,9 @@ def launch(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
     )
     folder = runs_folder(runs)
-    tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
+    address(folder, tracking_uri)  # a wrong one leaves no folder behind
     sweep_folder.require_writable(folder)
+    tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
     return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
 
 

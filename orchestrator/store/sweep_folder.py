@@ -64,8 +64,14 @@ class Changes:
 
 
 def runs_folder(given: str | None) -> Path:
-    """The runs folder: `--runs`, else DFCIL_RUNS, else `./runs`; absolute."""
-    return Path(given or os.environ.get("DFCIL_RUNS") or "runs").expanduser().absolute()
+    """The runs folder: `--runs`, else DFCIL_RUNS, else `./runs`; absolute. Raises UserError for what is no path."""
+    folder = Path(given or os.environ.get("DFCIL_RUNS") or "runs").expanduser().absolute()
+    if "\0" in str(folder):  # from Python alone: neither an argument nor a variable can hold it
+        raise UserError(
+            f"the runs folder {folder} cannot be written to: no path has a NUL. "
+            "Choose another with --runs or DFCIL_RUNS"
+        )
+    return folder
 
 
 def sweep_folder(runs: Path, name: str) -> Path:
