@@ -1,21 +1,12 @@
 """A stage that does nothing: made-up right answers, so that everything after it has something to show."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Recipe
 from dfcil_core.counts import group_name
-
-
-@dataclass(frozen=True)
-class Execution:
-    device: str
-    data_root: str | None
-    saves: Path
-    save_every: float
-    report: Callable[[dict[str, Any]], None]
+from dfcil_core.execution import Execution as Execution
 
 
 def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:

@@ -163,7 +163,6 @@ def launch(
     from dfcil_core.data.catalog import IMAGE_FILES
     from orchestrator.spec.dataset import require_files
     from orchestrator.tracking import Tracker
-    from orchestrator.tracking import tracking_uri as address
     from reports.artifacts import FIGURES
 
     if keep not in ("needed", "all"):
@@ -176,9 +175,7 @@ def launch(
     options = replace(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
     )
-    folder = runs_folder(runs)
-    address(folder, tracking_uri)  # a wrong one leaves no folder behind
-    sweep_folder.require_writable(folder)
+    folder = writable_runs_folder(runs, tracking_uri)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
     return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
 
@@ -239,6 +236,19 @@ def workers_elsewhere(
 def runs_folder(given: str | Path | None) -> Path:
     """The runs folder: the one given, else DFCIL_RUNS, else `./runs`; absolute."""
     return sweep_folder.runs_folder(None if given is None else str(given))
+
+
+def writable_runs_folder(given: str | Path | None, tracking_uri: str | None) -> Path:
+    """The runs folder, made. Raises UserError where nothing can be written there.
+
+    And for a tracking address that cannot be: told first, that leaves no folder behind.
+    """
+    from orchestrator.tracking import tracking_uri as check_address
+
+    folder = runs_folder(given)
+    check_address(folder, tracking_uri)
+    sweep_folder.require_writable(folder)
+    return folder
 
 
 def _plan(read: SweepSpec, device: str, elsewhere: bool) -> Plan:

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.events import Event
 from orchestrator.errors import UserError
-from orchestrator.launch import positive, run_options, runs_folder
+from orchestrator.launch import positive, run_options, runs_folder, writable_runs_folder
 from orchestrator.signals import terminable
 from orchestrator.spec.given import Spec, is_text, read_spec
 from orchestrator.spec.model import SweepSpec
-from orchestrator.store import sweep_folder
 
 if TYPE_CHECKING:
     from orchestrator.tuning.session import TuneOutcome
@@ -50,8 +49,8 @@ def tune(
     read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse)
     require_files(read.dataset)
     seconds = None if timeout is None else 60 * timeout
-    options = TuningOptions(runs_folder(runs), run_options(read, kind, jobs, per_gpu), storage, tracking_uri, seconds)
-    sweep_folder.require_writable(options.runs)
+    how = run_options(read, kind, jobs, per_gpu)
+    options = TuningOptions(writable_runs_folder(runs, tracking_uri), how, storage, tracking_uri, seconds)
     with terminable():
         return Session(read, options, say, on_event).run()
 

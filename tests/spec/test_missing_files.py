@@ -13,6 +13,8 @@ from orchestrator.launch import launch
 from orchestrator.spec import dataset
 from orchestrator.spec.load import parse_spec
 from orchestrator.store import sweep_folder
+from orchestrator.tune import tune
+from tests.support.second_user import as_nobody, open_folder
 
 NAMES = ("cifar10", "cifar100", "fashion-mnist")
 
@@ -86,8 +88,21 @@ def test_a_runs_folder_that_cannot_be_is_told_in_a_line(tmp_path, where):
         launch(text, runs=places.get(where, where), device="cpu")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_runs_folder_without_the_right_to_write(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(UserError, match="cannot be written to: Permission denied"):
-        sweep_folder.require_writable(tmp_path)
+def test_a_runs_folder_without_the_right_to_write():
+    def ask():
+        with pytest.raises(UserError, match="cannot be written to: Permission denied"):
+            sweep_folder.require_writable(folder)
+        return "refused"
+
+    with open_folder() as folder:
+        folder.chmod(0o555)  # root writes everywhere: another user asks
+        assert (as_nobody(ask) if os.geteuid() == 0 else ask()) == "refused"
+
+
+def test_a_wrong_tracking_address_leaves_no_runs_folder(tmp_path):
+    text = "name: s\ndataset: digits\nmethods: [abd]\ntasks: [5]\nseeds: [0]\n"
+    tuned = f"{text}tune: {{method: abd, trials: 2, space: {{mu: {{low: 0.1, high: 1}}}}}}\n"
+    for run, given in ((launch, text), (tune, tuned)):
+        with pytest.raises(UserError, match="^--tracking-uri: 'ftp://x' is no tracking store"):
+            run(given, runs=tmp_path / "runs", device="cpu", tracking_uri="ftp://x")
+    assert list(tmp_path.iterdir()) == []

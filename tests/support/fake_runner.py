@@ -10,22 +10,13 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Recipe
+from dfcil_core.execution import Execution as Execution
 from tests.support import sound_records
-
-
-@dataclass(frozen=True)
-class Execution:
-    device: str
-    data_root: str | None
-    saves: Path
-    save_every: float
-    report: Callable[[dict[str, Any]], None]
 
 
 def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:

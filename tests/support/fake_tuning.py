@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dfcil_core.config import Recipe
+from dfcil_core.execution import Execution as Execution
 from orchestrator.engine import engine
 from orchestrator.engine.options import Options
 from orchestrator.plan.plan import Plan
@@ -18,7 +19,6 @@ from orchestrator.spec.load import load_spec, parse_spec
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.store import Store
 from tests.support import sound_records
-from tests.support.fake_runner import Execution as Execution
 
 SPEC = """\
 name: fake

@@ -3,6 +3,7 @@
 from typing import Any
 
 from dfcil_core.config import Recipe
+from dfcil_core.counts import group_name
 
 IMAGES = 4  # test images a class
 
@@ -14,7 +15,7 @@ def result(recipe: Recipe) -> dict[str, Any]:
     if recipe.kind == "dream":
         return {"curves": {"step": [], "loss": []}}
     labels = [str(label) for task in recipe.classes for label in task]
-    local = {"-".join(map(str, task)): IMAGES * len(task) for task in recipe.classes}
+    local = {group_name(task): IMAGES * len(task) for task in recipe.classes}
     images = dict.fromkeys(labels, IMAGES)
     return {"evaluation": {"images": images, "correct": dict(images), "correct_local": local}, "curves": {}}
 
