@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+from ruamel.yaml import YAML
 
 from orchestrator.errors import SpecError, UserError
 from orchestrator.plan.plan import make_plan
@@ -15,6 +16,16 @@ from orchestrator.spec.load import load_spec, parse_spec
 
 SOUND = "name: s\nmethods: [base]\ntasks: [5]\n"
 SECONDS, MEMORY = 2.0, 200 * 2**20
+PLAIN = f"[{', '.join(f'{{seed: {n}}}' for n in range(10000))}]"
+
+
+def soon(seconds):
+    """At most two seconds of the processor; on a slow or busy machine, a few times what its YAML library takes."""
+    if seconds < SECONDS:
+        return True
+    began = time.process_time()
+    YAML().compose(PLAIN)
+    return seconds < 4 * (time.process_time() - began)
 
 
 def refused(text, overrides=()):
@@ -22,7 +33,7 @@ def refused(text, overrides=()):
     before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(UserError) as caught:
         parse_spec(text, "s.yaml", overrides)
-    assert time.process_time() - began < SECONDS
+    assert soon(time.process_time() - began)
     assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < MEMORY
     assert len(str(caught.value)) < 100_000
     return str(caught.value)
@@ -137,7 +148,7 @@ def test_odd_numbers_in_a_search(number, place, sampler):
         parse_spec(SOUND + tune, "s.yaml")
     except SpecError as error:
         assert len(str(error)) < 5000
-    assert time.process_time() - began < SECONDS
+    assert soon(time.process_time() - began)
 
 
 def test_a_grid_of_too_many_points():
@@ -152,7 +163,7 @@ def unread(path):
     began = time.process_time()
     with pytest.raises(UserError) as caught:
         load_spec(path)
-    assert time.process_time() - began < SECONDS and len(str(caught.value)) < 2000
+    assert soon(time.process_time() - began) and len(str(caught.value)) < 2000
     return str(caught.value)
 
 
@@ -245,7 +256,7 @@ def read_many(count, seed):
             assert str(error)
         except Exception as error:
             raise AssertionError(f"spec {seed + number}: {text!r}") from error
-        assert time.process_time() - began < SECONDS, text
+        assert soon(time.process_time() - began), text
     assert 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) < MEMORY
     return sound
 
