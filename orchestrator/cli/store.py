@@ -123,9 +123,10 @@ def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
 @click.pass_obj
 def bring(runs: Path, file: Path, most_gib: float) -> None:
     """Bring the stages of FILE, which `store export` wrote, into the store. Every checksum is compared."""
-    from orchestrator.store import archive
+    from orchestrator.store import archive, sweep_folder
     from orchestrator.store.store import Store
 
+    sweep_folder.require_writable(runs)
     done = archive.load(Store(runs), file, int(most_gib * 2**30))
     say(f"{counted(len(done.added), 'stage')} imported, {len(done.present)} were here already")
     if done.held:

@@ -21,6 +21,7 @@ from orchestrator.engine.options import Options
 from orchestrator.errors import UserError
 from orchestrator.files import write_json, write_text
 from orchestrator.plan.plan import Plan
+from orchestrator.signals import interrupts_deferred
 from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.store.store import Store
 from orchestrator.tracking.study import Ending, StudyTracker
@@ -110,8 +111,10 @@ class Session:
                 outcome = self._work(folder, tracker)
                 ending = self._ending(outcome)
             finally:
-                views = [summary.view(self.study, trial.number) for trial in self.study.trials() if trial.params]
-                tracker.finish(views, ending)
+                # A second Ctrl-C must not leave runs that look as if they went on.
+                with interrupts_deferred():
+                    views = [summary.view(self.study, trial.number) for trial in self.study.trials() if trial.params]
+                    tracker.finish(views, ending)
         return outcome
 
     def _work(self, folder: Path, tracker: StudyTracker) -> TuneOutcome:

@@ -6,7 +6,9 @@ import os
 import tarfile
 
 import pytest
+from click.testing import CliRunner
 
+from orchestrator.cli import main
 from orchestrator.errors import UserError
 from orchestrator.store import archive
 from orchestrator.store.store import Store, check
@@ -217,3 +219,13 @@ def test_a_stage_that_is_being_computed_here_is_left_alone(plan, there, exported
     with there.leases.acquire(stage.key):
         assert archive.load(there, exported).held == [stage.folder]
     assert not there.has(stage)
+
+
+@pytest.mark.parametrize("where", ["file", "file/runs", "/proc/x"])
+def test_import_into_a_runs_folder_that_cannot_be_is_told_in_a_line(tmp_path, where):
+    (tmp_path / "file").write_text("x")
+    plan = sweep(("base",), seeds=(0,))
+    finish(plan, tmp_path / "runs")
+    archive.export(Store(tmp_path / "runs"), plan.stages.values(), tmp_path / "all.tar")
+    done = CliRunner().invoke(main, ["store", "--runs", str(tmp_path / where), "import", str(tmp_path / "all.tar")])
+    assert done.exit_code == 2 and "cannot be written to" in done.output and "--runs" in done.output

@@ -1,11 +1,15 @@
 """A search in a real MLflow store: the study's run, a run for each trial below it, plots, and the best settings."""
 
+import os
+import signal
 from urllib.parse import unquote
 
 import pytest
 from mlflow.tracking import MlflowClient
 
+from orchestrator.signals import terminable
 from orchestrator.tracking import tracking_uri
+from orchestrator.tracking.study import StudyTracker
 from orchestrator.tracking.ui import ui_address
 from orchestrator.tuning import study
 from orchestrator.tuning.session import Session, TuningOptions
@@ -84,3 +88,26 @@ def test_two_objectives_have_a_picture_of_their_front(tmp_path, uri):
         assert {"final_accuracy", "forgetting"} <= {key for key, *_ in one["points"]}
     experiment = MlflowClient(uri).get_experiment_by_name("fake")
     assert experiment.artifact_location.endswith("mlartifacts") or "mlartifacts" in experiment.artifact_location
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_signal_does_not_cut_the_end_short(tmp_path, uri, monkeypatch, number):
+    whole, before = StudyTracker.finish, signal.getsignal(signal.SIGINT)
+
+    def interrupted(tracker, views, ending):
+        os.kill(os.getpid(), number)
+        whole(tracker, views, ending)
+
+    def stopped(*_):
+        raise KeyboardInterrupt("the first")
+
+    monkeypatch.setattr(StudyTracker, "finish", interrupted)
+    monkeypatch.setattr(Session, "_work", stopped)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a test in the background has it ignored
+    try:
+        with pytest.raises(KeyboardInterrupt), terminable():
+            Session(read("trials: 1"), TuningOptions(tmp_path, options()), print).run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    parent, _ = parted(view(uri, "fake"))
+    assert parent["state"] == "KILLED"
