@@ -6,13 +6,12 @@ import os
 import tarfile
 
 import pytest
-from click.testing import CliRunner
 
-from orchestrator.cli import main
 from orchestrator.errors import UserError
 from orchestrator.store import archive
 from orchestrator.store.store import Store, check
 from tests.support.fabricated import finish, sweep
+from tests.support.launched import dfcil
 
 
 @pytest.fixture(scope="module")
@@ -227,5 +226,6 @@ def test_import_into_a_runs_folder_that_cannot_be_is_told_in_a_line(tmp_path, wh
     plan = sweep(("base",), seeds=(0,))
     finish(plan, tmp_path / "runs")
     archive.export(Store(tmp_path / "runs"), plan.stages.values(), tmp_path / "all.tar")
-    done = CliRunner().invoke(main, ["store", "--runs", str(tmp_path / where), "import", str(tmp_path / "all.tar")])
-    assert done.exit_code == 2 and "cannot be written to" in done.output and "--runs" in done.output
+    done = dfcil("store", "--runs", tmp_path / where, "import", tmp_path / "all.tar", folder=tmp_path)
+    assert done.returncode == 2 and "cannot be written to" in done.stderr and "--runs" in done.stderr
+    assert "Traceback" not in done.stderr
