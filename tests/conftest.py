@@ -1,6 +1,7 @@
 """What several test files share."""
 
 import os
+import signal
 
 import pytest
 
@@ -36,3 +37,25 @@ def environment_is_left_as_it_was():
     before = {name: os.environ.get(name) for name in STEERING}
     yield
     assert {name: os.environ.get(name) for name in STEERING} == before
+
+
+@pytest.fixture
+def registries():
+    """What a test registers is gone after it: methods, objectives and plug-ins."""
+    from dfcil_core.methods import METHODS, OBJECTIVES, plugins
+
+    kept = [(table, dict(table)) for table in (METHODS, OBJECTIVES, plugins._plugins)]
+    yield
+    for table, content in kept:
+        table.clear()
+        table.update(content)
+
+
+@pytest.fixture
+def heard():
+    """Hear every signal, also where the tests run under nohup or behind an `&`, which have some ignored."""
+    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

@@ -10,17 +10,8 @@ from orchestrator.tracking.figures import NO_FIGURES
 from orchestrator.tracking.tracker import Tracker
 from tests.support.fabricated import finish, sweep
 
+pytestmark = pytest.mark.usefixtures("heard")
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
-
-
-@pytest.fixture(autouse=True)
-def heard():
-    """Hear every signal, also where these tests run under nohup or behind an `&`, which have some ignored."""
-    usual = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL, signal.SIGHUP: signal.SIG_DFL}
-    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", SIGNALS)

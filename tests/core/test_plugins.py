@@ -17,22 +17,14 @@ from orchestrator.results.job_result import job_result
 from orchestrator.spec.load import load_plugins, parse_spec
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.usefixtures("registries")
+
 DOCUMENT = ROOT / "docs" / "add-a-method.md"
 
 
 def block(language):
     """The first code block in that language in the document."""
     return re.search(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[1]
-
-
-@pytest.fixture(autouse=True)
-def registry():
-    """What a test registers is gone after it."""
-    kept = [(table, dict(table)) for table in (METHODS, OBJECTIVES, plugins._plugins)]
-    yield
-    for table, content in kept:
-        table.clear()
-        table.update(content)
 
 
 @pytest.fixture

@@ -120,14 +120,20 @@ def rows(report):
     return {job["label"]: job["final"] for job in json.loads(report[report.index("{\n") :])["jobs"]}
 
 
+def damaged_copy(whole, folder, pattern, damage):
+    """A copy of the runs folder with one file damaged, and that file."""
+    runs = folder / "runs"
+    shutil.copytree(whole, runs)
+    (path,) = runs.glob(pattern)
+    DAMAGES[damage](path, path.read_bytes())
+    return runs, path
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("pattern", FILES)
 def test_damage_is_said_and_changes_no_number(sound, tmp_path, pattern, damage):
     whole, table = sound
-    runs = tmp_path / "runs"
-    shutil.copytree(whole, runs)
-    (path,) = runs.glob(pattern)
-    DAMAGES[damage](path, path.read_bytes())
+    runs, path = damaged_copy(whole, tmp_path, pattern, damage)
     try:
         look(runs, whole, table)
     finally:
@@ -159,10 +165,7 @@ def look(runs, whole, table):
 @pytest.mark.parametrize("pattern", [name for name in FILES if not name.startswith("stages/*")])
 def test_a_launch_with_nothing_left_to_do_goes_on(sound, tmp_path, pattern, damage):
     whole, table = sound
-    runs = tmp_path / "runs"
-    shutil.copytree(whole, runs)
-    (path,) = runs.glob(pattern)
-    DAMAGES[damage](path, path.read_bytes())
+    runs, path = damaged_copy(whole, tmp_path, pattern, damage)
     output, stop = command(runs, "launch", str(whole.parent / "s.yaml"), "--device", "cpu", "--jobs", "1")
     assert stop is None or isinstance(stop, SystemExit) and not stop.code or str(path) in str(stop), (output, stop)
     if stop is None:

@@ -15,6 +15,8 @@ from orchestrator.store import recorded_plan, sweep_folder
 from orchestrator.store.store import Store
 from tests.support.fabricated import finish
 
+pytestmark = pytest.mark.usefixtures("registries")
+
 PLUGIN = """
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +57,6 @@ KINDS = {
     "remembering": {"dreams": False, "group": "memory", "selection": "random", "chained": True},
     "from scratch": {"dreams": False, "group": "bound", "selection": None, "chained": False},
 }
-
-
-@pytest.fixture(autouse=True)
-def registry():
-    """What a test registers is gone after it."""
-    kept = [(table, dict(table)) for table in (METHODS, OBJECTIVES, plugins._plugins)]
-    yield
-    for table, content in kept:
-        table.clear()
-        table.update(content)
 
 
 def forget():
