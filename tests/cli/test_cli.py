@@ -329,6 +329,7 @@ def test_a_failing_job_leaves_the_others_alone(call, spec, runs, tmp_path):
 
 
 # Two launches, each of which loads torch anew: with both processors busy that can take more than 20 seconds.
+@pytest.mark.long
 def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(spec, tmp_path):
     path, runs = spec(SPEC.replace("base, abd, rehearsal", "base").replace("epochs: 1", "epochs: 8")), tmp_path / "runs"
     arguments = ("launch", path, "--runs", runs, "--device", "cpu")

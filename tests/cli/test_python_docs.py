@@ -27,6 +27,7 @@ def run(code, folder):
     return subprocess.run([sys.executable, "script.py"], cwd=folder, env=places, capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_the_examples_run(tmp_path):
     blocks = re.findall(r"```python\n(.*?)```", PAGE, re.S)
     assert len(blocks) == 7

@@ -51,6 +51,7 @@ def launch_at_work(folder: Path):
         shutil.rmtree(notes)
 
 
+@pytest.mark.long
 def test_without_the_launchs_key_no_port_of_it_answers_another_user(tmp_path, temporary):
     need_root()
     with launch_at_work(tmp_path) as process:

@@ -45,6 +45,7 @@ def of(events, kind):
     return [event for event in events if isinstance(event, kind)]
 
 
+@pytest.mark.long
 def test_a_worker_whose_time_is_over_costs_its_stage_no_attempt(store, address, tmp_path):
     """With a single attempt: a death would be the end of the stage."""
     short = worker_command(address, "--name", "short", "--lifetime", "4s")

@@ -55,6 +55,7 @@ def store(tmp_path_factory):
     return tmp_path_factory.mktemp("digits"), {}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", METHODS)
 def test_it_learns_digits_better_than_chance(name, store):
     """Five tasks of two classes. Chance is 10% over all classes, with a standard deviation of 1.6 on 360 test images,

@@ -34,6 +34,7 @@ def plugin(tmp_path):
     return path
 
 
+@pytest.mark.long
 def test_the_documents_method_is_launched_and_reported_without_its_file(plugin, tmp_path):
     sweep = tmp_path / "my-sweep.yaml"
     sweep.write_text(block("yaml"))

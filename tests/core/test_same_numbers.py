@@ -12,6 +12,7 @@ def records_of(runs):
 
 
 # Launches with one worker, whose process takes several seconds to load torch; that with two is shared with test_cli.
+@pytest.mark.long
 def test_one_worker_and_two_give_the_same_numbers_to_the_last_digit(tiny, tmp_path):
     two, one = records_of(tiny.runs), records_of(launch(tmp_path, jobs=1).runs)
     assert len(two) == STAGES and one.keys() == two.keys()

@@ -16,6 +16,8 @@ from tests.support.fake_stages import make_stage
 from tests.support.launched import command, dfcil, environment
 from tests.support.sound_records import told
 
+pytestmark = pytest.mark.long
+
 SPEC = """\
 name: chain
 dataset: {name: synthetic, classes: 8, train_per_class: 8, test_per_class: 2, image_size: 8}
@@ -116,7 +118,6 @@ def test_one_that_comes_out_differently_is_said_to(launched, runs):
     check(store.folder(other), other.key, whole=True)
 
 
-@pytest.mark.long
 def test_what_another_sweep_needs_is_kept(tmp_path):
     runs, spec = tmp_path / "runs", tmp_path / "chain.yaml"
     spec.write_text(SPEC.replace("[base, abd]", "[base]"))
@@ -195,7 +196,6 @@ def test_a_stage_that_another_launcher_has_freed_is_done_for_whoever_goes_on_fro
     assert not source.settled(a), "and b again from this one"
 
 
-@pytest.mark.long
 def test_two_launchers_of_one_sweep_do_no_stage_twice(tmp_path):
     spec, runs = tmp_path / "chain.yaml", tmp_path / "runs"
     spec.write_text(SPEC.replace("seeds: [0]", "seeds: [0, 1]"))

@@ -142,6 +142,7 @@ training: {backbone: resnet8, epochs: 2, batch_size: 8}
 """
 
 
+@pytest.mark.long
 def test_a_launch_whose_stages_do_not_fit_beside_each_other_ends_finished(tmp_path):
     spec, plugin, device = tmp_path / "s.yaml", tmp_path / "hungry.py", tmp_path / "device"
     spec.write_text(HUNGRY)

@@ -2,6 +2,8 @@
 
 from collections import Counter
 
+import pytest
+
 from orchestrator.engine import engine
 from orchestrator.engine.events import StageStarted
 from orchestrator.plan.plan import make_plan
@@ -41,6 +43,7 @@ def test_seeds_share_nothing():
     assert kinds(plan)["learn"] + kinds(plan)["dream"] == 3 * 91
 
 
+@pytest.mark.long
 def test_the_91_run_once_each(tmp_path):
     """The same ten jobs for real, on made-up images and with next to no training: half a minute."""
     images = "{name: synthetic, classes: 20, train_per_class: 4, test_per_class: 2, image_size: 8}"

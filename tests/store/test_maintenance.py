@@ -52,6 +52,7 @@ def test_a_failed_job_is_failed_everywhere_and_is_begun_again_only_when_asked(ru
         assert database.execute(query).fetchall() == [(log,)]
 
 
+@pytest.mark.long
 def test_cancel_stops_the_launcher_and_its_jobs_are_killed(tmp_path):
     spec, runs = tmp_path / "s.yaml", tmp_path / "runs"
     spec.write_text(SPEC.replace("base, abd, rehearsal", "base").replace("epochs: 1", "epochs: 500"))

@@ -149,6 +149,7 @@ def wrong(folder, umask):
     return {name: oct(mode) for name, (is_folder, mode) in modes(folder).items() if mode != kinds[is_folder]}
 
 
+@pytest.mark.long
 def test_every_file_of_a_runs_folder_has_the_mode_of_the_umask(shared):
     names = set(modes(shared))
     assert {"mlflow.db", "id", "mlartifacts", "logs", "stages/.lock", "sweeps/tiny/spec.yaml"} <= names
@@ -184,6 +185,7 @@ def as_another(*arguments):
     return as_nobody(lambda: ask(*arguments))
 
 
+@pytest.mark.long
 def test_another_user_reads_what_the_umask_lets_everybody_read(shared):
     need_root()
     assert as_another("store", "--runs", shared, "verify").startswith("0\n")
@@ -191,6 +193,7 @@ def test_another_user_reads_what_the_umask_lets_everybody_read(shared):
     assert as_another("status", "tiny", "--runs", shared).startswith("0\n")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["record.json", "stage.json", "logits.safetensors"])
 def test_what_another_user_may_not_read_is_told_and_stays(shared, tmp_path_factory, kind):
     need_root()
@@ -208,6 +211,7 @@ def test_what_another_user_may_not_read_is_told_and_stays(shared, tmp_path_facto
                 assert as_another(what, "tiny", "--runs", runs).startswith(f"2\nError: {file}: cannot be read")
 
 
+@pytest.mark.long
 def test_a_report_needs_nothing_that_only_links_need(shared):
     need_root()
     with open_folder() as folder:
@@ -220,6 +224,7 @@ def test_a_report_needs_nothing_that_only_links_need(shared):
         assert told.startswith("0\nwarning: without links to MLflow: ") and "delivered-" in told
 
 
+@pytest.mark.long
 def test_a_folder_that_another_user_may_not_list(shared):
     need_root()
     with open_folder() as folder:

@@ -69,6 +69,7 @@ def results_of(plan, runs):
     return job_results(plan, Store(runs).records(plan.stages.values()))
 
 
+@pytest.mark.long
 def test_a_server_gets_what_a_file_gets(tmp_path, server):
     server.start()
     plan = sweep(("abd",), seeds=(0,), name="over http")
