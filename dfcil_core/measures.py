@@ -11,6 +11,7 @@ from dfcil_core import metrics
 from dfcil_core.metrics import Matrix
 
 PERCENT = "in percent"
+_BOUND_LACKING = "or the upper bound was not trained at every task on the same seed and split"
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ register(
         column="mean over t of A_t as a ratio to the upper bound's, of the same seed and split (at_every_task)",
         unit="as a ratio to the upper bound",
         digits=3,
-        lacking="or the upper bound was not trained at every task on the same seed and split",
+        lacking=_BOUND_LACKING,
         heading="Omega",
     )
 )
@@ -198,5 +199,29 @@ register(
         column="final top-5 accuracy, percent, mean over tasks; from 50 classes on",
         lacking="or have fewer than 50 classes, or were computed before it was counted",
         logged="final_accuracy_top5",
+    )
+)
+register(
+    Measure(
+        name="learning",
+        title="learning accuracy",
+        formula="mean over j = 1..T of a(j,j)",
+        value=lambda scores: metrics.learning_accuracy(scores.matrix),
+        brief="accuracy on each task right after it was learnt",
+        column="learning accuracy: mean over tasks of the accuracy right after the task was learnt, percent",
+        source="Riemer et al., ICLR 2019",
+    )
+)
+register(
+    Measure(
+        name="intransigence",
+        title="intransigence",
+        formula="mean over j = 1..T of a(j,j) of the upper bound - a(j,j)",
+        value=lambda scores: None if scores.bound is None else metrics.intransigence(scores.matrix, scores.bound),
+        brief="what a new task lacks of an upper bound trained at every task",
+        column="mean over j of the upper bound's a(j,j), of the same seed and split (at_every_task), minus a(j,j), percent",
+        source="Chaudhry et al., ECCV 2018",
+        higher_is_better=False,
+        lacking=_BOUND_LACKING,
     )
 )

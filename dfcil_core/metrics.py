@@ -60,6 +60,25 @@ def backward_transfer(matrix: Matrix) -> float | None:
     return sum(rows[-1][old] - rows[old][old] for old in range(last - 1)) / (last - 1)
 
 
+def learning_accuracy(matrix: Matrix) -> float | None:
+    """`mean_j a[j,j]`: the accuracy on each task right after it was learnt (Riemer et al., ICLR 2019)."""
+    rows = _known(matrix)
+    return sum(row[-1] for row in rows) / len(rows) if rows else None
+
+
+def intransigence(matrix: Matrix, bound: Matrix) -> float | None:
+    """`mean_j (a*[j,j] - a[j,j])`, a* the upper bound of the same seed and split: what each new task lacks of what
+    training on all images so far gives it.
+
+    Chaudhry et al., ECCV 2018, define it for one task; this is its mean over tasks. Negative where the new task is
+    known better than the upper bound knows it. It needs the upper bound at every task. Raises ValueError where the two
+    have different numbers of tasks.
+    """
+    _require_same_tasks(matrix, bound)
+    own, best = learning_accuracy(matrix), learning_accuracy(bound)
+    return None if own is None or best is None else best - own
+
+
 def image_weighted_accuracy(row: Row, images: Sequence[int]) -> float:
     """The accuracy over all test images of the tasks seen, each image weighing the same; `images` counts them by task.
 
@@ -76,8 +95,7 @@ def omega(matrix: Matrix, bound: Matrix) -> float | None:
 
     It needs the upper bound at every task. Raises ValueError where the two have different numbers of tasks.
     """
-    if len(matrix) != len(bound):
-        raise ValueError(f"a matrix of {len(matrix)} tasks does not go with an upper bound of {len(bound)}")
+    _require_same_tasks(matrix, bound)
     own, best = _known(matrix), _known(bound)
     if not (own and best):
         return None
@@ -85,6 +103,11 @@ def omega(matrix: Matrix, bound: Matrix) -> float | None:
     if any(above == 0 for _, above in pairs):
         return None
     return sum(mine / above for mine, above in pairs) / len(pairs)
+
+
+def _require_same_tasks(matrix: Matrix, bound: Matrix) -> None:
+    if len(matrix) != len(bound):
+        raise ValueError(f"a matrix of {len(matrix)} tasks does not go with an upper bound of {len(bound)}")
 
 
 def _known(rows: Matrix) -> list[Row]:

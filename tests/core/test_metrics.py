@@ -26,6 +26,18 @@ def test_backward_transfer_is_counted_from_when_a_task_was_learnt():
     assert metrics.backward_transfer(MATRIX[:1]) is None
 
 
+def test_learning_accuracy_is_that_of_each_task_when_it_was_learnt():
+    assert metrics.learning_accuracy(MATRIX) == 80.0  # (90 + 80 + 70) / 3
+    assert metrics.learning_accuracy(()) is None
+
+
+def test_intransigence_is_what_a_new_task_lacks_of_the_upper_bound():
+    assert metrics.intransigence(MATRIX, BOUND) == pytest.approx(25 / 3)  # (100 - 90 + 75 - 80 + 90 - 70) / 3
+    assert metrics.intransigence(BOUND, BOUND) == 0.0
+    with pytest.raises(ValueError, match="3 tasks does not go with an upper bound of 2"):
+        metrics.intransigence(MATRIX, BOUND[:2])
+
+
 def test_image_weighted_accuracy_weighs_images_alike():
     assert metrics.image_weighted_accuracy((50.0, 100.0), (30, 10)) == 62.5  # 25 of 40 images
     assert metrics.image_weighted_accuracy(MATRIX[-1], (5, 5, 5)) == metrics.mean_accuracy(MATRIX[-1])
@@ -46,5 +58,7 @@ def test_what_needs_a_missing_row_is_a_dash():
     assert metrics.forgetting(only_last) is None
     assert metrics.backward_transfer(only_last) is None
     assert metrics.omega(MATRIX, only_last) is None
+    assert metrics.learning_accuracy(only_last) is None
+    assert metrics.intransigence(MATRIX, only_last) is None
     assert metrics.forgetting((*MATRIX[:2], None)) is None
     assert metrics.forgetting((*MATRIX[:2], None), task=2) == -5.0

@@ -50,7 +50,7 @@ def run(code: str, *arguments: object) -> str:
 
 def test_the_help_of_report_names_a_new_measure_and_a_new_format():
     told = " ".join(run(REPORT, "report", "--help").split())
-    assert "|weighted|top5|worst]" in told and "worst: the weakest task at the end." in told
+    assert "|learning|intransigence|worst]" in told and "worst: the weakest task at the end." in told
     assert "|json|toy]" in told and "toy is a count of jobs." in told
     assert "worst" in run(REPORT, "compare", "--help")
 

@@ -20,7 +20,7 @@ from tests.support.reported import AS_EVER, ERROR, SPEC, launched, noisy, output
 SMALL = SPEC.replace("  - rehearsal\n", "").replace("tasks: [2, 5]", "tasks: [2]")
 # What a tracking store knows otherwise: the address of a run, and of the stages only the one that ended last.
 ELSEWHERE = {"run", "host", "device", "commit"}
-METRICS = ("final", "average", "forgetting", "bwt", "omega", "local", "weighted")
+METRICS = ("final", "average", "forgetting", "bwt", "omega", "local", "weighted", "learning", "intransigence")
 
 
 def broken(job):

@@ -94,6 +94,8 @@ def test_the_numbers_of_a_job_worked_by_hand():
     assert row["average"] == pytest.approx((100 + (55 + 100) / 2 + 55) / 3)
     assert row["forgetting"] == pytest.approx(((100 - 10) + (100 - 55)) / 2)
     assert row["bwt"] == pytest.approx(-67.5)
+    assert row["learning"] == 100.0  # the newest task is all right, and there is no upper bound to compare with
+    assert pd.isna(row["intransigence"])
     assert row["local"] == pytest.approx(95.0)  # 38 of 40 of each class
     assert row["seconds"] == pytest.approx(3 * 1.5)
 
