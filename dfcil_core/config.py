@@ -7,7 +7,7 @@ The defaults are the published recipe of Always Be Dreaming (Smith et al., ICCV 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt
@@ -25,6 +25,16 @@ DREAM_VERSION = 1  # generator, inversion losses, their optimisation
 # What `quirks: iccv2021` does, in whichever component; only in the identities of stages that are told so. 2: networks
 # and generators start as torch 1.0.1 made them, rehearsal's shares of the memory, lwf-mc's probabilities.
 QUIRKS_VERSION = 2
+
+
+LATER = {"later": True}
+"""Metadata of a setting that came when stages had keys: while it has its default it is in no identity."""
+
+
+def in_identity(settings: Any) -> dict[str, Any]:
+    """What a dataclass of settings says in an identity: all, but for those marked `LATER` that have their default."""
+    unsaid = {at.name for at in fields(settings) if "later" in at.metadata and getattr(settings, at.name) == at.default}
+    return {name: value for name, value in asdict(settings).items() if name not in unsaid}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,9 @@ def distillation(logits: Tensor, teacher_logits: Tensor, classes: slice, tempera
     return functional.cross_entropy(logits[:, classes] / temperature, targets)
 
 
-def distillation_by_task(logits: Tensor, teacher_logits: Tensor, tasks: Sequence[int], classes: int) -> Tensor:
+def distillation_by_task(
+    logits: Tensor, teacher_logits: Tensor, tasks: Sequence[int], classes: int, temperature: float = 2.0
+) -> Tensor:
     """`sum_k |k| / classes * distillation over the classes of task k`, `tasks` giving `|k|` in class order.
 
     A softmax for every task: what the old network thinks of one is not drowned by another. Source: Castro et al.,
@@ -25,7 +27,8 @@ def distillation_by_task(logits: Tensor, teacher_logits: Tensor, tasks: Sequence
     """
     total, start = logits.new_zeros(()), 0
     for size in tasks:
-        total = total + size / classes * distillation(logits, teacher_logits, slice(start, start + size))
+        part = slice(start, start + size)
+        total = total + size / classes * distillation(logits, teacher_logits, part, temperature)
         start += size
     return total
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from dfcil_core.config import in_identity
 from dfcil_core.lazy import functional, torch
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Method:
 
     @cached_property
     def _settings_as_data(self) -> dict[str, Any]:
-        return asdict(self.settings)
+        return in_identity(self.settings)
 
     # ---- for the training loop ---------------------------------------------------------------------------------------
 

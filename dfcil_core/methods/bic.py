@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
 from annotated_types import Gt, Lt
 
 from dfcil_core.artifacts import BIAS
+from dfcil_core.config import LATER
 from dfcil_core.lazy import checkpoint, correction, functional, losses, torch
 from dfcil_core.methods.base import Method
 
@@ -32,6 +33,8 @@ class BicSettings:
 
     held_out: Annotated[float, Gt(0), Lt(1)] = 0.1
     """Share of the memory held out to learn the correction from, and as many images a class of the new classes."""
+    distillation_temperature: Annotated[float, Gt(0)] = field(default=2.0, metadata=LATER)
+    """Temperature T of the softmaxes that distillation compares."""
 
 
 class Bic(Method):
@@ -40,7 +43,7 @@ class Bic(Method):
     From task 2 on, with `r = old / seen`, on the new images and the memory, each once an epoch but for
     `k = int(int(held_out * images in the memory) / old)` of every class, old and new alike, which are held out (the
     first in the data set's order of a new class, the first chosen of an old one):
-      phase 1: `(1 - r) * CE(z'[:seen], y) + r * KD(z', O'(x), old)`, temperature 2, without a factor T², z' and O'
+      phase 1: `(1 - r) * CE(z'[:seen], y) + r * KD(z', O'(x), old)`, temperature T = 2, without a factor T², z' and O'
         being the logits with the pairs of the tasks before applied, fixed;
       phase 2, on what was held out: CE over the seen classes, the new task's logits becoming `alpha * z + beta`, which
         two numbers alone are trained, with a hundredth of the learning rate, a new optimiser, the full schedule.
@@ -105,7 +108,8 @@ class Bic(Method):
         logits = self._correction(context.student(batch.images))
         taught = self._correction(context.teacher_output(batch.images).logits)
         new = functional.cross_entropy(logits, batch.labels)
-        return (1 - share) * new + share * losses.distillation(logits, taught, slice(0, old))
+        temperature = self.settings.distillation_temperature
+        return (1 - share) * new + share * losses.distillation(logits, taught, slice(0, old), temperature)
 
     def _correcting(self, context: TrainContext, batch: Batch) -> Tensor:
         """Phase 2."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
+from dfcil_core.config import LATER
 from dfcil_core.lazy import functional, losses, torch
 from dfcil_core.methods.base import Method
 
@@ -24,14 +25,16 @@ class DeepInversionSettings:
 
     mu: Annotated[float, Ge(0)] = 1.0
     """Weight of both distillation terms."""
+    distillation_temperature: Annotated[float, Gt(0)] = field(default=2.0, metadata=LATER)
+    """Temperature T of the softmaxes that distillation compares."""
 
 
 class DeepInversion(Method):
     """Cross-entropy on the new images, distillation on them and, over all seen classes, on dreamed ones.
 
     From task 2 on, over a batch x of real images and one x' of dreamed ones:
-    `CE(z(x)[:seen], y) + mu * KD(z(x), O(x), old) + mu * KD(z(x')[:seen], t)`, temperature 2, without a factor T²,
-    where the target t is `softmax(O(x')[:old] / 2)` on the old classes and 0 on the new ones: what is dreamed is no new
+    `CE(z(x)[:seen], y) + mu * KD(z(x), O(x), old) + mu * KD(z(x')[:seen], t)`, temperature T = 2, without a factor T²,
+    where the target t is `softmax(O(x')[:old] / T)` on the old classes and 0 on the new ones: what is dreamed is no new
     class. x and x' pass through the network together, so that batch normalisation sees both.
     Source: Yin et al., Dreaming to Distill: Data-free Knowledge Transfer via DeepInversion, CVPR 2020, section 4.4; as
     the baseline of Smith et al., ICCV 2021.
@@ -56,6 +59,7 @@ class DeepInversion(Method):
         taught = context.teacher_output(images).logits
         logits = context.student(images)
         new = functional.cross_entropy(logits[:real, :seen], batch.labels)
-        kept = losses.distillation(logits[:real], taught[:real], slice(0, old))
-        dreamed = losses.soft_distillation(logits[real:, :seen], taught[real:, :old])
+        temperature = self.settings.distillation_temperature
+        kept = losses.distillation(logits[:real], taught[:real], slice(0, old), temperature)
+        dreamed = losses.soft_distillation(logits[real:, :seen], taught[real:, :old], temperature)
         return new + self.settings.mu * (kept + dreamed)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, cast
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from dfcil_core.artifacts import VAE
+from dfcil_core.config import LATER
 from dfcil_core.lazy import checkpoint, functional, losses, networks, streams, torch, vae
 from dfcil_core.methods.base import Method
 
@@ -30,6 +31,8 @@ class DgrSettings:
 
     mu: Annotated[float, Ge(0)] = 1.0
     """Weight of the distillation term."""
+    distillation_temperature: Annotated[float, Gt(0)] = field(default=2.0, metadata=LATER)
+    """Temperature T of the softmaxes that distillation compares."""
 
 
 class Dgr(Method):
@@ -38,7 +41,8 @@ class Dgr(Method):
     From task 2 on, over a batch x of real images and one x' that the VAE of the task before makes, labels of x' being
     the argmax of the old network's old logits, each image with the class weight `old / seen` for an old label and
     `1 - old / seen` for a new one:
-      classifier: `mean(w * CE(z([x; x'])[:seen], y))` + `mu * KD(z(x'), O(x'), old)`;
+      classifier: `mean(w * CE(z([x; x'])[:seen], y))` + `mu * KD(z(x'), O(x'), old)`, of temperature T = 2
+        without a factor T²;
       VAE, after the classifier's step, on the same batch: `mean(w * BCE)` + `KL / (channels * s * s)`, BCE the mean
       over an image's values, and KL without weight.
     On task 1 all weights are 1 and nothing is replayed. Images are in [0, 1], not normalised; no weight decay; the
@@ -56,6 +60,12 @@ class Dgr(Method):
     version = 2  # 1 had a ReLU after the decoder's linear layer
     settings_type = DgrSettings
     recipe = {"training": {"weight_decay": 0.0}}
+
+    def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
+        name, version, settings = super().learn_identity(task, memory, quirks)
+        if task == 1:
+            settings.pop("distillation_temperature", None)  # there is nothing to distil yet
+        return name, version, settings
 
     def plain_first_task(self, quirks: str) -> bool:
         # The VAE must learn the first task too, and images are not normalised.
@@ -104,7 +114,7 @@ class Dgr(Method):
 
         logits = context.student(self._step[0])
         new_and_replayed = losses.weighted_cross_entropy(logits[:, :seen], labels, weights)
-        kept = losses.distillation(logits[real:], taught, slice(0, old))
+        kept = losses.distillation(logits[real:], taught, slice(0, old), self.settings.distillation_temperature)
         return new_and_replayed + self.settings.mu * kept
 
     def _set_vae_lr(self, context: TrainContext, lr: float) -> None:

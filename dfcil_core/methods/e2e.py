@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
 from dfcil_core.artifacts import MEMORY
+from dfcil_core.config import LATER
 from dfcil_core.lazy import evaluate, functional, losses, memory, networks, torch
 from dfcil_core.methods.base import Method
 
@@ -31,12 +32,14 @@ class E2eSettings:
 
     mu: Annotated[float, Ge(0)] = 1.0
     """Weight of the distillation terms."""
+    distillation_temperature: Annotated[float, Gt(0)] = field(default=2.0, metadata=LATER)
+    """Temperature T of the softmaxes that distillation compares."""
 
 
 class E2e(Method):
     """Every past task is distilled on its own; then the head is tuned on a memory where all classes weigh the same.
 
-    From task 2 on, `|k|` being the classes of a past task k, and KD of temperature 2 without a factor T²:
+    From task 2 on, `|k|` being the classes of a past task k, and KD of temperature T = 2 without a factor T²:
       phase 1, on the new images and the memory, each once an epoch:
         `CE(z[:seen], y) + mu * sum_k |k|/old * KD(z, O(x), k)`;
       then the memory is rebuilt with the new classes in it;
@@ -95,7 +98,9 @@ class E2e(Method):
         """Phase 1."""
         logits = context.student(batch.images)
         taught = context.teacher_output(batch.images).logits
-        kept = losses.distillation_by_task(logits, taught, _past(context), context.n_old)
+        kept = losses.distillation_by_task(
+            logits, taught, _past(context), context.n_old, self.settings.distillation_temperature
+        )
         return functional.cross_entropy(logits[:, : context.n_seen], batch.labels) + self.settings.mu * kept
 
     def _balanced(self, context: TrainContext, batch: Batch) -> Tensor:
@@ -105,13 +110,14 @@ class E2e(Method):
             features = context.student.features(batch.images)
         logits = context.student.head(features)
         taught = context.teacher_output(batch.images).logits
-        kept = losses.distillation_by_task(logits, taught, _past(context), seen)
+        temperature = self.settings.distillation_temperature
+        kept = losses.distillation_by_task(logits, taught, _past(context), seen, temperature)
         if context.quirks == "iccv2021":
             targets = taught[:, : seen - old]
         else:
             with torch.no_grad():
                 targets = self._first_phase(batch.images)[:, old:seen]
-        fresh = losses.distillation(logits[:, old:seen], targets, slice(None)) * (seen - old) / seen
+        fresh = losses.distillation(logits[:, old:seen], targets, slice(None), temperature) * (seen - old) / seen
         return functional.cross_entropy(logits[:, :seen], batch.labels) + self.settings.mu * (kept + fresh)
 
 

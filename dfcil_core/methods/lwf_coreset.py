@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 class LwfCoreset(Lwf):
     """The loss of LwF on the images of naive rehearsal.
 
-    `CE(z[:seen], y) + mu * KD(z, O(x), old)`, temperature 2, without a factor T², on the new images and as many drawn,
-    with replacement, from the memory. The memory holds `memory // seen` images of each class, chosen at random; the
-    remainder goes to the latest classes. After task 1 it is rehearsal's own, and the stage is shared.
+    `CE(z[:seen], y) + mu * KD(z, O(x), old)`, temperature T = 2, without a factor T², on the new images and as many
+    drawn, with replacement, from the memory. The memory holds `memory // seen` images of each class, chosen at
+    random; the remainder goes to the latest classes. After task 1 it is rehearsal's own, and the stage is shared.
     Source: Smith et al., Always Be Dreaming, ICCV 2021, table 2, "LwF" with memory.
 
     Differs from the paper:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated
 
-from annotated_types import Ge
+from annotated_types import Ge, Gt
 
+from dfcil_core.config import LATER
 from dfcil_core.lazy import functional, losses, torch
 from dfcil_core.methods.base import Method
 
@@ -24,14 +25,16 @@ class LwfSyntheticSettings:
 
     mu: Annotated[float, Ge(0)] = 0.1
     """Weight of the distillation term."""
+    distillation_temperature: Annotated[float, Gt(0)] = field(default=2.0, metadata=LATER)
+    """Temperature T of the softmaxes that distillation compares."""
 
 
 class LwfSynthetic(Method):
     """Cross-entropy on the new images, and distillation of the old network's outputs on them and on dreamed ones.
 
     From task 2 on, over a batch x of real images and one x' of dreamed ones:
-    `CE(z(x)[:seen], y) + mu * KD(z([x; x']), O([x; x']), old)`, temperature 2, without a factor T², the mean over both.
-    x and x' pass through the network together, so that batch normalisation sees both.
+    `CE(z(x)[:seen], y) + mu * KD(z([x; x']), O([x; x']), old)`, temperature T = 2, without a factor T², the mean over
+    both. x and x' pass through the network together, so that batch normalisation sees both.
     Source: Smith et al., Always Be Dreaming, ICCV 2021, "LwF - Synthetic".
 
     Differs from the paper:
@@ -50,5 +53,6 @@ class LwfSynthetic(Method):
         images = torch.cat([batch.images, batch.dreamed])
         logits = context.student(images)
         new = functional.cross_entropy(logits[: len(batch.images), : context.n_seen], batch.labels)
-        kept = losses.distillation(logits, context.teacher_output(images).logits, slice(0, context.n_old))
+        taught = context.teacher_output(images).logits
+        kept = losses.distillation(logits, taught, slice(0, context.n_old), self.settings.distillation_temperature)
         return new + self.settings.mu * kept
