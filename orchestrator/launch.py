@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished
 from orchestrator.engine.options import Options
 from orchestrator.errors import UserError, choices
+from orchestrator.plan.choose import Only, choose
 from orchestrator.plan.plan import Plan
 from orchestrator.results.job_result import JobResult
 from orchestrator.results.read import Results, read_results
@@ -41,10 +42,11 @@ class LaunchBegan:
     """The launch is written down; now it goes to work."""
 
     plan: Plan
+    """Of the jobs that are run: all of the sweep's, or those that `only` chooses."""
     workers: int
     """Stages at a time."""
     records: Mapping[str, Mapping[str, Any]]
-    """Key of each stage that is in the store already to its record."""
+    """Key of each stage of theirs that is in the store already to its record."""
     changes: sweep_folder.Changes
     """Of the sweep of the same name that was launched before."""
 
@@ -64,9 +66,10 @@ class LaunchOutcome:
     """How a launch ended. It is true as of then: `results` alone is read from the store when it is asked for."""
 
     plan: Plan
+    """Of the whole sweep."""
     runs: Path
     jobs: Mapping[str, str]
-    """Name of each job to its state: `done` or `failed`."""
+    """Name of each job that was run (with `only`, of each that it chooses) to its state: `done` or `failed`."""
     stages_run: int
     stages_reused: int
     """Stages that were in the store, or came there from another launcher."""
@@ -80,7 +83,7 @@ class LaunchOutcome:
 
     @property
     def ok(self) -> bool:
-        """Whether every job is done."""
+        """Whether every job of `jobs` is done."""
         return not self.failures
 
     @property
@@ -101,6 +104,8 @@ class Preview:
     """A plan, and how much of it is in the store."""
 
     plan: Plan
+    """Of all jobs, or of those that `only` chooses."""
+    jobs_of_sweep: int
     runs: Path
     in_store: frozenset[str]
     """Keys of the stages that need not run."""
@@ -134,6 +139,7 @@ def launch(
     tracking_uri: str | None = None,
     experiment: str | None = None,
     log_models: bool = False,
+    only: Sequence[Only] = (),
     retry_failed: bool = False,
     save_every: float = 60.0,
     keep: str = "needed",
@@ -153,8 +159,10 @@ def launch(
     """Run what is not in the store yet of a sweep's jobs, and track it with MLflow. Blocks until it is over.
 
     The options are those of `dfcil-sweep launch` (`overrides` are its `--set`: `["training.lr=0.05"]`), with the same
-    defaults. `on_event` is called in this thread with what happens; what it raises ends the launch. `warn` is given
-    a text where MLflow takes no results; it is called from any thread, and by default writes to standard error.
+    defaults. `only` has texts (`["method=abd,seed=0"]`) or mappings (`[{"method": "abd", "seed": 0}]`): the jobs that
+    one of them chooses are run, all where it is empty. `on_event` is called in this thread with what happens; what it
+    raises ends the launch. `warn` is given a text where MLflow takes no results; it is called from any thread, and by
+    default writes to standard error.
 
     A stage that fails is in the outcome, and does not raise. Raises UserError (SpecError with every mistake of a spec)
     before anything is written, and where workers elsewhere cannot be had; KeyboardInterrupt on Ctrl-C and, in the main
@@ -169,6 +177,7 @@ def launch(
         raise UserError(f"keep: '{keep}' is no choice. {choices(keep, ('needed', 'all'))}")
     elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
     planned = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere is not None)
+    chosen = choose(planned, only)
     if elsewhere is None or planned.spec.dataset.info.name in IMAGE_FILES:
         require_files(planned.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
     options = run_options(planned.spec, planned.device, jobs, per_gpu)
@@ -177,7 +186,7 @@ def launch(
     )
     folder = writable_runs_folder(runs, tracking_uri)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
-    return _Launch(planned, folder, options, tracker, on_event).run(retry_failed)
+    return _Launch(planned, chosen, folder, options, tracker, on_event).run(retry_failed)
 
 
 def plan(
@@ -189,6 +198,7 @@ def plan(
     data_root: str | Path | None = None,
     plugin: str | Path | None = None,
     rehearse: bool = False,
+    only: Sequence[Only] = (),
     elsewhere: bool = False,
 ) -> Preview:
     """What `launch` would run if it were given the same. Writes nothing.
@@ -199,7 +209,8 @@ def plan(
     from orchestrator.engine.checkpoint_gc import wanted_again
     from orchestrator.results.estimate import Rates
 
-    planned = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere)
+    whole = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere)
+    planned = choose(whole, only)
     folder = runs_folder(runs)
     store, stages = Store(folder), planned.stages
     rates = Rates.of(planned, store.records(stages.values(), on_damaged=lambda stage, why: None), store)
@@ -207,7 +218,7 @@ def plan(
     present -= wanted_again(stages, present, store.whole)
     seconds = rates.total(stages.values())
     without = rates.total(stages[key] for job in planned.jobs for key in job.stages)
-    return Preview(planned, folder, frozenset(present), seconds, without)
+    return Preview(planned, len(whole.jobs), folder, frozenset(present), seconds, without)
 
 
 def workers_elsewhere(
@@ -283,12 +294,22 @@ def positive(name: str, value: float) -> float:
 
 
 class _Launch:
-    """One launch: what the engine tells goes, job by job, to MLflow, and on to whoever listens."""
+    """One launch: what the engine tells goes, job by job, to MLflow, and on to whoever listens.
+
+    The sweep that is written down and tracked is the whole `plan`; what is run are the jobs of `chosen`, a part of it.
+    """
 
     def __init__(
-        self, plan: Plan, runs: Path, options: Options, tracker: "Tracker", emit: Callable[[LaunchEvent], None]
+        self,
+        plan: Plan,
+        chosen: Plan,
+        runs: Path,
+        options: Options,
+        tracker: "Tracker",
+        emit: Callable[[LaunchEvent], None],
     ) -> None:
-        self._plan, self._runs, self._options, self._tracker, self._emit = plan, runs, options, tracker, emit
+        self._plan, self._chosen, self._runs, self._options = plan, chosen, runs, options
+        self._tracker, self._emit = tracker, emit
         self._store = Store(runs)
         self._results = Results(plan, self._store, {})
 
@@ -296,19 +317,24 @@ class _Launch:
         from orchestrator.engine import engine
         from reports.artifacts import result_tables
 
-        plan, name = self._plan, self._plan.spec.name
+        plan, chosen = self._plan, self._chosen
         changes = sweep_folder.save(self._runs, plan)
-        with announced(sweep_folder.sweep_folder(self._runs, name), self._options.workers), self._tracker:
+        jobs = None if len(chosen.jobs) == len(plan.jobs) else [job.name for job in chosen.jobs]
+        folder = sweep_folder.sweep_folder(self._runs, plan.spec.name)
+        with announced(folder, self._options.workers, jobs), self._tracker:
             # The engine tells of records that cannot be read, and does their stages again.
             self._results = read_results(plan, self._store, on_damaged=lambda stage, why: None)
-            self._emit(LaunchBegan(plan, self._options.workers, dict(self._results.records), changes))
+            present = {key: record for key, record in self._results.records.items() if key in chosen.stages}
+            self._emit(LaunchBegan(chosen, self._options.workers, present, changes))
             for result in self._results.of_jobs():
                 if result.records:
                     self._tracker.deliver(result)
             given_up = {} if retry_failed else self._given_up()
-            outcome = engine.run(plan, self._store, self._options, self._on_event, given_up)
+            outcome = engine.run(chosen, self._store, self._options, self._on_event, given_up)
             results = self._results.of_jobs()
-            state = "FAILED" if outcome.failed else "FINISHED"
+            # A sweep of which a part was run is left as one that was stopped: the rest is for a later launch.
+            whole = all(result.finished for result in results)
+            state = "FAILED" if outcome.failed else "FINISHED" if whole else "KILLED"
             undelivered = self._tracker.finish(state, results, result_tables(plan.spec, results))
         return self._outcome(outcome, undelivered)
 
@@ -327,16 +353,16 @@ class _Launch:
 
         Those whose process died are worth another try, and so are those whose data set was not there.
         """
-        failed = stages_failed(self._runs, self._plan)
+        failed = stages_failed(self._runs, self._chosen)
         known = {key: failure for key, failure in failed.items() if failure.traceback}
         return {key: failure for key, failure in known.items() if not failure.error.startswith("MissingData: ")}
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
-        failed = {job.name for key in outcome.failed for job in self._plan.jobs_of(key)}
+        failed = {job.name for key in outcome.failed for job in self._chosen.jobs_of(key)}
         return LaunchOutcome(
             plan=self._plan,
             runs=self._runs,
-            jobs={job.name: FAILED if job.name in failed else DONE for job in self._plan.jobs},
+            jobs={job.name: FAILED if job.name in failed else DONE for job in self._chosen.jobs},
             stages_run=outcome.done,
             stages_reused=outcome.reused,
             failures=outcome.failed,

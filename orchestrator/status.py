@@ -39,7 +39,7 @@ class State:
     """Token of each of these, and of each holder in `running`, that has given no sign of life for longer than it may:
     seconds. It is on another machine, and gone, or cut off; if its stages are asked for, they are taken over."""
     seconds_left: float | None
-    """With the launchers at work, or else with one stage at a time; None where nothing tells."""
+    """For the jobs that the launchers at work run, or else for all, one stage at a time; None where nothing tells."""
     saved: int
     """Stages that finished once and serve further jobs: how often they need not be done again."""
     saved_seconds: float
@@ -53,7 +53,7 @@ class State:
             return RUNNING
         if any(key in self.failures for key in job.stages):
             return FAILED
-        return WAITING if self.launchers else STOPPED
+        return WAITING if any(launcher.runs(job.name) for launcher in self.launchers) else STOPPED
 
     def jobs(self) -> Counter[str]:
         """How many jobs are in each state."""
@@ -89,7 +89,8 @@ def read_state(runs: Path, plan: Plan, records: Mapping[str, Mapping[str, Any]])
         key: failure for key, failure in stages_failed(runs, plan).items() if key not in records and key not in running
     }
     launchers = tuple(living(folder))
-    left = plan.stages.keys() - records.keys()
+    asked = {key for job in plan.jobs if any(each.runs(job.name) for each in launchers) for key in job.stages}
+    left = (asked if launchers else plan.stages.keys()) - records.keys()
     since = {key: holder.since for key, holder in running.items()}
     workers = sum(launcher.workers for launcher in launchers) or 1
     seconds_left = seconds_until_done(plan, left, failures, Rates.of(plan, records), workers, since)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
 @options.log_models
+@options.only
 @click.option("--retry-failed", is_flag=True, help="Start again what failed when the sweep was launched before.")
 @click.option(
     "--save-every",
@@ -44,7 +45,8 @@ def launch(spec: str, dry_run: bool, **told: Any) -> None:
     """Run what is not in the store yet of SPEC's jobs, and track it with MLflow.
 
     SPEC is a YAML file, or the name of a bundled spec. Launch the same spec again to go on where a launch stopped.
-    A stage that raised an error is not started again by that alone: --retry-failed does.
+    A stage that raised an error is not started again by that alone: --retry-failed does. --only runs a part now; the
+    sweep stays what it is, and a launch without it runs the rest.
     """
     if dry_run:
         _dry_run(spec, told)
@@ -67,7 +69,7 @@ def _dry_run(spec: str, told: dict[str, Any]) -> None:
 
     place = {name: told[name] for name in options.ELSEWHERE}
     elsewhere = workers_elsewhere(told["device"], told["jobs"], **place) is not None
-    print_plan(plan(spec, elsewhere=elsewhere, **{name: told[name] for name in options.SWEEP}))
+    print_plan(plan(spec, elsewhere=elsewhere, **{name: told[name] for name in (*options.SWEEP, "only")}))
 
 
 class _Display:
@@ -101,7 +103,9 @@ class _Display:
 
 def _summarise(outcome: "LaunchOutcome", retried_failed: bool) -> None:
     name, jobs = outcome.plan.spec.name, len(outcome.jobs)
-    done = f"{jobs - len(outcome.failed_jobs)} of {counted(jobs, 'job')} done"
+    whole = len(outcome.plan.jobs)
+    chosen = counted(jobs, "job") if jobs == whole else f"the {counted(jobs, 'job')} chosen (of {whole})"
+    done = f"{jobs - len(outcome.failed_jobs)} of {chosen} done"
     say(f"{name}: {done}; {counted(outcome.stages_run, 'stage')} run, {outcome.stages_reused} reused")
     if outcome.freed:
         freed, size = counted(outcome.freed, "checkpoint"), readable(outcome.freed_bytes)

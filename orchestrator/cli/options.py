@@ -64,6 +64,13 @@ sweep = stack(click.argument("spec"), runs, device, overrides, data_root, plugin
 SWEEP = ("runs", "device", "overrides", "data_root", "plugin", "rehearse")
 """The parameters of `sweep` beside the spec."""
 
+only = click.option(
+    "--only",
+    metavar="FIELD=VALUE,...",
+    multiple=True,
+    help="The jobs with these values alone, of method, tasks and seed: method=abd,tasks=10,seed=0. Again for more.",
+)
+
 elsewhere = stack(
     click.option(
         "--cluster",

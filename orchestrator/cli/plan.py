@@ -18,6 +18,7 @@ _MOST_SEEDS = 10  # that are listed one by one
 
 @click.command()
 @options.sweep
+@options.only
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(spec: str, as_json: bool, **told: Any) -> None:
     """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
@@ -38,6 +39,7 @@ def _facts(preview: "Preview") -> dict[str, Any]:
         "sweep": plan.spec.name,
         "device": plan.device,
         "jobs": len(plan.jobs),
+        "jobs_of_sweep": preview.jobs_of_sweep,
         "excluded": plan.excluded,
         "stages": {kind: plan.count(kind) for kind in _KINDS},
         "without_sharing": plan.unshared,
@@ -58,11 +60,16 @@ def print_plan(preview: "Preview") -> None:
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
     kinds = ", ".join(f"{plan.count(kind)} {kind}" for kind in _KINDS if plan.count(kind))
     left_out = f", {plan.excluded} excluded" if plan.excluded else ""
-    say(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{left_out}, on {plan.device}")
+    chosen = "" if len(plan.jobs) == preview.jobs_of_sweep else f" chosen of {preview.jobs_of_sweep}"
+    say(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{chosen}{left_out}, on {plan.device}")
     for entry in plan.spec.methods:
-        cells = sum(job.entry.label == entry.label for job in plan.jobs)
-        splits = ", ".join(split.title for split in plan.spec.splits)
-        say(f"  {entry.label}: {counted(cells, 'job')} ({splits}; seeds {_listed(plan.spec.seeds)})")
+        jobs = [job for job in plan.jobs if job.entry.label == entry.label]
+        splits, seeds = [split.title for split in plan.spec.splits], plan.spec.seeds
+        if chosen:
+            splits = list(dict.fromkeys(job.split.title for job in jobs))
+            seeds = tuple(dict.fromkeys(job.seed for job in jobs))
+        if jobs or not chosen:
+            say(f"  {entry.label}: {counted(len(jobs), 'job')} ({', '.join(splits)}; seeds {_listed(seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
     say(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
     if seconds is not None and without is not None:

@@ -1,7 +1,7 @@
 """Which launchers are at work on a sweep, and asking them to stop.
 
     runs/sweeps/<name>/launches/.lease-<id>.json   its heartbeat: a lease like that on a stage
-    runs/sweeps/<name>/launches/launch-<id>.json   how many stages it runs at a time
+    runs/sweeps/<name>/launches/launch-<id>.json   how many stages it runs at a time, and which jobs, if not all
     runs/sweeps/<name>/launches/cancel-<id>        somebody asks it to stop
 
 Files, because whoever asks may sit at another machine of the same file system.
@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +24,18 @@ from orchestrator.signals import terminable
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
 from orchestrator.store.our_files import Count, read
 
-_TOLD = TypeAdapter(dict[str, Count])
 _LOOK_SECONDS = 0.3  # between looks whether somebody asks us to stop
+
+
+@dataclass(frozen=True)
+class _Told:
+    """The content of a launcher's file."""
+
+    workers: Count = 1
+    jobs: tuple[str, ...] | None = None
+
+
+_TOLD = TypeAdapter(_Told)
 
 
 @dataclass(frozen=True)
@@ -36,10 +46,16 @@ class Launcher:
     holder: Holder
     workers: int
     """Stages that it runs at a time."""
+    jobs: frozenset[str] | None
+    """Names of the jobs that it was told to run; None: all of the sweep."""
     folder: Path
 
     def __str__(self) -> str:
         return f"process {self.holder.pid} on {self.holder.host}"
+
+    def runs(self, job: str) -> bool:
+        """Whether it runs the job of that name."""
+        return self.jobs is None or job in self.jobs
 
     def ask_to_stop(self) -> None:
         """Ask it to stop as Ctrl-C would; it answers within a second, wherever it runs."""
@@ -57,13 +73,19 @@ def living(folder: Path) -> list[Launcher]:
     found = []
     for identity, holder in Leases(launches).holders().items():
         if not holder.dead():
-            found.append(Launcher(identity, holder, _workers(launches / f"launch-{identity}.json"), launches))
+            told = _told(launches / f"launch-{identity}.json")
+            jobs = None if told.jobs is None else frozenset(told.jobs)
+            found.append(Launcher(identity, holder, told.workers, jobs, launches))
     return sorted(found, key=lambda launcher: launcher.holder.since)
 
 
 @contextmanager
-def announced(folder: Path, workers: int, lease_timeout: float = LEASE_TIMEOUT) -> Iterator[None]:
+def announced(
+    folder: Path, workers: int, jobs: Sequence[str] | None = None, lease_timeout: float = LEASE_TIMEOUT
+) -> Iterator[None]:
     """Be seen as a launcher of the sweep in this folder, and stop when asked to.
+
+    `jobs` are the names of those that it runs; None: all of the sweep.
 
     Being asked, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, as Ctrl-C does.
     """
@@ -72,7 +94,7 @@ def announced(folder: Path, workers: int, lease_timeout: float = LEASE_TIMEOUT) 
     _remove_dead(launches)
     identity = uuid.uuid4().hex[:16]
     told, asked, over = launches / f"launch-{identity}.json", launches / f"cancel-{identity}", threading.Event()
-    told.write_text(json.dumps({"workers": workers}))
+    told.write_text(json.dumps({"workers": workers, "jobs": jobs}))
     watcher = threading.Thread(target=_listen, args=(asked, over), name="cancel", daemon=True)
     with terminable(), Leases(launches, lease_timeout).acquire(identity):
         watcher.start()
@@ -92,11 +114,11 @@ def _listen(asked: Path, over: threading.Event) -> None:
             return
 
 
-def _workers(path: Path) -> int:
+def _told(path: Path) -> _Told:
     try:
-        return read(path, _TOLD, "It is ignored")["workers"]
-    except (FileNotFoundError, KeyError, UserError):
-        return 1  # it is just beginning, or just ending
+        return read(path, _TOLD, "It is ignored")
+    except (FileNotFoundError, UserError):
+        return _Told()  # it is just beginning, or just ending
 
 
 def _remove_dead(launches: Path) -> None:

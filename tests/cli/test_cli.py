@@ -111,6 +111,7 @@ def test_plan_as_json(call, spec):
         "sweep": "tiny",
         "device": "cpu",
         "jobs": 3,
+        "jobs_of_sweep": 3,
         "excluded": 0,
         "stages": {"learn": 4, "remember": 1, "dream": 1},
         "without_sharing": 8,

@@ -1,0 +1,99 @@
+"""A part of a plan: the jobs that `--only` chooses, and the stages that they need."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from orchestrator.errors import UserError, choices
+from orchestrator.plan.plan import Job, Plan
+from orchestrator.spec.model import Exclusion, matches
+
+Only = str | Mapping[str, object]
+"""`method=abd,tasks=10,seed=0`, or `{"method": "abd", "tasks": 10, "seed": 0}`; with any of the fields."""
+
+FIELDS = ("method", "tasks", "seed")
+_NEXT_FIELD = re.compile(r",(?=\s*\w+\s*=)")  # a value may have commas of its own
+_EXAMPLE = "Write it as method=abd,tasks=10,seed=0, with any of the three"
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """One `--only`: the jobs that have the value of every field given."""
+
+    told: str
+    fields: Mapping[str, str]
+
+    def has(self, job: Job) -> bool:
+        seed = int(self.fields["seed"]) if "seed" in self.fields else None
+        wanted = Exclusion(self.fields.get("method"), self.fields.get("tasks"), seed)
+        return matches(wanted, job.entry, job.split, job.seed)
+
+
+def choose(plan: Plan, only: Sequence[Only]) -> Plan:
+    """The plan of those jobs alone that one of `only` chooses, in the plan's order; all of them where `only` is empty.
+
+    A method is meant by its label, or by its name, which several entries may have; a split by its label.
+    Raises UserError with every mistake: an unknown field or value, and a choice of no job.
+    """
+    if not only:
+        return plan
+    read = [_read(each) for each in ([only] if isinstance(only, str | Mapping) else only)]
+    problems = [problem for choice, wrong in read for problem in (wrong or _unmatched(choice, plan))]
+    if problems:
+        raise UserError("\n".join(problems))
+    positions = [place for place, job in enumerate(plan.jobs) if any(choice.has(job) for choice, _ in read)]
+    return part(plan, positions)
+
+
+def part(plan: Plan, positions: Sequence[int]) -> Plan:
+    """The plan of the jobs at these positions alone."""
+    jobs = tuple(plan.jobs[position] for position in positions)
+    users: dict[str, list[int]] = {}
+    for position, job in enumerate(jobs):
+        for key in job.stages:
+            users.setdefault(key, []).append(position)
+    stages = {key: stage for key, stage in plan.stages.items() if key in users}
+    unshared = sum(len(job.stages) for job in jobs)
+    used_by = {key: tuple(where) for key, where in users.items()}
+    return replace(plan, jobs=jobs, stages=stages, unshared=unshared, users=used_by)
+
+
+def _read(given: Only) -> tuple[_Choice, list[str]]:
+    """A choice, and what is wrong with how it is written."""
+    if isinstance(given, Mapping):
+        pairs = [(str(field), "=", str(value)) for field, value in given.items()]
+        told = ",".join(f"{field}={value}" for field, _, value in pairs)
+    else:
+        told = given
+        pairs = [each.partition("=") for each in _NEXT_FIELD.split(given)]
+    fields: dict[str, str] = {}
+    wrong = []
+    for field, equals, value in ((field.strip(), equals, value.strip()) for field, equals, value in pairs):
+        if not equals:
+            wrong.append(f"--only {told}: '{field}' is no field with a value. {_EXAMPLE}")
+        elif field not in FIELDS:
+            wrong.append(f"--only {told}: unknown field '{field}'. {choices(field, FIELDS)}")
+        elif field in fields:
+            wrong.append(f"--only {told}: '{field}' is given twice. Give --only again for further jobs")
+        fields[field] = value
+    if not pairs:
+        wrong.append(f"--only {told}: chooses nothing. {_EXAMPLE}")
+    return _Choice(told, fields), wrong
+
+
+def _unmatched(choice: _Choice, plan: Plan) -> list[str]:
+    """Why a choice that is written well chooses no job; empty where it chooses some."""
+    spec, problems = plan.spec, []
+    methods = {name: None for entry in spec.methods for name in (entry.label, entry.method.name)}
+    known = {
+        "method": ("method or label", list(methods)),
+        "tasks": ("split", [split.label for split in spec.splits]),
+        "seed": ("seed", [str(seed) for seed in spec.seeds]),
+    }
+    for field, value in choice.fields.items():
+        noun, valid = known[field]
+        if value not in valid:
+            problems.append(f"--only {choice.told}: '{value}' is no {noun} of this sweep. {choices(value, valid)}")
+    if not problems and not any(choice.has(job) for job in plan.jobs):
+        problems.append(f"--only {choice.told}: chooses no job: `exclude` takes out what has all of these")
+    return problems
