@@ -11,6 +11,7 @@ its lease is lost, and it must not commit.
 
 import os
 import socket
+import sys
 import threading
 import time
 import uuid
@@ -24,6 +25,7 @@ from pydantic import TypeAdapter
 
 from orchestrator.errors import UserError
 from orchestrator.store.our_files import Nonsense, read, write_json
+from orchestrator.text import printable
 
 LEASE_TIMEOUT = 30.0  # seconds without a heartbeat after which a holder counts as dead
 _BEATS = 6  # heartbeats in that time, so that a few may come late
@@ -157,12 +159,17 @@ class Lease:
         return not self.lost
 
     def release(self) -> None:
-        """Give the lease back, if it is still ours."""
+        """Give the lease back, if it is still ours. Where that is refused, it grows stale, and a line says so."""
         self._stop.set()
         self._heart.join()
-        with self._leases.lock():
-            if self._mine():
-                self._leases.path(self.key).unlink()
+        try:
+            with self._leases.lock():
+                if self._mine():
+                    self._leases.path(self.key).unlink()
+        except (OSError, UserError) as error:
+            # What was done under the lease is done: that it cannot be given back must not undo it.
+            text = f"the lease on {self.key[:16]} stays until it is stale: {error}"
+            print(f"warning: {printable(text)}", file=sys.stderr)
 
     def __enter__(self) -> "Lease":
         return self

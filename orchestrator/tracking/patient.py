@@ -8,9 +8,9 @@ import random
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from mlflow.entities import Run
+from mlflow.entities import LoggedModel, LoggedModelOutput, Run
 from mlflow.tracking import MlflowClient
 from mlflow.utils import rest_utils
 
@@ -22,9 +22,10 @@ _FIRST_PAUSE = 0.05  # seconds; each later one is twice as long, and half as muc
 _AGAIN = (
     *("search_runs", "search_experiments", "get_run", "get_experiment", "get_experiment_by_name", "list_artifacts"),
     *("get_metric_history", "log_batch", "log_inputs", "set_tag", "set_terminated", "update_run"),
+    *("search_logged_models", "finalize_logged_model"),
 )
 # Each is several requests, of which one is lost more easily than all are lost again: the requests are made again.
-COMPOSITE = ("log_text", "log_artifact", "log_artifacts", "log_image")
+COMPOSITE = ("log_text", "log_artifact", "log_artifacts", "log_image", "log_model_artifacts")
 # In the words of urllib3 and requests: the server answered that it cannot now, or broke off. One that is not there at
 # all (refused, timed out, not found) is not asked again at once: that would hold up whoever waits for the end.
 _IN_PASSING = ("error responses", "Connection aborted", "Connection reset", "Remote end closed", "IncompleteRead")
@@ -39,6 +40,9 @@ def patient_client(uri: str) -> MlflowClient:
     return cast(MlflowClient, _Patient(client)) if uri.startswith(("http://", "https://")) else client
 
 
+Made = TypeVar("Made")
+
+
 class _Patient:
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
@@ -49,32 +53,54 @@ class _Patient:
             return _requests_again(found)
         return _again(found) if name in _AGAIN else found
 
+    # What makes something new looks first, after a failure, for what the failed call may have made.
+
     def create_run(self, experiment: str, start: int | None, tags: Mapping[str, str], name: str | None = None) -> Run:
-        """As MlflowClient's. After a failure it looks first for what the failed call may have made."""
         identity = {key: tags[key] for key in _IDENTITY if key in tags}
-        failed = False
-
-        def make() -> Run:
-            nonlocal failed
-            if failed and (found := runs.search(self._client, experiment, identity)):
-                return found[-1]
-            failed = True
-            return self._client.create_run(experiment, start, dict(tags), name)
-
-        return cast(Run, _again(make)())
+        return _once(
+            lambda: self._client.create_run(experiment, start, dict(tags), name),
+            lambda: next(reversed(runs.search(self._client, experiment, identity)), None),
+        )
 
     def create_experiment(self, name: str, *arguments: Any) -> str:
-        """As MlflowClient's. After a failure it looks first whether the experiment was made."""
-        failed = False
+        def find() -> str | None:
+            found = self._client.get_experiment_by_name(name)
+            return found and str(found.experiment_id)
 
-        def make() -> str:
-            nonlocal failed
-            if failed and (found := self._client.get_experiment_by_name(name)):
-                return str(found.experiment_id)
-            failed = True
-            return str(self._client.create_experiment(name, *arguments))
+        return _once(lambda: str(self._client.create_experiment(name, *arguments)), find)
 
-        return cast(str, _again(make)())
+    def create_logged_model(self, experiment: str, name: str, run: str, *arguments: Any) -> LoggedModel:
+        made = f"source_run_id = '{run}' AND name = '{name}'"
+        return _once(
+            lambda: self._client.create_logged_model(experiment, name, run, *arguments),
+            lambda: next(iter(self._client.search_logged_models([experiment], made)), None),
+        )
+
+    def log_outputs(self, run: str, models: list[LoggedModelOutput]) -> bool:
+        def make() -> bool:
+            self._client.log_outputs(run, models)
+            return True
+
+        def find() -> bool:
+            outputs = self._client.get_run(run).outputs
+            there = {model.model_id for model in outputs.model_outputs} if outputs else set()
+            return {model.model_id for model in models} <= there
+
+        return _once(make, find)
+
+
+def _once(make: Callable[[], Made], find: Callable[[], Made | None]) -> Made:
+    """What `make` makes, and makes again after a failure in passing where `find` does not find it by then."""
+    failed = False
+
+    def made() -> Made:
+        nonlocal failed
+        if failed and (found := find()):
+            return found
+        failed = True
+        return make()
+
+    return cast(Made, _again(made)())
 
 
 def _again(call: Callable[..., Any]) -> Callable[..., Any]:

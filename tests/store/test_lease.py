@@ -1,11 +1,14 @@
 """Leases: one holder at a time, the dead and the silent taken over, no clock compared."""
 
+import errno
+import os
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +58,23 @@ def test_a_lease_given_back_is_free(tmp_path):
     with leases.acquire("k" * 64) as second:
         assert second.token != first.token
         assert second.previous is None
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.ESTALE])
+def test_a_lease_that_cannot_be_given_back_costs_a_line_and_grows_stale(store, monkeypatch, capsys, number):
+    def refuse(path, **options):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with store.leases.acquire(STAGE.key):
+        monkeypatch.setattr(Path, "unlink", refuse)
+    told = capsys.readouterr().err
+    assert told.startswith(f"warning: the lease on {STAGE.key[:16]} stays until it is stale: ")
+    assert os.strerror(number) in told and told.count("\n") == 1
+    monkeypatch.undo()
+    holder, watch = store.leases.read(STAGE.key), Watch(lease_timeout=0.6)
+    wait_until(lambda: watch.is_stale(STAGE.key, holder), 10, "the lease to grow stale")
+    with store.leases.acquire(STAGE.key, holder):
+        pass
 
 
 def test_the_lease_of_a_killed_process_is_free_at_once(store):

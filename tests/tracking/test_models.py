@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from safetensors.numpy import load_file
 
@@ -13,7 +14,7 @@ from dfcil_core.run_stage import run_stage
 from dfcil_core.streams import stream
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
-from orchestrator.tracking import models, tracking_uri
+from orchestrator.tracking import models, patient, tracking_uri, writer
 from tests.support.fabricated import sweep
 from tests.support.mlflow_views import jobs
 from tests.support.tracked import Tracker, sync
@@ -115,6 +116,46 @@ def test_models_are_off_by_default_and_logged_once(trained, uri, monkeypatch):
     sync(plan, runs, uri, log_models=True)
     launch(trained, uri, log_models=True)
     assert [model.model_id for model in logged(uri)] == [once.model_id]
+
+
+VICTIMS = ("create_logged_model", "log_outputs", "finalize_logged_model", "log_model_artifacts", "search_logged_models")
+
+
+@pytest.mark.parametrize("lost", ["the call", "the answer"])
+def test_every_call_of_a_model_is_made_again_over_a_lossy_network(trained, uri, monkeypatch, lost):
+    failed = []
+
+    class Lossy:
+        """Each call of a model fails once, before or after it is made."""
+
+        def __init__(self, client):
+            self._client = client
+
+        def __getattr__(self, name):
+            found = getattr(self._client, name)
+            if name not in VICTIMS or name in failed:
+                return found
+
+            def call(*arguments, **options):
+                if name in failed:
+                    return found(*arguments, **options)
+                failed.append(name)
+                if lost == "the answer":
+                    found(*arguments, **options)
+                raise MlflowException("API request failed: too many 503 error responses")
+
+            # What uploads is many requests, each made again by itself (test_faults): here it is one.
+            return patient._again(call) if name in patient.COMPOSITE else call
+
+    monkeypatch.setattr(patient, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(writer, "patient_client", lambda uri: patient._Patient(Lossy(MlflowClient(tracking_uri=uri))))
+    warnings = []
+    launch(trained, uri, warnings, log_models=True)
+    assert (sorted(failed), warnings) == (sorted(VICTIMS), [])
+    (model,) = logged(uri)
+    assert model.status == "READY"
+    run = MlflowClient(uri).get_run(model.source_run_id)
+    assert [output.model_id for output in run.outputs.model_outputs] == [model.model_id]
 
 
 def test_a_network_that_is_not_as_it_was_written_is_not_logged(trained, uri):

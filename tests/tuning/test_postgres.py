@@ -2,11 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -16,44 +13,19 @@ from orchestrator.tuning.study import ENDED, RUNNING, Study
 from tests.support import fake_tuning
 from tests.support.fake_tuning import read, search
 from tests.support.paths import ROOT, SUPPORT
-from tests.support.tools import need
+from tests.support.postgres import Postgres
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory):
-    """A server of our own, with the database `optuna`, which a password opens."""
-    # Debian keeps the server's programs out of the path.
-    folders = sorted(map(str, Path("/usr/lib/postgresql").glob("*/bin")), reverse=True)
-    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *folders])
-    need("initdb", "pg_ctl")
-    home = tmp_path_factory.mktemp("postgres", numbered=True)
-    # The server refuses to run as root.
-    user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    if user:
-        for folder in (home, *home.parents[:3]):
-            folder.chmod(0o755)
-        subprocess.run(["chown", "postgres:postgres", str(home)], check=True)
-    with closing(socket.socket()) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    (home / "password").write_text("sesame\n")
-    (home / "password").chmod(0o644)
-    settings = ["-U", "tuner", "-A", "scram-sha-256", f"--pwfile={home / 'password'}", "--no-sync"]
-    data = str(home / "data")
-    run = {"check": True, "cwd": home, "stdout": subprocess.DEVNULL}
-    subprocess.run([*user, "initdb", "-D", data, *settings], **run)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories= -c fsync=off"
-    subprocess.run([*user, "pg_ctl", "-D", data, "-l", str(home / "log"), "-w", "-o", options, "start"], **run)
+    server = Postgres(tmp_path_factory.mktemp("postgres", numbered=True))
+    server.start()
     try:
-        import psycopg
-
-        with psycopg.connect(f"postgresql://tuner:sesame@127.0.0.1:{port}/postgres", autocommit=True) as admin:
-            admin.execute("CREATE DATABASE optuna")
-        yield f"postgresql+psycopg://tuner:sesame@127.0.0.1:{port}/optuna"
+        yield server.database("optuna")
     finally:
-        subprocess.run([*user, "pg_ctl", "-D", data, "-m", "immediate", "stop"], **run)
+        server.stop()
 
 
 def test_a_search_in_postgresql_survives_its_tuner(tmp_path, url):
