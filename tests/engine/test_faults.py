@@ -12,9 +12,9 @@ from orchestrator.engine.engine import run
 from orchestrator.store.lease import Held, Watch
 from orchestrator.store.store import Store
 from tests.support.fake_stages import make_options, make_plan, make_stage
+from tests.support.mounts import in_own_mounts
 from tests.support.paths import SUPPORT
 from tests.support.processes import wait_until
-from tests.support.tools import lacking
 
 FULL_DISK = SUPPORT / "fake_full_disk.py"
 
@@ -26,18 +26,6 @@ def store(tmp_path):
 
 def go(store, *stages, **options):
     return run(make_plan(*stages), store, make_options(**options), lambda event: None)
-
-
-def in_own_mounts(script: str, *arguments: object) -> list[str]:
-    """A command line whose mounts nobody else sees; skips where this user may not have that."""
-    prefix = ["unshare", "--user", "--map-root-user", "--mount"]
-    try:
-        may = subprocess.run([*prefix, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True).returncode == 0
-    except FileNotFoundError:
-        may = False
-    if not may:
-        lacking("needs unshare and mounts in a user name space")
-    return [*prefix, "sh", "-c", script, "sh", *map(str, arguments)]
 
 
 def test_a_full_disk_fails_the_stage_that_met_it_and_the_next_launch_does_it(tmp_path):
