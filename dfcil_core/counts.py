@@ -3,9 +3,12 @@
 Every accuracy is derived from these counts, and those of another split of the same classes from the same logits.
 """
 
-from typing import Any
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Tasks = tuple[tuple[int, ...], ...]
 TOP, TOP_FROM = 5, 50
@@ -36,6 +39,8 @@ def count_right(logits: np.ndarray, labels: np.ndarray, tasks: Tasks) -> dict[st
 
 def _among_largest(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Whether each label's logit is one of the five largest; of equal ones the first come first, as argmax has it."""
+    import numpy as np
+
     own = logits[np.arange(len(labels)), labels][:, None]
     before = np.arange(logits.shape[1]) < labels[:, None]
     return (((logits > own) | ((logits == own) & before)).sum(1) < TOP) & ~np.isnan(own[:, 0])

@@ -18,6 +18,7 @@ HEAVY = {"torch", "torchvision", "mlflow", "optuna"}
 ORDER = (
     "dfcil_core",
     "sweeps",
+    "orchestrator.garbage",
     "orchestrator.text",
     "orchestrator.errors",
     "orchestrator.files",

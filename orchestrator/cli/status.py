@@ -62,6 +62,7 @@ def _how_far(plan: "Plan", present: Collection[str]) -> str:
 
 
 def _one(runs: Path, plan: "Plan", every: float | None) -> None:
+    from orchestrator.garbage import no_garbage
     from orchestrator.status import read_state
     from orchestrator.store.store import Store
 
@@ -69,11 +70,12 @@ def _one(runs: Path, plan: "Plan", every: float | None) -> None:
     damaged: dict[str, str] = {}
     while True:
         missing = [stage for key, stage in plan.stages.items() if key not in records]
-        records |= Store(runs).records(missing, lambda stage, why: damaged.update({stage.folder: why}))
-        state = read_state(runs, plan, records)
-        if every is not None and sys.stdout.isatty():
-            click.clear()
-        _show(state)
+        with no_garbage():
+            records |= Store(runs).records(missing, lambda stage, why: damaged.update({stage.folder: why}))
+            state = read_state(runs, plan, records)
+            if every is not None and sys.stdout.isatty():
+                click.clear()
+            _show(state)
         options.say_notes(plan)
         for folder, why in damaged.items():
             say(f"damaged: {folder}: {why}", err=True)

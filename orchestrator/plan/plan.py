@@ -1,9 +1,7 @@
 """From a sweep to its jobs, and from the jobs to the stage graph they share. Pure: no disk, no clock, no torch."""
 
-import gc
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from typing import Any, Literal, cast
@@ -12,6 +10,7 @@ from dfcil_core import config
 from dfcil_core.config import DataRecipe, Recipe
 from dfcil_core.methods.base import Method
 from dfcil_core.networks.catalog import BACKBONES
+from orchestrator.garbage import no_garbage
 from orchestrator.plan.stage import Stage
 from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec, matches
 
@@ -109,7 +108,7 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
     stages: dict[str, Stage] = {}
     users: dict[str, list[int]] = {}
     unshared = excluded = 0
-    with _no_garbage():
+    with no_garbage():
         for entry, split, seed, common in _cells(spec, device):
             if any(matches(exclusion, entry, split, seed) for exclusion in spec.exclude):
                 excluded += 1
@@ -165,18 +164,6 @@ def _cells(spec: SweepSpec, device: str) -> Iterator[tuple[MethodEntry, Split, i
         for split in spec.splits:
             for seed in spec.seeds:
                 yield entry, split, seed, common
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """A plan makes a million objects and throws none away: looking for garbage among them takes a fifth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class _Chain:

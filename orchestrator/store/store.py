@@ -24,6 +24,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from dfcil_core.config import Recipe
 from orchestrator.files import NOT_THERE, Unreadable, listing, sync_to_disk, there, write_json, write_text
+from orchestrator.garbage import no_garbage
 from orchestrator.plan.stage import Stage
 from orchestrator.store import record as record_file
 from orchestrator.store.lease import LEASE_TIMEOUT, Lease, LeaseLost, Leases
@@ -99,16 +100,17 @@ class Store:
         """
         present, place = self.names(), str(self.stages)
         found = {}
-        for stage in stages:
-            name = stage.folder
-            if name not in present:
-                continue
-            try:
-                found[stage.key] = _record(f"{place}/{name}", stage.key, stage.recipe)
-            except DamagedStage as damage:
-                if on_damaged is None:
-                    raise
-                on_damaged(stage, damage.reason)
+        with no_garbage():
+            for stage in stages:
+                name = stage.folder
+                if name not in present:
+                    continue
+                try:
+                    found[stage.key] = _record(f"{place}/{name}", stage.key, stage.recipe)
+                except DamagedStage as damage:
+                    if on_damaged is None:
+                        raise
+                    on_damaged(stage, damage.reason)
         return found
 
     # ---- writing -----------------------------------------------------------------------------------------------------
