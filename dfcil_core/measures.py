@@ -11,7 +11,7 @@ from dfcil_core import metrics
 from dfcil_core.metrics import Matrix
 
 PERCENT = "in percent"
-_BOUND_LACKING = "or the upper bound was not trained at every task on the same seed and split"
+_BOUND_LACKING = "the upper bound was not trained at every task on the same seed and split"
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Measure:
     digits: int = 1
     """Decimals that tables show."""
     higher_is_better: bool = True
-    lacking: str = "or do not have this measure"
+    lacking: str = "the jobs do not have this measure"
     """Why a finished job may be without it; empty: every finished job has it."""
     heading: str = ""
     """Its column in the page's table of jobs; empty: it has none there."""
@@ -62,6 +62,11 @@ class Measure:
     """Its name in `tune:`; empty: no search can look for it."""
     before: float | None = None
     """What a search takes for it after task 1, where it is not defined yet."""
+
+    @property
+    def short(self) -> str:
+        """What its column is called where measures stand side by side."""
+        return self.heading or self.title
 
 
 MEASURES: dict[str, Measure] = {}
@@ -197,7 +202,7 @@ register(
         value=lambda scores: metrics.mean_accuracy(scores.top5) if scores.top5 else None,
         brief="the class among the five likeliest, from 50 classes on",
         column="final top-5 accuracy, percent, mean over tasks; from 50 classes on",
-        lacking="or have fewer than 50 classes, or were computed before it was counted",
+        lacking="the jobs have fewer than 50 classes, or were computed before it was counted",
         logged="final_accuracy_top5",
     )
 )
@@ -219,7 +224,7 @@ register(
         formula="mean over j = 1..T of a(j,j) of the upper bound - a(j,j)",
         value=lambda scores: None if scores.bound is None else metrics.intransigence(scores.matrix, scores.bound),
         brief="what a new task lacks of an upper bound trained at every task",
-        column="mean over j of the upper bound's a(j,j), of the same seed and split (at_every_task), minus a(j,j), percent",
+        column="mean over j of a(j,j) of the upper bound, of the same seed and split, minus a(j,j), percent",
         source="Chaudhry et al., ECCV 2018",
         higher_is_better=False,
         lacking=_BOUND_LACKING,

@@ -17,6 +17,8 @@ class Format:
     write: Callable[[Content], str]
     about: str = ""
     """What a reader of `report --help` must know of it; empty: nothing."""
+    any_cells: bool = False
+    """Whether it takes several measures of several splits; a table for people has one or the other as its columns."""
 
 
 FORMATS: dict[str, Format] = {}
@@ -70,6 +72,6 @@ def _json(content: Content) -> str:
 register(Format("terminal", _terminal))
 register(Format("markdown", _markdown))
 register(Format("latex", _latex))
-register(Format("csv", _csv, "csv is unrounded, a row a cell"))
-register(Format("html", _html, "html is a page with figures and provenance"))
-register(Format("json", _json))
+register(Format("csv", _csv, "csv is unrounded, a row a cell", any_cells=True))
+register(Format("html", _html, "html is a page with figures and provenance", any_cells=True))
+register(Format("json", _json, any_cells=True))

@@ -5,13 +5,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from dfcil_core.measures import MEASURES
+from dfcil_core.measures import FINAL, MEASURES
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.errors import UserError, choices
 from reports.formats import FORMATS
 
 if TYPE_CHECKING:
     from reports.jobs import JobReport, SweepReport
+
+
+class Metrics(click.ParamType[tuple[str, ...]]):
+    """Names of measures, joined by commas."""
+
+    name = "metrics"
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The names, as click shows a choice."""
+        return f"[{'|'.join(MEASURES)}],..."
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """Each name once, in the order given."""
+        names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
+        for name in names:
+            if name not in MEASURES:
+                self.fail(f"{name!r} is no measure. {choices(name, MEASURES)}", param, ctx)
+        return names
 
 
 @click.command()
@@ -28,10 +47,14 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--metric",
-    type=click.Choice(list(MEASURES)),
-    default="final",
+    type=Metrics(),
+    default=FINAL.name,
     show_default=True,
-    help="; ".join(f"{name}: {measure.brief}" for name, measure in MEASURES.items()) + ".",
+    help="; ".join(f"{name}: {measure.brief}" for name, measure in MEASURES.items())
+    + ". Several give a table of methods by measures, of one split.",
+)
+@click.option(
+    "--tasks", "splits", metavar="SPLIT", multiple=True, help="Of this split alone, as 5 or 50+10; repeatable."
 )
 @click.option(
     "--ddof",
@@ -54,7 +77,8 @@ def report(
     runs: str | None,
     device: str,
     form: str,
-    metric: str,
+    metric: tuple[str, ...],
+    splits: tuple[str, ...],
     ddof: int,
     ci: bool,
     best_bold: bool,
@@ -64,7 +88,7 @@ def report(
     figures: str | None,
     output: str | None,
 ) -> None:
-    """Print the table of SWEEPs (names, or spec files): methods by splits, mean ± std (n) over seeds.
+    """Print the table of SWEEPs (names, or spec files): methods by splits, or by measures, mean ± std (n) over seeds.
 
     A name may end in @COMMIT: then only what was computed at that commit counts.
     """
@@ -83,6 +107,9 @@ def report(
     read = sources.read(runs, sweeps, device, tracking_uri)
     sources.warn_of_damage(read)
     jobs, notes = merge(read)
+    jobs = _of_splits(jobs, splits)
+    if rows == "cells" and len(metric) > 1 and not FORMATS[form].any_cells:
+        _require_one_split(jobs)
     published = None
     if against:
         published, told = comparable(jobs, metric)
@@ -94,6 +121,24 @@ def report(
         _write(output, text)
     else:
         say(text, nl=False, styled=True)
+
+
+def _of_splits(jobs: "list[JobReport]", splits: Sequence[str]) -> "list[JobReport]":
+    """The jobs of these splits, named as tables name them (`5`, `5 tasks`); all where none is named."""
+    known = dict.fromkeys(job.split for job in jobs)
+    for split in splits:
+        if split not in known and all(split != job.title for job in jobs):
+            raise UserError(f"--tasks {split}: no job has this split. {choices(split, known)}")
+    return [job for job in jobs if not splits or job.split in splits or job.title in splits]
+
+
+def _require_one_split(jobs: "Sequence[JobReport]") -> None:
+    found = list(dict.fromkeys(job.split for job in jobs))
+    if len(found) > 1:
+        raise UserError(
+            f"--metric with several measures makes a table of one split, and there are {len(found)}: choose one with "
+            f"--tasks {found[0]}. Choices: {', '.join(found)}. (--format csv, json and html take all of them)"
+        )
 
 
 def _text(
@@ -112,7 +157,6 @@ def _text(
 def _figures(jobs: "Sequence[JobReport]", folder: str) -> None:
     from pathlib import Path
 
-    from orchestrator.errors import UserError
     from reports.figures.files import save_all
 
     try:
@@ -124,8 +168,6 @@ def _figures(jobs: "Sequence[JobReport]", folder: str) -> None:
 
 def _write(output: str, text: str) -> None:
     from pathlib import Path
-
-    from orchestrator.errors import UserError
 
     try:
         Path(output).expanduser().write_text(click.unstyle(text), encoding="utf-8")

@@ -12,14 +12,14 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from PIL import Image
 
-from dfcil_core.measures import MEASURES, PERCENT
+from dfcil_core.measures import FINAL, MEASURES, PERCENT
 from orchestrator.text import exact_duration
 from reports.content import Content
 from reports.figures import job_figures, sweep_figures
 from reports.figures.files import dreams
 from reports.jobs import FINISHED, PROVENANCE, JobReport, SweepReport, machines
 from reports.published import SOURCE
-from reports.tables.layout import Layout, layout
+from reports.tables.layout import Column, Layout, layout
 
 _DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
 
@@ -27,7 +27,8 @@ _DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
 def page(content: Content) -> str:
     """The page: the table that was asked for, tables of the other measures, figures, dreams, jobs, provenance."""
     frame, first, jobs = content.frame, content.table, content.jobs
-    others = [name for name in MEASURES if name != first.metric and frame[name].notna().any()]
+    shown = dict.fromkeys((*first.metrics, *(name for name in MEASURES if frame[name].notna().any())))
+    published = first.published
     return (
         _environment()
         .get_template("page.html.j2")
@@ -38,7 +39,10 @@ def page(content: Content) -> str:
             },
             finished=sum(job.state == FINISHED for job in jobs),
             notes=first.notes,
-            tables=[first, *(layout(frame, name, first.ddof, first.ci, content.best) for name in others)],
+            tables=[
+                layout(frame, name, first.ddof, first.ci, content.best, published if name == FINAL.name else None)
+                for name in shown
+            ],
             measures=MEASURES,
             of_jobs=[measure for measure in MEASURES.values() if measure.heading],
             percent=PERCENT,
@@ -114,19 +118,17 @@ def _picture(content: bytes) -> str:
     return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _entry(table: Layout, label: str, split: str) -> dict[str, object]:
+def _entry(table: Layout, label: str, column: Column) -> dict[str, object]:
     """What a cell of a table shows, and by what it is sorted."""
-    place = (label, split)
-    cell, standing = table.cells.get(place), table.standings.get(place)
-    figure = (table.published or {}).get(place)
+    cell, standing = table.cell(label, column), table.standing(label, column)
     return {
         "text": str(cell) if cell else "—",
         "sort": "" if cell is None or cell.mean is None else repr(cell.mean),
         "best": bool(standing and standing.best),
         "mark": standing.mark if standing else "",
         "incomplete": bool(cell and not cell.complete),
-        "published": figure,
-        "difference": table.difference(place),
+        "published": table.figure(label, column),
+        "difference": table.difference(label, column),
     }
 
 

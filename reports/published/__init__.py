@@ -7,6 +7,7 @@ from functools import cache
 from importlib.resources import files
 
 from dfcil_core.config import Dreaming, Training
+from dfcil_core.measures import FINAL
 from reports.jobs import JobReport
 
 SOURCE = "Smith et al., Always Be Dreaming, ICCV 2021, tables 1 and 2"
@@ -31,14 +32,15 @@ def figures() -> dict[tuple[str, int, str], Published]:
     }
 
 
-def comparable(jobs: Sequence[JobReport], metric: str) -> tuple[dict[tuple[str, str], Published], list[str]]:
+def comparable(jobs: Sequence[JobReport], metrics: Sequence[str]) -> tuple[dict[tuple[str, str], Published], list[str]]:
     """(label, split) to the published figure that may stand beside it, and notes on the labels that have none.
 
     Only what was published is compared: final accuracy, CIFAR-100 at its own size, equal tasks, and the settings of
     the public code (`quirks: iccv2021`, its schedule, its memory).
     """
-    if metric != "final":
-        return {}, [f"nothing is comparable with the published figures: they are of final accuracy, not of {metric}"]
+    if FINAL.name not in metrics:
+        asked = " and ".join(metrics)
+        return {}, [f"nothing is comparable with the published figures: they are of final accuracy, not of {asked}"]
     found: dict[tuple[str, str], Published] = {}
     reasons: dict[str, str] = {}
     for job in jobs:

@@ -8,7 +8,7 @@ from dfcil_core.measures import MEASURES
 from orchestrator.text import printable
 from reports.compare import Comparison, summary
 from reports.statistics import Paired
-from reports.tables.layout import DASH
+from reports.tables.cells import DASH
 
 _HEADINGS = ("method", "split", "pairs", "B − A", "95% t interval", "p")
 _Row = tuple[str, ...]

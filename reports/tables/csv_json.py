@@ -6,7 +6,7 @@ import math
 import pandas as pd
 
 from reports.published import SOURCE
-from reports.tables.layout import Layout
+from reports.tables.layout import Column, Layout
 
 
 def csv(table: Layout, frame: pd.DataFrame) -> str:
@@ -31,18 +31,19 @@ def rows_of_cells(frame: pd.DataFrame, table: Layout) -> list[dict[str, object]]
     groups = frame.drop_duplicates("label").set_index("label")["group"]
     spread = "half_width_95" if table.ci else "std"
     rows = []
-    for (label, split), cell in table.cells.items():
-        row = {"method": label, "group": groups[label], "split": split, "metric": table.metric, "mean": cell.mean}
+    for (label, split, metric), cell in table.cells.items():
+        column = Column(split, metric, "")
+        row = {"method": label, "group": groups[label], "split": split, "metric": metric, "mean": cell.mean}
         row |= {spread: cell.std, "ddof": 1 if table.ci else table.ddof, "n": cell.n, "asked": cell.asked}
         if table.standings:
-            standing = table.standings.get((label, split))
+            standing = table.standing(label, column)
             row |= {"best": bool(standing and standing.best), "p_holm": standing.p if standing else None}
         if table.published is not None:
-            figure = table.published.get((label, split))
+            figure = table.figure(label, column)
             row |= {
                 "published_mean": figure.mean if figure else None,
                 "published_std": figure.std if figure else None,
-                "difference": table.difference((label, split)),
+                "difference": table.difference(label, column),
             }
         rows.append(row)
     return rows

@@ -1,7 +1,8 @@
 r"""The table as LaTeX: `booktabs` rules, to be put into a paper with \input. It needs \usepackage{booktabs}."""
 
 from reports.published import SOURCE
-from reports.tables.layout import DASH, NOT_WORSE, UNTESTED, Cell, Layout, Standing
+from reports.tables.cells import DASH, NONE, NOT_WORSE, UNTESTED, Cell, Standing
+from reports.tables.layout import Column, Layout
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -37,23 +38,21 @@ def escape(text: str) -> str:
 
 def latex(table: Layout) -> str:
     """A `table` environment with a caption that says all that the terminal's says."""
-    per_split = 3 if table.published else 1
+    across = sum(_span(table, column) for column in table.columns)
     lines = [
         "% Needs \\usepackage{booktabs} in the preamble.",
         r"\begin{table}",
         r"  \centering",
         f"  \\caption{{{escape(_sentence(table.caption))}{_source(table)}}}",
-        f"  \\begin{{tabular}}{{l{'r' * per_split * len(table.columns)}}}",
+        f"  \\begin{{tabular}}{{l{'r' * across}}}",
         r"    \toprule",
-        *_head(table, per_split),
+        *_head(table),
         r"    \midrule",
     ]
     for number, (title, labels) in enumerate(table.rows):
         if number:
             lines.append(r"    \addlinespace")
-        lines.append(
-            f"    \\multicolumn{{{1 + per_split * len(table.columns)}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\"
-        )
+        lines.append(f"    \\multicolumn{{{1 + across}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\")
         lines += [f"    \\quad {escape(label)} & {' & '.join(_line(table, label))} \\\\" for label in labels]
     lines += [r"    \bottomrule", r"  \end{tabular}"]
     if table.notes:
@@ -62,23 +61,33 @@ def latex(table: Layout) -> str:
     return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _head(table: Layout, per_split: int) -> list[str]:
-    titles = [escape(title) for title in table.columns.values()]
-    if per_split == 1:
-        return [f"    method & {' & '.join(titles)} \\\\"]
-    spans = " & ".join(f"\\multicolumn{{3}}{{c}}{{{title}}}" for title in titles)
-    rules = " ".join(f"\\cmidrule(lr){{{2 + 3 * i}-{4 + 3 * i}}}" for i in range(len(titles)))
-    below = " & ".join(["measured", r"\emph{published}", "difference"] * len(titles))
-    return [f"    & {spans} \\\\", f"    {rules}", f"    method & {below} \\\\"]
+def _span(table: Layout, column: Column) -> int:
+    """Columns of the tabular that a column of the table takes."""
+    return 3 if table.compares(column) else 1
+
+
+def _head(table: Layout) -> list[str]:
+    if not any(table.compares(column) for column in table.columns):
+        return [f"    method & {' & '.join(escape(column.heading) for column in table.columns)} \\\\"]
+    spans, rules, below, left = [], [], [], 2
+    for column in table.columns:
+        if table.compares(column):
+            spans.append(f"\\multicolumn{{3}}{{c}}{{{escape(column.heading)}}}")
+            rules.append(f"\\cmidrule(lr){{{left}-{left + 2}}}")
+            below += ["measured", r"\emph{published}", "difference"]
+        else:
+            spans.append("")
+            below.append(escape(column.heading))
+        left += _span(table, column)
+    return [f"    & {' & '.join(spans)} \\\\", f"    {' '.join(rules)}", f"    method & {' & '.join(below)} \\\\"]
 
 
 def _line(table: Layout, label: str) -> list[str]:
     texts = []
-    for split in table.columns:
-        standing = table.standings.get((label, split))
-        texts.append(_cell(table.cells.get((label, split)), standing))
-        if table.published:
-            figure, difference = table.published.get((label, split)), table.difference((label, split))
+    for column in table.columns:
+        texts.append(_cell(table.cell(label, column), table.standing(label, column)))
+        if table.compares(column):
+            figure, difference = table.figure(label, column), table.difference(label, column)
             texts.append(f"\\emph{{{figure.mean:.1f}}} $\\pm$ \\emph{{{figure.std:.1f}}}" if figure else "---")
             texts.append(f"${difference:+.1f}$" if difference is not None else "---")
     return texts
@@ -87,8 +96,9 @@ def _line(table: Layout, label: str) -> list[str]:
 def _cell(cell: Cell | None, standing: Standing | None) -> str:
     if cell is None:
         return "---"
-    number, _, count = str(cell).rpartition(" (")
-    text = escape(number)
+    if cell.lacking:
+        return NONE
+    text, count = escape(cell.number), str(cell).rpartition(" (")[2]
     if standing and standing.best:
         text = f"\\textbf{{{text}}}"
     mark = f"$^{{{escape(standing.mark).strip('$')}}}$" if standing and standing.mark else ""

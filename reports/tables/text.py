@@ -2,7 +2,8 @@
 
 import io
 
-from reports.tables.layout import DASH, Layout
+from reports.tables.cells import DASH
+from reports.tables.layout import Layout
 
 
 def terminal(table: Layout) -> str:
@@ -49,19 +50,21 @@ def markdown(table: Layout) -> str:
 
 def _headings(table: Layout) -> list[str]:
     headings = []
-    for title in table.columns.values():
-        headings += [title, f"{title}, published", "difference"] if table.published else [title]
+    for column in table.columns:
+        headings.append(column.heading)
+        if table.compares(column):
+            headings += [f"{column.heading}, published", "difference"]
     return headings
 
 
 def _line(table: Layout, label: str) -> list[tuple[str, bool]]:
     """The texts of a row, each with whether it is bold; what was published is in brackets, so that none mistakes it."""
     line = []
-    for split in table.columns:
-        cell, standing = table.cells.get((label, split), DASH), table.standings.get((label, split))
-        line.append((f"{cell}{standing.mark if standing else ''}", bool(standing and standing.best)))
-        if table.published:
-            figure, difference = table.published.get((label, split)), table.difference((label, split))
+    for column in table.columns:
+        cell, standing = table.cell(label, column), table.standing(label, column)
+        line.append((f"{cell or DASH}{standing.mark if standing else ''}", bool(standing and standing.best)))
+        if table.compares(column):
+            figure, difference = table.figure(label, column), table.difference(label, column)
             line.append((f"[{figure.mean:.1f} ± {figure.std:.1f}]" if figure else DASH, False))
             line.append((f"{difference:+.1f}" if difference is not None else DASH, False))
     return line

@@ -56,7 +56,7 @@ def test_the_latex_compiles(runs, tmp_path, more):
     table = tmp_path / "table.tex"
     if more == "published":
         jobs = [job(seed=seed, final=40.0 + seed) for seed in (0, 1)]
-        table.write_text(render(frame_of(jobs), "latex", published=comparable(jobs, "final")[0]))
+        table.write_text(render(frame_of(jobs), "latex", published=comparable(jobs, ("final",))[0]))
     elif more == "hostile":
         label = '\\a_b^c {50%} & #1 $x$ ~<y>|é 方法 "q" — ±'
         table.write_text(render(frame_of([job(label=label, method="abd")]), "latex", notes=(label, "two\nlines")))
@@ -85,7 +85,7 @@ def test_json_has_the_cells_and_a_row_a_job(runs):
 
 def test_published_figures_stand_beside_and_apart():
     jobs = [job(seed=seed, final=40.0 + seed) for seed in (0, 1)]
-    published, notes = comparable(jobs, "final")
+    published, notes = comparable(jobs, ("final",))
     figure = figures()["abd", 0, "5"]
     assert published == {("abd", "5"): figure} and notes == []
     text = render(frame_of(jobs), "markdown", published=published)
@@ -105,12 +105,12 @@ def test_published_figures_stand_beside_and_apart():
     ],
 )
 def test_nothing_else_is_compared_with_what_was_published(changed, reason):
-    published, notes = comparable([job(**changed)], "final")
+    published, notes = comparable([job(**changed)], ("final",))
     assert published == {} and len(notes) == 1 and reason in notes[0]
 
 
 def test_other_metrics_were_not_published():
-    assert comparable([job()], "forgetting")[0] == {}
+    assert comparable([job()], ("forgetting", "bwt"))[0] == {}
 
 
 # ---- figures ---------------------------------------------------------------------------------------------------------

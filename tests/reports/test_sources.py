@@ -14,7 +14,7 @@ from orchestrator.errors import UserError
 from reports.compare import compare
 from reports.frame import COLUMNS, frame_of
 from reports.merge import merge
-from reports.tables.layout import cells
+from reports.tables.cells import cells
 from tests.support.reported import AS_EVER, ERROR, SPEC, launched, noisy, output
 
 SMALL = SPEC.replace("  - rehearsal\n", "").replace("tasks: [2, 5]", "tasks: [2]")

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from reports.statistics import against_best, half_width, holm, paired
-from reports.tables.layout import NOT_WORSE, UNTESTED, cells, standings
+from reports.tables.cells import NOT_WORSE, UNTESTED, cells, standings
 from reports.tables.render import render
 
 SEEDS = 5
@@ -22,6 +22,7 @@ def numbers(seed, around=50.0):
 def rows(label, finals, group="data-free", split="5"):
     return [
         {"label": label, "group": group, "split": split, "tasks": 5, "seed": seed, "final": value, "forgetting": value}
+        | {"finished": value is not None}
         for seed, value in enumerate(finals)
     ]
 

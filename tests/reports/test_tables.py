@@ -14,7 +14,7 @@ from orchestrator.plan.plan import make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.model import Exclusion
 from reports.frame import COLUMNS, frame
-from reports.tables.layout import Cell, cells
+from reports.tables.cells import Cell, cells
 from reports.tables.render import render
 from tests.support.fabricated import record, sweep
 
@@ -34,6 +34,7 @@ def table(finals, label="abd", group="data-free", split="5", tasks=5):
     return pd.DataFrame(
         [
             {"label": label, "group": group, "split": split, "tasks": tasks, "seed": seed, "final": final}
+            | {"finished": final is not None}
             for seed, final in enumerate(finals)
         ]
     )
@@ -214,7 +215,41 @@ def test_another_metric():
     text = render(whole(), "markdown", "forgetting")
     assert "forgetting in percent" in text
     # The upper bound is trained once, and forgets nothing that is known.
-    assert "| upper-bound | — (0 of 2)\\* |" in text
+    assert "| upper-bound | n/a | n/a |" in text and "n/a: the jobs do not have this measure" in text
+    assert "incomplete" not in text
+
+
+def test_several_measures_are_columns_of_one_split():
+    rows = frame_of(sweep(("upper-bound", "base"), seeds=(0, 1)))
+    lines = render(rows, "markdown", ("final", "average", "omega", "bwt")).splitlines()
+    assert lines[0] == "| method | final | average | Omega | backward transfer |"
+    # Over time A(t) of base is 100, 77.5, 55, 41.25 and 33 for seed 0, in the mean 61.35; 59.175 for seed 1. Since they
+    # were learnt the old tasks lost 100, 100, 90 and 45, in the mean 83.75; for seed 1, which begins at 97.5, 82.5.
+    assert lines[5] == "| base | 32.2 ± 1.1 (2) | 60.3 ± 1.5 (2) | n/a | -83.1 ± 0.9 (2) |"
+    assert lines[3] == "| upper-bound | 98.8 ± 1.8 (2) | n/a | n/a | n/a |"
+    told = lines[-1]
+    assert told.startswith(
+        "5 tasks, in percent: mean ± sample standard deviation (n - 1) over seeds (n); n/a: the jobs do"
+    )
+    assert "; final: final accuracy = A(T) = mean over" in told and "; backward transfer = mean over" in told
+    assert (
+        "; Omega, as a ratio to the upper bound = mean over" in told and told.count("a(t,j): accuracy on task j") == 1
+    )
+
+
+def test_several_measures_of_several_splits_are_for_programs():
+    rows = list(csv.DictReader(io.StringIO(render(whole(), "csv", ("final", "bwt")))))
+    assert {(row["split"], row["metric"]) for row in rows} == {(s, m) for s in ("5", "6+2") for m in ("final", "bwt")}
+    assert len(rows) == 4 * 2 * 2
+    assert {row["mean"] for row in rows if (row["method"], row["metric"]) == ("upper-bound", "bwt")} == {""}
+    with pytest.raises(ValueError, match="several splits"):
+        render(whole(), "latex", ("final", "bwt"))
+
+
+def test_the_best_of_each_measure_by_its_own_direction():
+    lines = render(frame_of(sweep(("base", "abd"), seeds=(0, 1))), "markdown", ("final", "forgetting"), best=True)
+    (abd,) = [line for line in lines.splitlines() if line.startswith("| abd")]
+    assert abd.count("**") == 4  # higher accuracy, less forgetting
 
 
 def test_a_cell_that_was_never_asked_for_is_a_dash():
