@@ -65,7 +65,7 @@ class _Patient:
     def create_experiment(self, name: str, *arguments: Any) -> str:
         def find() -> str | None:
             found = self._client.get_experiment_by_name(name)
-            return found and str(found.experiment_id)
+            return None if found is None else str(found.experiment_id)
 
         return _once(lambda: str(self._client.create_experiment(name, *arguments)), find)
 
