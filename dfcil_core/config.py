@@ -54,6 +54,9 @@ class OneOf:
 
         return core_schema.no_info_after_validator_function(one_of, handler(source))
 
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Callable[[Any], Any]) -> dict[str, Any]:
+        return {**handler(core_schema), "enum": self.names()}
+
 
 @dataclass(frozen=True)
 class Training:
@@ -62,14 +65,21 @@ class Training:
     __pydantic_config__ = {"extra": "forbid"}
 
     backbone: Annotated[str, OneOf(backbone_names)] = "resnet32"
+    """The network."""
     epochs: Annotated[int, Ge(1)] = 250
+    """How often each task's images are gone through."""
     milestones: tuple[Annotated[int, Ge(1)], ...] | None = None
     """Full epochs after which the learning rate is divided by ten; by default 40, 60 and 80% of `epochs`."""
     batch_size: Annotated[int, Ge(2)] = 128
+    """Images of a step."""
     lr: Annotated[float, Gt(0)] = 0.1
+    """Learning rate, before the first milestone."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
+    """Momentum of SGD."""
     weight_decay: Annotated[float, Ge(0)] = 2e-4
+    """Weight decay of SGD: the factor of the L2 penalty's gradient."""
     precision: Literal["float32", "bfloat16"] = "float32"
+    """Of the forward pass; `bfloat16` is torch's autocast."""
 
     def resolved_milestones(self) -> tuple[int, ...]:
         """The milestones as epochs: those given, else 40, 60 and 80% of `epochs` (never before epoch 1)."""
@@ -85,11 +95,17 @@ class Dreaming:
     __pydantic_config__ = {"extra": "forbid"}
 
     steps: Annotated[int, Ge(1)] = 10_000
+    """Steps of the generator's optimiser after each task."""
     lr: Annotated[float, Gt(0)] = 1e-3
+    """Learning rate of the generator, of Adam."""
     bn_weight: Annotated[float, Ge(0)] = 50.0
+    """Weight of the distance to the statistics of batch normalisation."""
     prior_weight: Annotated[float, Ge(0)] = 1e-3
+    """Weight of the smoothness of the images."""
     temperature: Annotated[float, Gt(0)] = 1000.0
+    """Divides the logits in the cross-entropy of dreaming."""
     ce_weight: Annotated[float, Ge(0)] = 1.0
+    """Weight of that cross-entropy."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The command line: parse, call, print. A command's module is imported when it runs, so that `--help` is quick.
 
-Each command has a module of its name. Beside them:
+Each command has a module of its name; those that one needs before the first sweep have it in setup/. Beside them:
 
 options.py   options that several commands share
 progress.py  what `launch` shows
@@ -21,7 +21,7 @@ import click
 
 from orchestrator.errors import OurWarning
 
-# Each is the name of a module, and of the command in it.
+# Each is the name of a command, and of the function in the module of its name.
 _COMMANDS = (
     "launch",
     "plan",
@@ -32,11 +32,15 @@ _COMMANDS = (
     "store",
     "methods",
     "datasets",
+    "schema",
     "report",
     "compare",
     "ui",
     "sync",
 )
+
+_SETUP = ("schema",)
+"""Those of them whose modules are in setup/."""
 
 
 class _Lazy(click.Group):
@@ -48,7 +52,8 @@ class _Lazy(click.Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"orchestrator.cli.{name}"), name)
+        module = f"setup.{name}" if name in _SETUP else name
+        command: click.Command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name)
         return command
 
 

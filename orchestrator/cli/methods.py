@@ -45,14 +45,16 @@ def _method_in_full(method: "type[Method]") -> None:
     import dataclasses
     import inspect
 
+    from orchestrator.schema.explained import explained
+
     say(f"{method.name} (version {method.version}): {method.summary}\nNeeds: {_needs(method)}\n")
     say(inspect.getdoc(method))
     say("\nSettings, with their defaults:")
-    fields, explained = dataclasses.fields(method.settings_type), _explained(method.settings_type)
+    fields, texts = dataclasses.fields(method.settings_type), explained(method.settings_type)
     for field in fields:
         say(f"  {field.name}: {_as_yaml(field.default)}")
-        if field.name in explained:
-            say(f"      {explained[field.name]}")
+        if field.name in texts:
+            say(f"      {texts[field.name]}")
     if not fields:
         say("  none of its own")
     _own_defaults(method)
@@ -72,22 +74,6 @@ def _sections(about: str, recipe: dict[str, dict[str, Any]]) -> None:
     for section, values in recipe.items():
         given = ", ".join(f"{key}: {_as_yaml(value)}" for key, value in values.items())
         say(f"{about} {'its settings' if section == 'settings' else section}: {given}")
-
-
-def _explained(settings_type: type) -> dict[str, str]:
-    """Field to the docstring below it, which is in the source alone."""
-    import ast
-    import inspect
-    import textwrap
-
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(settings_type))).body
-    assert isinstance(body, ast.ClassDef), settings_type
-    texts = {}
-    for field, below in zip(body.body, body.body[1:], strict=False):
-        match field, below:
-            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
-                texts[name] = " ".join(text.split())
-    return texts
 
 
 def _as_yaml(value: object) -> str:

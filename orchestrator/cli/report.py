@@ -7,7 +7,7 @@ import click
 
 from dfcil_core.measures import FINAL, MEASURES
 from orchestrator.cli import options
-from orchestrator.cli.terminal import say
+from orchestrator.cli.terminal import say, write_file
 from orchestrator.errors import UserError, choices
 from reports.formats import FORMATS
 
@@ -118,7 +118,7 @@ def report(
     if figures:
         _figures(jobs, figures)
     if output:
-        _write(output, text)
+        write_file(output, text)
     else:
         say(text, nl=False, styled=True)
 
@@ -164,13 +164,3 @@ def _figures(jobs: "Sequence[JobReport]", folder: str) -> None:
     except OSError as error:
         raise UserError(f"--figures {folder}: {error.strerror}") from error
     say(f"{len(written)} files in {folder}", err=True)
-
-
-def _write(output: str, text: str) -> None:
-    from pathlib import Path
-
-    try:
-        Path(output).expanduser().write_text(click.unstyle(text), encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
-    say(f"written: {output}", err=True)

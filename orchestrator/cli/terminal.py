@@ -5,10 +5,12 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, TextIO, cast
 
 import click
 
+from orchestrator.errors import UserError
 from orchestrator.text import printable
 
 _STYLE = re.compile(r"(\x1b\[[\d;]*m)")
@@ -22,6 +24,15 @@ def say(text: object, err: bool = False, nl: bool = True, styled: bool = False) 
     shown = _restyled(str(text)) if styled else printable(str(text))
     # Named: where the encoding is ASCII, click would write UTF-8 past the stream that stands there.
     click.echo(shown, file=sys.stderr if err else sys.stdout, nl=nl)
+
+
+def write_file(output: str, text: str) -> None:
+    """Write what `--output` names, without styles, and say so. Raises UserError where that cannot be."""
+    try:
+        Path(output).expanduser().write_text(click.unstyle(text), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
+    say(f"written: {output}", err=True)
 
 
 def _restyled(text: str) -> str:

@@ -30,41 +30,60 @@ from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 
 @dataclass(frozen=True)
-class _Form:
+class DatasetForm:
     """`dataset:` written out."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     name: str = "digits"
+    """Which images (`dfcil-sweep datasets` lists them)."""
     root: str | None = None
+    """The folder that the data set lies in, and is downloaded to; `~` is the home folder. By default `data`."""
     image_size: Annotated[int, Ge(8), Le(4096)] | None = None
+    """Height and width of an image in pixels; by default the data set's own."""
     holdout: Annotated[float, Ge(0), Le(0.5)] = 0.0
+    """Share of each class's training images held out to stand for the test images, which then stay unseen."""
 
 
 @dataclass(frozen=True)
-class _Folder(_Form):
+class FolderForm(DatasetForm):
+    """`dataset:` of image files of one's own, a folder a class."""
+
     classes: tuple[str, ...] | None = None
-    """Names of the class folders, in the order of their labels; None: all, in alphabetical order."""
+    """Names of the class folders, in the order of their labels; by default all, in alphabetical order."""
 
 
 @dataclass(frozen=True)
-class _Synthetic(_Form):
+class SyntheticForm(DatasetForm):
+    """`dataset:` of images made on the spot."""
+
     # Of more, the planner's own lists alone would take the memory; ImageNet-21k has 21,841 classes.
     classes: Annotated[int, Ge(1), Le(100_000)] = 10
+    """Classes in all."""
     train_per_class: Annotated[int, Ge(1), Le(1_000_000)] = 100
+    """Training images of each class."""
     test_per_class: Annotated[int, Ge(1), Le(1_000_000)] = 20
+    """Test images of each class."""
 
 
 @dataclass(frozen=True)
-class _Part(_Form):
+class PartForm(DatasetForm):
     """The first classes of a data set of fixed content, and the first images of each; None: all."""
 
     classes: Annotated[int, Ge(2)] | None = None
+    """So many classes, the first ones; by default all."""
     train_per_class: Annotated[int, Ge(1)] | None = None
+    """So many training images of each class, the first ones; by default all."""
     test_per_class: Annotated[int, Ge(1)] | None = None
+    """So many test images of each class, the first ones; by default all."""
 
 
-_FORMS: dict[str, type[_Form]] = {"folder": _Folder, "synthetic": _Synthetic, **dict.fromkeys(FIXED, _Part)}
+FORMS: dict[str, type[DatasetForm]] = {
+    "folder": FolderForm,
+    "synthetic": SyntheticForm,
+    **dict.fromkeys(FIXED, PartForm),
+}
+"""Data set to what `dataset:` can say of it; of one that is not here, what it can of any."""
 _SECONDS_TO_ANSWER = 10
 _ADDRESSES = {**{name: archive.address for name, archive in ARCHIVES.items()}, "fashion-mnist": FASHION_MNIST_ADDRESS}
 """Where what can be downloaded is downloaded from."""
@@ -80,14 +99,14 @@ def read_dataset(reading: Reading) -> Dataset | None:
     path: KeyPath = ("dataset",)
     if isinstance(given, dict):
         name = given.get("name")
-        form_type = _FORMS.get(name, _Form) if isinstance(name, str) else _Form
+        form_type = FORMS.get(name, DatasetForm) if isinstance(name, str) else DatasetForm
         form = form_type(**settings.read(document, path, given, form_type))
         path = ("dataset", "name")
         if name is None:
             document.add(path, "the data set has no name", None, choices("", DATASETS))
             return None
     else:
-        form = _FORMS.get(name, _Form)() if isinstance(name, str) else _Form()
+        form = FORMS.get(name, DatasetForm)() if isinstance(name, str) else DatasetForm()
     if not isinstance(name, str) or name not in DATASETS:
         document.add(path, f"unknown data set {show(name)}", name, choices(str(name), DATASETS))
         return None
@@ -148,15 +167,15 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _info(document: Document, name: str, form: _Form, root: str | None) -> DatasetInfo | None:
-    if isinstance(form, _Synthetic):
+def _info(document: Document, name: str, form: DatasetForm, root: str | None) -> DatasetInfo | None:
+    if isinstance(form, SyntheticForm):
         return synthetic_info(form.classes, form.train_per_class, form.test_per_class)
     if name in FIXED:
         part = {key: getattr(form, key) for key in SUBSET}
         return subset_info(name, **part) if _within(document, name, part) else None
     if name not in IMAGE_FILES:
         return DATASETS[name]
-    classes = form.classes if isinstance(form, _Folder) else None
+    classes = form.classes if isinstance(form, FolderForm) else None
     if classes is not None and not _sound(document, classes):
         return None
     try:

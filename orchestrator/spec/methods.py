@@ -80,7 +80,7 @@ class _Entries:
         label = given.get("label", name)
         self._check_label(path, label, name, "label" in given)
 
-        shared = [key for key in ("memory", "quirks") if key in given and key in _takes(method_type)]
+        shared = [key for key in ("memory", "quirks") if key in given and key in takes(method_type)]
         common = settings.read(document, path, {key: given[key] for key in shared}, Common)
         own_training = self._section(path, given, method_type, "training", Training)
         dreaming = self._section(path, given, method_type, "dreaming", Dreaming)
@@ -101,17 +101,17 @@ class _Entries:
     def _section(
         self, path: KeyPath, given: dict[str, Any], method_type: type[Method], name: str, settings_type: type
     ) -> dict[str, Any]:
-        if name not in _takes(method_type):
+        if name not in takes(method_type):
             return {}
         return settings.section(self.document, (*path, name), given.get(name), settings_type)
 
     def _own(self, path: KeyPath, given: dict[str, Any], method_type: type[Method]) -> dict[str, Any]:
         """The method's own settings; a key that is none of them, nor one of those all have, is a problem."""
         own = settings.names(method_type.settings_type)
-        takes = [*own, *_takes(method_type)]
+        valid = [*own, *takes(method_type)]
         for key, value in given.items():
-            if key not in takes:
-                unknown(self.document, (*path, key), value, takes, owner=method_type.name)
+            if key not in valid:
+                unknown(self.document, (*path, key), value, valid, owner=method_type.name)
         mine = {key: value for key, value in given.items() if key in own}
         return settings.read(self.document, path, mine, method_type.settings_type)
 
@@ -161,7 +161,7 @@ class _Entries:
                 self.document.add((*where, index), message, milestone, "Milestones go up")
 
 
-def _takes(method_type: type[Method]) -> list[str]:
+def takes(method_type: type[Method]) -> list[str]:
     """What an entry of the method can hold, beside the method's own settings."""
     dreaming = ["dreaming"] if method_type.dreams else []
     memory = ["memory"] if method_type.group == "memory" else []

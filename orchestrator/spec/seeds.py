@@ -4,7 +4,7 @@ from orchestrator.spec.reading import Reading
 from orchestrator.spec.size import check_size
 from orchestrator.spec.yaml_document import KeyPath, show
 
-_MOST_REPEATS = 10_000
+MOST_REPEATS = 10_000
 
 
 def read_seeds(reading: Reading) -> tuple[int, ...]:
@@ -23,8 +23,8 @@ def _seeds(reading: Reading) -> tuple[int, ...]:
         repeats = data["repeats"]
         if type(repeats) is not int:
             document.add(("repeats",), f"{show(repeats)} is not a whole number", repeats)
-        elif not 1 <= repeats <= _MOST_REPEATS:
-            size, bound = ("small", "at least 1") if repeats < 1 else ("large", f"at most {_MOST_REPEATS}")
+        elif not 1 <= repeats <= MOST_REPEATS:
+            size, bound = ("small", "at least 1") if repeats < 1 else ("large", f"at most {MOST_REPEATS}")
             document.add(("repeats",), f"{repeats} is too {size}", repeats, f"It must be {bound}")
         elif "seeds" not in data:
             return tuple(range(repeats))

@@ -27,12 +27,13 @@ class Common:
     memory: Annotated[int, Ge(1)] = 2000
     """Images kept in all, where a method keeps any; the published recipe's."""
     quirks: Quirks = "none"
+    """`iccv2021`: compute as the public code of Always Be Dreaming does where the papers say otherwise (methods.md)."""
 
 
 SECTIONS: dict[str, type] = {"training": Training, "dreaming": Dreaming}
 
 _FOLDER = re.compile(r"\w[\w.+=@-]*")  # what is a folder on every system, and one word in a shell
-_LONGEST_NAME = 100  # bytes, of the 255 that a folder's name can have
+LONGEST_NAME = 100  # bytes, of the 255 that a folder's name can have
 
 # pydantic's kind of error to what a person reads; in braces, the limit that was passed.
 _MESSAGES = {
@@ -135,8 +136,8 @@ def folder(document: Document, path: KeyPath, value: Any) -> None:
         hint = f"'{near}' would do" if near else "It names a folder"
         rule = "Use letters, digits and . _ + = @ -, and begin with a letter or a digit"
         document.add(path, f"{show(value)} cannot name a folder", value, f"{hint}. {rule}")
-    elif len(value.encode()) > _LONGEST_NAME:
-        remedy = f"It must be at most {_LONGEST_NAME} bytes"
+    elif len(value.encode()) > LONGEST_NAME:
+        remedy = f"It must be at most {LONGEST_NAME} bytes"
         document.add(path, f"{show(value)} is too long ({len(value.encode())} bytes)", value, remedy)
 
 

@@ -13,13 +13,15 @@ from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 
 @dataclass(frozen=True)
-class _SplitForm:
+class SplitForm:
     """`{first: 50, then: 10}`: classes of the first task, and of each task after it."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     first: Annotated[int, Ge(1)]
+    """Classes of the first task."""
     then: Annotated[int, Ge(1)]
+    """Classes of each task after it."""
 
 
 def read_tasks(reading: Reading) -> tuple[Split, ...]:
@@ -47,7 +49,7 @@ def read_tasks(reading: Reading) -> tuple[Split, ...]:
 def _sizes(document: Document, path: KeyPath, item: Any, classes: int | None) -> tuple[int, ...] | None:
     """Classes of each task; None where the split is wrong, or the number of classes unknown."""
     if isinstance(item, dict):
-        form = settings.read(document, path, item, _SplitForm)
+        form = settings.read(document, path, item, SplitForm)
         return _large_first(document, path, item, classes, **form) if len(form) == 2 and classes else None
     if type(item) is not int:
         remedy = "Write a split as 5, or as {first: 50, then: 10}"

@@ -36,26 +36,33 @@ _SLACK = 1e-9  # of a step, for decimal steps that binary numbers miss
 
 
 @dataclass(frozen=True)
-class _Confirm:
+class ConfirmForm:
     """`confirm:` written out."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     top: Annotated[int, Ge(0), Le(100)] = 3
+    """How many of the best settings are run again; 0: none."""
     seeds: tuple[Annotated[int, Ge(0)], ...] | None = None
+    """On which seeds, none of which any trial has seen; by default the three after the last of `seeds`."""
 
 
 @dataclass(frozen=True)
-class _Form:
+class TuneForm:
     """What of `tune:` stands on its own; `method`, `space`, `objective` and `confirm` are read apart."""
 
     __pydantic_config__ = {"extra": "forbid"}
 
     trials: Annotated[int, Ge(1), Le(1_000_000)] = 50
+    """Completed and pruned trials in all, the published setting included."""
     sampler: Sampler = "tpe"
+    """Optuna's: how the next setting is chosen."""
     pruner: Pruner = "auto"
+    """Whether a trial is stopped where it does worse than others; `none` stops none."""
     validation: Annotated[float, Gt(0), Le(0.5)] = 0.1
+    """Share of each class's training images that is held out to judge trials by."""
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
+    """Of the sampler."""
 
 
 _KEYS = ("method", "space", "trials", "objective", "sampler", "pruner", "validation", "seed", "confirm")
@@ -84,8 +91,8 @@ class _Reader:
         for key in self.given:
             if key not in _KEYS:
                 unknown(self.document, ("tune", key), self.given[key], _KEYS)
-        plain = {key: self.given[key] for key in settings.names(_Form) if key in self.given}
-        form = _Form(**settings.read(self.document, _TUNE, plain, _Form))
+        plain = {key: self.given[key] for key in settings.names(TuneForm) if key in self.given}
+        form = TuneForm(**settings.read(self.document, _TUNE, plain, TuneForm))
         objective = self._objective()
         entry = self._entry()
         space = self._space(entry) if entry else {}
@@ -297,8 +304,8 @@ class _Reader:
 
     def _confirm(self) -> Confirm:
         given, path = self.given.get("confirm"), ("tune", "confirm")
-        read = settings.section(self.document, path, given, _Confirm)
-        form = _Confirm(**read)
+        read = settings.section(self.document, path, given, ConfirmForm)
+        form = ConfirmForm(**read)
         following = max(self.seeds, default=0) + 1
         fresh = form.seeds if form.seeds is not None else tuple(range(following, following + 3))
         for index, seed in enumerate(form.seeds or ()):

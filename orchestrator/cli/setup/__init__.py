@@ -1,0 +1,1 @@
+"""Commands that one needs before the first sweep."""
