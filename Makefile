@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test test-all test-slurm soak lint screenshots clean
+.PHONY: demo rehearse test test-all test-slurm soak bench bench-compare lint screenshots clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -31,6 +31,14 @@ test-slurm: $(VENV)/.ready
 # Thirty random kills of workers and launchers over a small sweep: about five minutes on two CPU cores.
 soak: $(VENV)/.ready
 	$(BIN)/python -m tests.support.soak --kills 30
+
+# What a step of each method costs, beside a plain one: within ten minutes of a quiet core. bench.json has all numbers.
+bench: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.steps --json bench.json --markdown bench.md
+
+# This tree's steps beside those of another revision: make bench-compare BASE=main
+bench-compare: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.compare_steps $(BASE)
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

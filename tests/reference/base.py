@@ -86,6 +86,7 @@ class Reference:
             self.check_batch(step, pool, steps[number - number % each : number])
             self.before_step(number, each)
             same(self.net.state(), step.student, f"{what}: weights before")
+            self.compare_modules(step)
             value = loss(step)
             same(value.item(), step.loss, f"{what}: loss")
             rate = lr * 0.1 ** sum(number // each >= milestone for milestone in milestones)
@@ -102,6 +103,9 @@ class Reference:
 
     def before_step(self, number, each):
         pass
+
+    def compare_modules(self, step):
+        """Networks beside the classifier, before the step."""
 
     def after_step(self, rate):
         pass

@@ -35,7 +35,7 @@ class DeepInversion(Reference):
             return super().loss(step)
         images, real, old = self.both(step), len(step.images), self.old
         z, q = self.net.logits(images, train=True), self.teach(images)
-        target = torch.zeros(len(z) - real, self.seen)
+        target = torch.zeros_like(z[real:, : self.seen])
         target[:, :old] = log_softmax(q[real:, :old] / 2).exp()
         dreamed = -(target * log_softmax(z[real:, : self.seen] / 2)).sum(1).mean()
         return ce(z[:real, : self.seen], step.labels) + kd(z[:real, :old], q[:real, :old]) + dreamed
@@ -58,7 +58,7 @@ class Abd(Reference):
         images, real, old, seen = self.both(step), len(step.images), self.old, self.seen
         q = self.teach(images)
         labels = torch.cat([step.labels, q[real:, :old].argmax(1)])
-        w = torch.tensor([old / seen if label < old else 1 - old / seen for label in labels.tolist()])
+        w = class_weights(labels, old, seen)
         if self.quirks:
             with torch.no_grad():
                 self.net.features(images, train=True)  # once more, before: only the running statistics notice
@@ -86,6 +86,9 @@ class Dgr(Reference):
         super().phases()
         same(self.vae.state(), self.trace.files["vae"], f"task {self.task}: the auto-encoder")
 
+    def compare_modules(self, step):
+        same(self.vae.state(), step.modules["vae"], f"task {self.task}: the auto-encoder's weights before")
+
     def dreamed(self, step):
         with torch.no_grad():
             images = self.old_vae.decoded(self.noises.pop(0)[0])
@@ -93,14 +96,13 @@ class Dgr(Reference):
         return images
 
     def loss(self, step):
-        same(self.vae.state(), step.modules["vae"], f"task {self.task}: the auto-encoder's weights before")
         if self.task == 1:
             self.taught = step.images, torch.ones(len(step.images))
             return super().loss(step)
         images, real, old, seen = self.both(step), len(step.images), self.old, self.seen
         q = self.teach(images)
         labels = torch.cat([step.labels, q[real:, :old].argmax(1)])
-        w = torch.tensor([old / seen if label < old else 1 - old / seen for label in labels.tolist()])
+        w = class_weights(labels, old, seen)
         self.taught = images, w
         z = self.net.logits(images, train=True)
         return (w * ce_each(z[:, :seen], labels)).mean() + kd(z[real:, :old], q[real:, :old])
@@ -111,7 +113,7 @@ class Dgr(Reference):
         y = self.vae.decoded(mean + self.codes.pop(0) * torch.exp(log_variance / 2))
         crossed = -(x * y.log() + (1 - x) * (1 - y).log()).mean((1, 2, 3))
         divergence = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum(1)
-        self.vae_optimiser.step((w * crossed).mean() + divergence.mean() / (3 * 8 * 8), rate)
+        self.vae_optimiser.step((w * crossed).mean() + divergence.mean() / x[0].numel(), rate)
 
 
 class RDfcil(Reference):
@@ -154,9 +156,12 @@ class RDfcil(Reference):
         for label in labels.tolist():
             self.counts[label] += 1
 
+    def compare_modules(self, step):
+        if self.task > 1:
+            for name, weight in self.embed.items():
+                same({name: weight.detach()}, {name: step.modules["embed"][f"{name}.weight"]}, "embeddings before")
+
     def loss(self, step):
-        for name, weight in self.embed.items():
-            same({name: weight.detach()}, {name: step.modules["embed"][f"{name}.weight"]}, "embeddings before")
         x, dreams, old, new = step.images, self.dreamed(step), self.old, self.new
         alpha, beta = math.log2(new / 2 + 1), math.sqrt(old / new)
         q = self.teach(dreams)[:, :old]
@@ -181,6 +186,11 @@ class RDfcil(Reference):
         w = self.class_weights[labels]
         weighted = (w * ce_each(z, labels)).sum() / w.sum()
         return 0.5 * weighted + 0.15 * alpha * beta * (z[len(step.images) :, :old] - q).abs().mean()
+
+
+def class_weights(labels, old, seen):
+    """Of each image: as much as there are old classes, or new ones."""
+    return torch.tensor([old / seen if label < old else 1 - old / seen for label in labels.tolist()]).to(labels.device)
 
 
 def cosines(e):

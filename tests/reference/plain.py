@@ -101,20 +101,22 @@ class Generator(Weights):
 
 
 class Vae(Weights):
-    """DGR's auto-encoder of 8 x 8 images."""
+    """DGR's auto-encoder."""
 
     def encoded(self, x):
         w = self.trained
         for layer in range(3):
             weight, bias = w[f"convolutions.{layer}.weight"], w[f"convolutions.{layer}.bias"]
             x = functional.conv2d(x, weight, bias, stride=2, padding=1).clamp_min(0)
-        x = x.reshape(len(x), 512)
+        x = x.flatten(1)
         return self.linear(x, "mean"), self.linear(x, "log_variance")
 
     def decoded(self, codes):
         """Pixels in [0, 1]."""
         w = self.trained
-        x = self.linear(codes, "expand").reshape(len(codes), 512, 1, 1)
+        x = self.linear(codes, "expand")
+        side = math.isqrt(x.shape[1] // 512)
+        x = x.reshape(len(codes), 512, side, side)
         for layer in range(3):
             weight, bias = w[f"deconvolutions.{layer}.weight"], w[f"deconvolutions.{layer}.bias"]
             x = functional.conv_transpose2d(x, weight, bias, stride=2, padding=1)
@@ -189,21 +191,31 @@ def dreaming_terms(network, images, old, temperature):
     """Confidence, divergence of the batch statistics, smoothness, diversity (Smith et al., ICCV 2021, section 4.1)."""
     inputs = []
     z = network.logits(images, inputs=inputs)[:, :old]
+    return inversion_terms(z, images, {name: moments(x) for name, x in inputs}, network.running, temperature)
+
+
+def moments(x):
+    """Mean and biased variance of each channel."""
+    m = x.mean((0, 2, 3))
+    return m, ((x - m.view(1, -1, 1, 1)) ** 2).mean((0, 2, 3))
+
+
+def inversion_terms(z, images, statistics, running, temperature):
+    """Of the old classes' logits z; `statistics` are the moments of what went into each batch normalisation."""
     confidence = ce(z / temperature, z.argmax(1))
 
     divergence = 0
-    for name, x in inputs:
-        m = x.mean((0, 2, 3))
-        v = ((x - m.view(1, -1, 1, 1)) ** 2).mean((0, 2, 3)) + 1e-8
-        rm, rv = network.running[f"{name}.running_mean"], network.running[f"{name}.running_var"] + 1e-8
+    for name, (m, v) in statistics.items():
+        v = v + 1e-8
+        rm, rv = running[f"{name}.running_mean"], running[f"{name}.running_var"] + 1e-8
         each = (v.sqrt() / rv.sqrt()).log() - 0.5 * (1 - (rv + (rm - m) ** 2) / v)
-        divergence = divergence + each.mean() / len(inputs)
+        divergence = divergence + each.mean() / len(statistics)
 
     kernel = torch.tensor([[math.exp(-(((i - 2) / 2) ** 2) - ((j - 2) / 2) ** 2) for j in range(5)] for i in range(5)])
-    kernel = (kernel / kernel.sum()).expand(3, 1, 5, 5)
+    kernel = (kernel / kernel.sum()).expand(3, 1, 5, 5).to(images.device)
     blurred = functional.conv2d(functional.pad(images, (2, 2, 2, 2), mode="reflect"), kernel, groups=3)
     prior = ((images - blurred) ** 2).mean()
 
     p = log_softmax(z).exp().mean(0)
-    diversity = 1 + (p * p.log()).sum() / math.log(old)
+    diversity = 1 + (p * p.log()).sum() / math.log(z.shape[1])
     return confidence, divergence, prior, diversity

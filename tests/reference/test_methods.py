@@ -4,25 +4,10 @@ import pytest
 
 from dfcil_core.methods import METHODS
 from tests.golden.golden import double_precision
-from tests.reference import data_free, with_memory
 from tests.reference.base import Reference, same
+from tests.reference.methods import REFERENCES
 from tests.reference.recorded import stages
 
-REFERENCES = {
-    "upper-bound": Reference,
-    "base": Reference,
-    "lwf": data_free.Lwf,
-    "lwf-mc": data_free.LwfMc,
-    "dgr": data_free.Dgr,
-    "deep-inversion": data_free.DeepInversion,
-    "lwf-synthetic": data_free.LwfSynthetic,
-    "abd": data_free.Abd,
-    "r-dfcil": data_free.RDfcil,
-    "rehearsal": with_memory.Rehearsal,
-    "lwf-coreset": with_memory.LwfCoreset,
-    "e2e": with_memory.E2e,
-    "bic": with_memory.Bic,
-}
 SETTINGS = {"bic": {"held_out": 0.3}, "upper-bound": {"at_every_task": True}}
 R_DFCIL = {"epochs": 10, "per_class": 4}
 """Two epochs of refinement, so that its class weights are renewed; a step an epoch."""

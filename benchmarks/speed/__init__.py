@@ -1,0 +1,1 @@
+"""What a training step costs, beside a plain one: `benchmarks/steps.py` is its command."""

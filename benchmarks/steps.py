@@ -1,0 +1,52 @@
+"""What a training step of each method costs, a dreaming step, and what a stage does beside its steps.
+
+    make bench                            float32 on one thread of this CPU: a table, and bench.json
+    python -m benchmarks.steps --device cuda --precision bfloat16 --only abd dream
+
+Each beside a plain one, written from the papers in the obvious way (benchmarks/speed/plain_steps.py), timed in turn
+with it in this process. Its losses must be ours, to 1e-4 (float32): otherwise this ends with status 1. `--only` takes
+methods, `dream` and `parts`. `benchmarks/compare_steps.py` sets two revisions of this repository beside each other.
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+# Before torch: its profiler tells of its starts and stops.
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+
+from benchmarks.speed import arguments, report  # noqa: E402
+from benchmarks.speed.measure import Disagreement, Effort, everything  # noqa: E402
+from dfcil_core.methods import METHODS  # noqa: E402
+
+
+def main() -> None:
+    parser = arguments.parser(__doc__.split("\n")[0])
+    parser.add_argument("--seconds", type=float, default=Effort.seconds, help="a line has had enough of them then")
+    parser.add_argument("--only", nargs="*", default=[], choices=[*METHODS, "dream", "parts"])
+    parser.add_argument("--json", type=Path, help="file for all numbers")
+    parser.add_argument("--markdown", type=Path, help="file for the table")
+    asked = parser.parse_args()
+    sizes = arguments.sizes(asked)
+    started, lines, machine = time.perf_counter(), [], report.machine(sizes)
+    try:
+        for line in everything(sizes, Effort(asked.rounds, asked.seconds), set(asked.only)):
+            lines.append(line)
+            print(f"{line.name}: {1000 * line.ours['median']:.1f} ms", file=sys.stderr, flush=True)
+    except Disagreement as disagreement:
+        sys.exit(f"{disagreement}")
+    table = report.as_markdown(sizes, machine, lines)
+    print(table)
+    if asked.markdown:
+        asked.markdown.write_text(table)
+    if asked.json:
+        asked.json.write_text(json.dumps(report.as_json(sizes, machine, lines), indent=1))
+    print(f"measured in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
