@@ -125,6 +125,10 @@ class Learner:
             self.context, replace(phase, pool=phase.pool[some], milestones=(), loss=loss), 0, None
         )
 
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of the steps to come."""
+        self._run.phase.lr = lr
+
     def step(self) -> float:
         """One step; its loss."""
         return self._run.one_epoch()

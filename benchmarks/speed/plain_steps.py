@@ -69,6 +69,10 @@ class Step:
         images = plain_data.PillowImages(context.data.train.pixels[ours.pool], context.labels(ours.pool), transform)
         self.batches = plain_data.endless(images, recipe.training["batch_size"])
 
+    def set_lr(self, lr: float) -> None:
+        """The learning rate of the steps to come."""
+        self.optimizer.param_groups[0]["lr"] = lr
+
     def step(self) -> float:
         """One step on the next batch of the loader; its loss."""
         images, labels = next(self.batches)

@@ -1,0 +1,73 @@
+"""What `make bench` measures is the same step twice: the product's, and a plain one with the same loss."""
+
+import pytest
+import torch
+
+from benchmarks.speed import clock, measure, report
+from benchmarks.speed.measure import Disagreement, Effort, everything
+from benchmarks.speed.ours import Sizes
+from dfcil_core.methods import METHODS
+
+SMALL = Sizes(backbone="resnet8", image_size=8, batch_size=16)
+BRIEF = Effort(rounds=2, seconds=0.0)
+MACHINE = {
+    "processor": "a processor",
+    "cores": 2,
+    "instructions": "AVX512",
+    "load": 0.5,
+    "device": "cpu",
+    "python": "3.11",
+    "versions": {"torch": "2.9"},
+    "date": "2026-01-02",
+    "matrix_product_gflops": {"float32": 100.0, "bfloat16": 200.0},
+    "copy_gb_per_second": 20.0,
+}
+
+
+def test_a_method_and_dreaming_are_measured_beside_plain_steps_of_the_same_loss():
+    lines = list(everything(SMALL, BRIEF, {"lwf-synthetic", "dream"}))
+    assert [line.name for line in lines] == ["lwf-synthetic", "dream"]
+    for line in lines:
+        assert line.ours["n"] == line.plain["n"] == 2
+        assert line.flops > 0 and line.more["ours_mib"] > 0
+    table = report.as_markdown(SMALL, MACHINE, lines)
+    assert "| lwf-synthetic | 2 |" in table and "| dream | 2 |" in table
+
+
+@pytest.mark.long  # a first task each, and whole stages: half a minute
+def test_every_plain_step_has_our_loss():
+    lines = list(everything(SMALL, BRIEF, set()))
+    parts = ["augmentation", "evaluation", "opening", "stage"]
+    assert [line.name for line in lines] == [*METHODS, "dream", *parts]
+    assert lines[-1].more["steps"] == 3 * (288 // 16)
+
+
+def test_another_loss_is_told(monkeypatch):
+    from tests.reference import data_free
+
+    right = data_free.Lwf.loss
+    monkeypatch.setattr(data_free.Lwf, "loss", lambda self, step: right(self, step) * (1 + 3e-4))
+    with pytest.raises(Disagreement, match="lwf, step 1"):
+        list(everything(SMALL, BRIEF, {"lwf"}))
+    with pytest.raises(Disagreement):
+        measure._agree(1.0, float("nan"), "no number")
+
+
+def test_operations_are_two_a_multiplication():
+    left, right = torch.ones(4, 5), torch.ones(5, 6)
+    assert clock.flops(lambda: left @ right) == 2 * 4 * 5 * 6
+
+
+def test_a_peak_is_what_was_held_at_one_time():
+    def act():
+        first = torch.ones(2**18)  # 1 MiB
+        del first
+        second = torch.ones(2**18)
+        return second + 1
+
+    assert clock.peak_bytes(act, "cpu") == pytest.approx(2 * 2**20, rel=0.01)
+
+
+def test_how_many_times_faster_is_the_median_over_rounds():
+    # 2, 4 and 5 times: the median over rounds, not of the medians (20 / 4 = 5).
+    assert clock.ratio([10.0, 1.0, 4.0], [20.0, 4.0, 20.0]) == 4.0
