@@ -3,11 +3,18 @@
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+
+if TYPE_CHECKING:
+    from orchestrator.tracking.ui import Page
 
 
 @click.command()
@@ -22,14 +29,17 @@ from orchestrator.cli.terminal import say
 def ui(
     sweep: str | None, runs: str | None, tracking_uri: str | None, experiment: str | None, port: int, opens: bool
 ) -> None:
-    """Show SWEEP (or all) in the MLflow UI, served on 127.0.0.1 until Ctrl-C."""
+    """Show SWEEP, or a study (or all), in the MLflow UI, served on 127.0.0.1 until Ctrl-C.
+
+    The first page has the means over seeds, a line for each method and split; others are printed below its address.
+    """
     from orchestrator.errors import UserError
     from orchestrator.store import sweep_folder
     from orchestrator.tracking import tracking_uri as resolve
     from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import server_environment
     from orchestrator.tracking.moved import settle
-    from orchestrator.tracking.ui import free_port, is_server, ui_address, ui_command
+    from orchestrator.tracking.ui import free_port, is_server, log_file, ui_command, ui_pages
     from orchestrator.tracking.uri import DATABASE
 
     folder = sweep_folder.runs_folder(runs)
@@ -51,23 +61,40 @@ def ui(
     uri = resolve(folder, tracking_uri)
     experiment = experiment_name(folder, name, experiment) if name else None
     if is_server(uri):
-        say(ui_address(uri, port, name, experiment))
+        _tell(ui_pages(uri, port, name, experiment))
         return
     port = free_port(port)
-    address = ui_address(uri, port, name, experiment)
-    say(f"{address}\nCtrl-C stops the server")
-    _serve(ui_command(folder, uri, port), server_environment(uri), address if opens else None)
+    pages = ui_pages(uri, port, name, experiment)
+    _serve(ui_command(folder, uri, port), server_environment(uri), log_file(folder, port), pages, port, opens)
 
 
-def _serve(command: list[str], environment: dict[str, str], opened: str | None) -> None:
+def _tell(pages: "Sequence[Page]") -> None:
+    """The addresses: the first by itself, the others below it with what they show."""
+    say(pages[0].address)
+    for page in pages[1:]:
+        say(f"  {page.title}: {page.address}")
+
+
+def _serve(
+    command: list[str], environment: dict[str, str], log: Path, pages: "Sequence[Page]", port: int, opens: bool
+) -> None:
     """Run the server until it ends, or we are told to stop and end it with us: no server is left behind."""
+    from orchestrator.errors import UserError
     from orchestrator.signals import interrupts_deferred, terminable
+    from orchestrator.tracking.ui import answers
 
-    with terminable():
-        server = subprocess.Popen(command, env=environment)
+    with terminable(), log.open("wb") as output:
+        say(f"MLflow's server starts; its log: {log}", err=True)
+        server = subprocess.Popen(command, env=environment, stdout=output, stderr=output)
         try:
-            if opened:
-                click.launch(opened)
+            while not answers(port):
+                if server.poll() is not None:
+                    raise UserError(f"MLflow's server ended before it answered. What it said: {log}")
+                time.sleep(0.1)
+            _tell(pages)
+            say("Ctrl-C stops the server")
+            if opens:
+                click.launch(pages[0].address)
             sys.exit(server.wait())
         except KeyboardInterrupt:
             with interrupts_deferred():

@@ -12,7 +12,8 @@ writer.py    delivering one job, one failure, the end of a sweep
 tracker.py   the thread that delivers while a sweep trains; `sync`
 reading.py   reading a tracking store, this machine's or somebody else's
 links.py     addresses of runs in the MLflow UI
-ui.py        the command that shows it all, and the address
+views.py     the pages of the MLflow UI that open on numbers
+ui.py        the command that serves it, and the addresses of the pages
 environment.py  how MLflow is to behave inside dfcil-sweep
 """
 

@@ -34,6 +34,7 @@ class _Child(TypedDict):
 
 class _Known(TypedDict, total=False):
     parent: str | None
+    experiment: str | None
     shown: str | None
     jobs: dict[str, _Child]
 
@@ -110,6 +111,8 @@ class Delivered:
         self._saved = 0.0
         known = read_or(self.path, _DELIVERED, _Known(), "The tracking store itself is asked, and it is written anew")
         self.parent: str | None = known.get("parent")
+        self.experiment: str | None = known.get("experiment")
+        """Its id: the address of a run's page names it."""
         self.shown: str | None = known.get("shown")
         """Fingerprint of the tables and the comparison that the parent run has."""
         self.jobs = cast(dict[str, dict[str, Any]], known.get("jobs", {}))
@@ -119,11 +122,14 @@ class Delivered:
         """Drop everything: the tracking store turned out not to have it."""
         self.parent, self.shown, self.jobs = None, None, {}
 
+    def _known(self) -> dict[str, Any]:
+        return {"parent": self.parent, "experiment": self.experiment, "shown": self.shown, "jobs": self.jobs}
+
     def save(self, now: bool = False) -> None:
         """Write the file, at most once in a while unless told `now`."""
         if now or time.monotonic() - self._saved > _PAUSE:
             with suppress(OSError):  # a full disk: what is not remembered is asked of the tracking store
-                _write(self.path, {"parent": self.parent, "shown": self.shown, "jobs": self.jobs})
+                _write(self.path, self._known())
             self._saved = time.monotonic()
 
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import urlencode
 
 from orchestrator.tracking.delivered import Delivered, experiment_name
-from orchestrator.tracking.ui import is_server
+from orchestrator.tracking.ui import TRAINING, is_server
 from orchestrator.tracking.uri import without_password
 
 LOCAL = "http://127.0.0.1:5000"
@@ -17,8 +18,8 @@ def base(uri: str) -> str:
 
 
 def run_address(uri: str, run: str, experiment: str | None = None) -> str:
-    """The page of a run."""
-    place = f"experiments/{experiment}/runs/{run}" if experiment else f"runs/{run}"
+    """The page of a run; with its experiment's id, in MLflow's mode for training."""
+    place = f"experiments/{experiment}/runs/{run}?{urlencode(TRAINING)}" if experiment else f"runs/{run}"
     return f"{base(uri)}/#/{place}"
 
 
@@ -28,6 +29,6 @@ def links(runs: Path, sweep: str, uri: str) -> Callable[[str], str | None]:
 
     def link(job: str) -> str | None:
         child = delivered.jobs.get(job)
-        return run_address(uri, child["run"]) if child else None
+        return run_address(uri, child["run"], delivered.experiment) if child else None
 
     return link

@@ -22,7 +22,7 @@ _FIRST_PAUSE = 0.05  # seconds; each later one is twice as long, and half as muc
 _AGAIN = (
     *("search_runs", "search_experiments", "get_run", "get_experiment", "get_experiment_by_name", "list_artifacts"),
     *("get_metric_history", "log_batch", "log_inputs", "set_tag", "set_terminated", "update_run"),
-    *("search_logged_models", "finalize_logged_model"),
+    *("search_logged_models", "finalize_logged_model", "set_experiment_tag"),
 )
 # Each is several requests, of which one is lost more easily than all are lost again: the requests are made again.
 COMPOSITE = ("log_text", "log_artifact", "log_artifacts", "log_image", "log_model_artifacts")

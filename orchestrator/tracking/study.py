@@ -14,6 +14,7 @@ from typing import Any
 from orchestrator.tracking.delivered import runs_id
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.uri import artifact_root, tracking_uri, without_password
+from orchestrator.tracking.views import BY_STEP, study_view, write
 
 STUDY, TRIAL = "dfcil.study", "dfcil.trial"
 _STATES = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}
@@ -128,6 +129,7 @@ class _Writer:
         self._parent: str | None = None
         self._children: dict[int, str] = {}
         self._sent: dict[int, TrialView] = {}
+        self._shown: tuple[list[str], list[str]] = [], []
 
     def send(self, views: Iterable[TrialView]) -> None:
         """Send trials that are new, or other than what was sent."""
@@ -136,6 +138,15 @@ class _Writer:
             if self._sent.get(view.number) != view:
                 self._send(view, parent)
                 self._sent[view.number] = view
+        self._show(self._sent.values())
+
+    def _show(self, views: Iterable[TrialView]) -> None:
+        """The page of all trials, with a column for each objective and setting."""
+        objectives = {name: None for view in views for name in (view.objective, *view.values)}
+        settings = {path: None for view in views for path in view.settings}
+        if (list(objectives), list(settings)) != self._shown:
+            self._shown = list(objectives), list(settings)
+            write(self._client, self._experiment, [study_view(self._tracker.name, *self._shown)])
 
     def end(self, views: Sequence[TrialView], ending: Ending) -> None:
         """Send the rest, and what belongs to the study's own run."""
@@ -204,7 +215,7 @@ class _Writer:
             made = self._client.create_run(self._experiment, begun or None, tags, f"trial {view.number}")
             run = self._children[view.number] = made.info.run_id
         # Optuna keeps no times of values in between: one that is always the same lets MLflow keep a point once.
-        steps = [Metric(f"{view.objective}/by_step", value, begun + step, step) for step, value in view.steps.items()]
+        steps = [Metric(view.objective + BY_STEP, value, begun + step, step) for step, value in view.steps.items()]
         ended = round(1000 * view.ended) if view.ended else None
         totals = [Metric(name, value, ended or begun, 0) for name, value in view.values.items()]
         params = [Param(path, str(value)) for path, value in view.settings.items()]

@@ -22,7 +22,7 @@ from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult
 from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store, check
-from orchestrator.tracking import describe, pictures, runs
+from orchestrator.tracking import describe, pictures, runs, views
 from orchestrator.tracking.database import forget_artifact_places, make_sqlite
 from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id
 from orchestrator.tracking.faults import STORE_ERRORS, told
@@ -95,6 +95,10 @@ class Writer:
             self.experiment, restored = runs.open_experiment(self.client, self.experiment_name, artifacts)
             if restored:
                 self._doubted, self.delivered.shown = True, None
+            self.delivered.experiment = self.experiment
+            name = self.plan.spec.name
+            shown = views.sweep_views(name, self.experiment_name, views.groups_of(self.plan))
+            views.write(self.client, self.experiment, shown.all)
             keep_experiment(self.folder, self.plan.spec.name, self.experiment_name)
             known = partial(runs.known_id, self.client, self.experiment, self.plan.spec.name, self.delivered.parent)
             self.runs_id = runs_id(self.folder, known)

@@ -1,6 +1,9 @@
 """Looking at what is in a tracking store, for tests."""
 
+import base64
+import json
 import re
+import zlib
 
 from mlflow.tracking import MlflowClient
 
@@ -19,6 +22,20 @@ def view(uri: str, experiment: str = "fab") -> dict[str, dict]:
 def jobs(uri: str, experiment: str = "fab") -> dict[str, dict]:
     """The same of the jobs' runs alone."""
     return {name: run for name, run in view(uri, experiment).items() if run["tags"]["dfcil.kind"] == "job"}
+
+
+def saved_views(uri: str, experiment: str = "fab") -> dict[str, dict]:
+    """Key of each view that the UI has in its menu for the experiment to its state, and its `name`."""
+    start, found = "mlflow.sharedViewState.", {}
+    for key, value in MlflowClient(uri).get_experiment_by_name(experiment).tags.items():
+        if key.startswith(start):
+            told = json.loads(value)
+            packed = told["state"].removeprefix("deflate;")
+            found[key.removeprefix(start)] = {
+                "name": told["name"],
+                **json.loads(zlib.decompress(base64.b64decode(packed))),
+            }
+    return found
 
 
 def _run(client, run) -> dict:

@@ -15,7 +15,7 @@ from orchestrator.errors import UserError
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
 from orchestrator.tracking.environment import server_environment
-from orchestrator.tracking.ui import free_port, ui_address
+from orchestrator.tracking.ui import free_port, ui_pages
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
 from tests.support.tracked import Tracker, sync
@@ -78,7 +78,7 @@ def test_the_right_password_delivers_everything(tmp_path, server, monkeypatch):
     sync(plan, tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
     assert stable(jobs(server, "locked")) == stable(jobs(f"sqlite:///{tmp_path}/mlflow.db", "locked"))
     assert len([name for name in view(server, "locked")["locked"]["artifacts"] if name == "comparison.png"]) == 1
-    assert ui_address(server, 0, "locked").startswith(f"{server}/#/experiments/")
+    assert ui_pages(server, 0, "locked")[0].address.startswith(f"{server}/#/experiments/")
 
 
 def test_a_wrong_password_costs_warnings_and_is_synced_later(tmp_path, server, monkeypatch):
@@ -103,4 +103,4 @@ def test_a_password_in_the_address_works_and_is_not_shown(tmp_path, server, monk
     plan, warnings = sweep(("base",), seeds=(0,), splits=((5, 5),), name="in the address"), []
     assert launch(plan, tmp_path, address, warnings) == 0 and warnings == []
     assert next(iter(jobs(address, "in the address").values()))["state"] == "FINISHED"
-    assert PASSWORD.split()[0] not in ui_address(address, 0, "in the address")
+    assert PASSWORD.split()[0] not in str(ui_pages(address, 0, "in the address"))

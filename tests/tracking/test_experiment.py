@@ -2,7 +2,6 @@
 
 import re
 import shutil
-from urllib.parse import unquote
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -14,11 +13,11 @@ from orchestrator.store.store import Store
 from orchestrator.tracking import tracking_uri
 from orchestrator.tracking.delivered import experiment_name
 from orchestrator.tracking.links import links
-from orchestrator.tracking.ui import ui_address
+from orchestrator.tracking.ui import ui_pages
 from orchestrator.tracking.writer import Writer
 from reports.sources.mlflow import read_sweep
 from tests.support.fabricated import finish, sweep
-from tests.support.mlflow_views import jobs, view
+from tests.support.mlflow_views import jobs, saved_views, view
 from tests.support.tracked import Tracker, sync
 
 
@@ -63,8 +62,10 @@ def test_two_sweeps_in_one_experiment_keep_their_own_runs(runs):
     assert sorted(run.data.tags["dfcil.sweep"] for run in found) == ["one", "two"]
     assert {run.info.status for run in found} == {"FINISHED"}
     for name in ("one", "two"):
-        address = unquote(ui_address(uri, 5000, name, "shared"))
-        assert f"/#/experiments/{experiment}/runs?" in address and f'tags.`dfcil.sweep` = "{name}"' in address
+        address = ui_pages(uri, 5000, name, "shared")[0].address
+        assert f"/#/experiments/{experiment}/runs?" in address and address.endswith(f"=dfcil-{name}-methods")
+        shown = saved_views(uri, "shared")[f"dfcil-{name}-methods"]
+        assert f'tags.`dfcil.sweep` = "{name}"' in shown["searchFilter"] and shown["name"].startswith(f"{name}: ")
         assert len(read_sweep(uri, name, experiment="shared").jobs) == 1
 
 
@@ -189,6 +190,6 @@ def test_a_report_on_an_experiment_in_the_trash_says_so(runs):
     client.delete_experiment(experiment)
     with pytest.raises(UserError, match=f"in the trash of .*restore --experiment-id {experiment}"):
         read_sweep(uri, "fab")
-    assert ui_address(uri, 5000, "fab").endswith("/#/experiments")
+    assert ui_pages(uri, 5000, "fab")[0].address.endswith("/#/experiments")
     client.restore_experiment(experiment)
     assert len(read_sweep(uri, "fab").jobs) == 1

@@ -28,7 +28,7 @@ from orchestrator.tracking.patient import _Patient
 from orchestrator.tracking.reading import TrackingStore
 from orchestrator.tracking.study import Ending, StudyTracker
 from orchestrator.tracking.tracker import Tracker, sync
-from orchestrator.tracking.ui import ui_address
+from orchestrator.tracking.ui import ui_pages
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
 
@@ -106,7 +106,7 @@ def test_a_damaged_file_costs_a_warning_that_says_what_to_do(plan, runs, blank, 
     with pytest.raises(UserError, match="cannot be read: "), TrackingStore(f"sqlite:///{runs}/mlflow.db").reached():
         TrackingStore(f"sqlite:///{runs}/mlflow.db").runs("fab", "fab")
     with pytest.raises(UserError, match="cannot be read: "):
-        ui_address(f"sqlite:///{runs}/mlflow.db", 5000, "fab")
+        ui_pages(f"sqlite:///{runs}/mlflow.db", 5000, "fab")
 
 
 def test_the_remedy_for_a_damaged_file_is_one(plan, runs, blank):

@@ -7,7 +7,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from urllib.parse import unquote
+from urllib.parse import quote
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -16,7 +16,7 @@ from orchestrator.errors import UserError
 from orchestrator.results.job_result import job_results
 from orchestrator.store.store import Store
 from orchestrator.tracking.environment import prepare_client, server_environment
-from orchestrator.tracking.ui import free_port, ui_address, ui_command
+from orchestrator.tracking.ui import free_port, ui_command, ui_pages
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import jobs, stable, view
 from tests.support.tracked import Tracker, sync
@@ -80,10 +80,10 @@ def test_a_server_gets_what_a_file_gets(tmp_path, server):
     found = jobs(server.uri, "over http")
     assert stable(found) == stable(jobs(f"sqlite:///{tmp_path}/mlflow.db", "over http"))
     experiment = MlflowClient(server.uri).get_experiment_by_name("over http").experiment_id
-    address = ui_address(server.uri, 0, "over http")
+    address = ui_pages(server.uri, 0, "over http")[0].address
     assert address.startswith(f"{server.uri}/#/experiments/{experiment}/runs?")
-    assert 'tags.`dfcil.kind` = "job"' in unquote(address)
-    assert ui_address(server.uri, 0, "no such sweep") == f"{server.uri}/#/experiments"
+    assert address.rpartition("viewStateShareKey=")[2] == quote("dfcil-over http-methods")
+    assert ui_pages(server.uri, 0, "no such sweep")[0].address == f"{server.uri}/#/experiments"
 
 
 @pytest.mark.long

@@ -3,10 +3,13 @@
 import os
 import urllib.error
 import urllib.request
+from statistics import mean
 
 import pytest
 
+from orchestrator.results.job_result import job_id
 from orchestrator.store import sweep_folder
+from orchestrator.tracking.links import LOCAL, links
 from tests.support.browser import Browser, image_grid, run_address, ui
 from tests.support.fabricated import finish, sweep
 from tests.support.mlflow_views import view
@@ -45,34 +48,61 @@ def page(address):
     shown.close()
 
 
-def test_the_printed_address_shows_the_jobs_the_best_first(page, address):
+def test_the_printed_address_shows_the_means_of_the_methods_the_best_first(page, address, runs):
     page.open(address)
+    page.wait_for_text("4 matching runs", "By method and split", "label: abd, tasks: 5", "label: base, tasks: 5")
+    page.wait_for_text(*(f"{mean(line[-1] for line in lines(runs, method))} (average)" for method in ("abd", "base")))
+    places = [page.text.index(f"label: {method}") for method in ("abd", "base")]
+    assert places == sorted(places) and "seed 0" not in page.text
+
+
+def test_the_view_of_each_seed_shows_the_jobs_the_best_first(page, address):
+    page.open(address.replace("-methods", "-seeds"))
     names = [f"{method} · 5 tasks · seed {seed}" for method in ("abd", "base") for seed in (0, 1)]
     page.wait_for_text("4 matching runs", *names)
     places = [page.text.index(name) for name in names]
     assert places == sorted(places), "the final accuracy falls from abd, seed 0, to base, seed 1"
 
 
-def test_the_charts_have_a_line_a_job(page, address, runs):
+def lines(runs, method) -> list[list[float]]:
+    """The average accuracy of the method's jobs after each task."""
+    return [
+        [value for key, _, value, _ in sorted(run["points"]) if key == "accuracy/average"]
+        for name, run in view(f"sqlite:///{runs}/mlflow.db").items()
+        if name.startswith(method)
+    ]
+
+
+def test_the_charts_have_a_line_a_method(page, address, runs):
     page.open(f"{address}&compareRunsMode=CHART")
     page.wait_for_text("accuracy/average", "accuracy/task_01")
     page.wait(lambda page: len(page.find(".js-plotly-plot")) >= 6, "six charts")
-    expected = {
-        tuple(value for key, _, value, _ in sorted(run["points"]) if key == "accuracy/average")
-        for name, run in view(f"sqlite:///{runs}/mlflow.db").items()
-        if name != "fab"
-    }
-    assert len(expected) == 4 and all(len(line) == 5 for line in expected)
+    expected = {tuple(map(mean, zip(*lines(runs, method), strict=True))) for method in ("abd", "base")}
+    assert len(expected) == 2 and all(len(line) == 5 for line in expected)
 
     def drawn(page) -> set[tuple[float, ...]]:
         return {tuple(line) for line in page.driver.execute_script(_LINES)}
 
-    page.wait(lambda page: expected <= drawn(page), "the average accuracy of four jobs after each task")
+    page.wait(lambda page: expected <= drawn(page), "the mean of the average accuracy after each task")
 
 
 _LINES = """
 return [...document.querySelectorAll('.js-plotly-plot')[0].data].map(trace => Array.from(trace.y || []));
 """
+
+
+def test_the_view_of_dreams_shows_those_of_each_job_that_dreams(page, address):
+    page.open(address.replace("-methods", "-dreams") + "&compareRunsMode=CHART")
+    page.wait_for_text("2 matching runs", "abd · 5 tasks · seed 0")
+    page.wait(lambda page: len([p for p in page.pictures() if "get-artifact?path=images" in p["src"]]) == 2, "dreams")
+
+
+def test_a_link_to_a_run_opens_it_in_the_view_of_training(page, address, runs):
+    server = address.partition("/#/")[0]
+    link = links(runs, "fab", f"sqlite:///{runs}/mlflow.db")(job_id(sweep(("base",), seeds=(0,)).jobs[0]))
+    page.open(link.replace(LOCAL, server))
+    page.wait_for_text("base · 5 tasks · seed 0", "Model metrics")
+    assert "Evaluation runs" not in page.text
 
 
 def test_the_dreamed_images_are_shown(page, address, runs):

@@ -2,7 +2,6 @@
 
 import os
 import signal
-from urllib.parse import unquote
 
 import pytest
 from mlflow.tracking import MlflowClient
@@ -10,12 +9,12 @@ from mlflow.tracking import MlflowClient
 from orchestrator.signals import terminable
 from orchestrator.tracking import tracking_uri
 from orchestrator.tracking.study import StudyTracker
-from orchestrator.tracking.ui import ui_address
+from orchestrator.tracking.ui import ui_pages
 from orchestrator.tuning import study
 from orchestrator.tuning.session import Session, TuningOptions
 from orchestrator.tuning.study import COMPLETE, PRUNED, Study
 from tests.support.fake_tuning import options, read
-from tests.support.mlflow_views import view
+from tests.support.mlflow_views import saved_views, view
 
 
 @pytest.fixture
@@ -52,7 +51,10 @@ def test_each_trial_is_a_run_below_the_studys(tmp_path, uri):
         total = [value for key, _, value, _ in one["points"] if key == "final_accuracy"]
         assert total == (trial.values if trial.state == COMPLETE else [])
     assert children["trial 0"]["tags"]["published"] == "yes"
-    assert 'tags.`dfcil.kind` = "trial"' in unquote(ui_address(uri, 5000, "fake"))
+    (page,) = ui_pages(uri, 5000, "fake")
+    shown = saved_views(uri, "fake")[page.address.rpartition("viewStateShareKey=")[2]]
+    assert shown["searchFilter"] == 'tags.`dfcil.kind` = "trial"'
+    assert shown["selectedColumns"][:3] == ["metrics.`final_accuracy`", "params.`dreaming.lr`", "params.`mu`"]
     assert parent["state"] == "FINISHED" and parent["params"]["best.confirmed"] == "yes"
     assert {"best.trial", "best.mu", "best.dreaming.lr"} <= parent["params"].keys()
     plots = {
