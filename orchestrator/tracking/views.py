@@ -191,7 +191,7 @@ def _column(kind: str, name: str) -> str:
 def _columns(shown: Sequence[str], name: int) -> dict[str, Any]:
     """These columns in this order; `name` is the width of the runs' names, in pixels."""
     runs = _column("attributes", "Run Name")
-    widths = {runs: name, **{column: 130 for column in shown if column.startswith(("metrics", "params"))}}
+    widths = {runs: name, **{column: 150 for column in shown if column.startswith(("metrics", "params"))}}
     return {"selectedColumns": list(shown), "columnOrder": [runs, *shown], "columnWidths": widths}
 
 
