@@ -20,8 +20,8 @@ COLUMNS = {
     "method": "the method's name",
     "group": "bound, data-free, or memory",
     "dataset": "name of the data set",
-    "split": "the split as the spec gives it: 5, 50+10",
-    "tasks": "number of tasks",
+    "split": "the split as the spec gives it: 5, 50+10; with a class order and where it stops: 5@natural, 10@3of10",
+    "tasks": "number of tasks that are run",
     "seed": "seed of the job",
     "finished": "whether every stage of the job is done",
     **{name: MEASURES[name].column for name in (*_FIRST, *(name for name in MEASURES if name not in _FIRST))},
@@ -35,6 +35,7 @@ COLUMNS = {
     "host": "the machine, several joined by semicolons",
     "id": "equal for jobs of equal label, split, seed and stages",
     "run": "address of the MLflow run, where it is known",
+    "class_order": "shuffled (by the seed), natural, numpy-1993, or the name of a given order",
 }
 """Columns of `frame`, explained. A number that a job does not have is NaN."""
 

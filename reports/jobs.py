@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.spec.model import split_title
+from orchestrator.spec.model import order_name, split_title
 
 Rows = tuple[tuple[float, ...] | None, ...]
 FINISHED, FAILED, HALF, MISSING = "finished", "failed", "half-finished", "missing"
@@ -65,6 +65,11 @@ class JobReport:
     def title(self) -> str:
         """The split, for people: `5 tasks`, `6 tasks (50+10)`."""
         return split_title(self.split, self.tasks)
+
+    @property
+    def class_order(self) -> str:
+        """The name of its class order."""
+        return order_name(self.split)
 
     @property
     def name(self) -> str:

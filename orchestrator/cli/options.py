@@ -68,7 +68,7 @@ only = click.option(
     "--only",
     metavar="FIELD=VALUE,...",
     multiple=True,
-    help="The jobs with these values alone, of method, tasks and seed: method=abd,tasks=10,seed=0. Again for more.",
+    help="The jobs with these values alone, of method, tasks, class_order, seed: method=abd,seed=0. Again for more.",
 )
 
 elsewhere = stack(

@@ -1,6 +1,8 @@
 """`plan`."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,6 +13,8 @@ from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
     from orchestrator.launch import Preview
+    from orchestrator.plan.plan import Plan
+    from orchestrator.spec.model import Split
 
 _KINDS = ("learn", "remember", "dream")
 _MOST_SEEDS = 10  # that are listed one by one
@@ -19,16 +23,19 @@ _MOST_SEEDS = 10  # that are listed one by one
 @click.command()
 @options.sweep
 @options.only
+@click.option("--classes", is_flag=True, help="The classes of each task, too.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def plan(spec: str, as_json: bool, **told: Any) -> None:
+def plan(spec: str, classes: bool, as_json: bool, **told: Any) -> None:
     """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
     from orchestrator.launch import plan as planned
 
     preview = planned(spec, **told)
     if as_json:
-        say(json.dumps(_facts(preview), indent=1))
+        say(json.dumps(_facts(preview) | (_dealt(preview.plan) if classes else {}), indent=1))
     else:
         print_plan(preview)
+        if classes:
+            _print_classes(preview.plan)
 
 
 def _facts(preview: "Preview") -> dict[str, Any]:
@@ -64,12 +71,12 @@ def print_plan(preview: "Preview") -> None:
     say(f"{plan.spec.name}: {counted(len(plan.jobs), 'job')}{chosen}{left_out}, on {plan.device}")
     for entry in plan.spec.methods:
         jobs = [job for job in plan.jobs if job.entry.label == entry.label]
-        splits, seeds = [split.title for split in plan.spec.splits], plan.spec.seeds
+        splits, seeds = plan.spec.splits, plan.spec.seeds
         if chosen:
-            splits = list(dict.fromkeys(job.split.title for job in jobs))
+            splits = tuple(dict.fromkeys(job.split for job in jobs))
             seeds = tuple(dict.fromkeys(job.seed for job in jobs))
         if jobs or not chosen:
-            say(f"  {entry.label}: {counted(len(jobs), 'job')} ({', '.join(splits)}; seeds {_listed(seeds)})")
+            say(f"  {entry.label}: {counted(len(jobs), 'job')} ({_splits(splits)}; seeds {_listed(seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
     say(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
     if seconds is not None and without is not None:
@@ -78,6 +85,35 @@ def print_plan(preview: "Preview") -> None:
     if missing := missing_files(plan.spec.dataset):
         say(f"before a launch: {missing}")
     say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
+
+
+def _splits(splits: Sequence["Split"]) -> str:
+    """The splits, and their class orders where they are not only shuffled."""
+    from orchestrator.spec.model import SHUFFLED
+
+    titles = dict.fromkeys(replace(split, order=SHUFFLED).title for split in splits)
+    orders = list(dict.fromkeys(split.order.name for split in splits))
+    told = f"; class order{'s' * (len(orders) > 1)} {', '.join(orders)}" if orders != [SHUFFLED.name] else ""
+    return f"{', '.join(titles)}{told}"
+
+
+def _print_classes(plan: "Plan") -> None:
+    """Print the classes of each task by name, of each split and, where it is the seed that shuffles them, each seed."""
+    for title, tasks in _dealt(plan)["classes"].items():
+        say(f"classes, {title}")
+        for number, names in enumerate(tasks, start=1):
+            say(f"  task {number}: {', '.join(names)}")
+
+
+def _dealt(plan: "Plan") -> dict[str, Any]:
+    """The names of the classes of each task; labels where a data set has no names."""
+    from orchestrator.spec.model import SHUFFLED
+
+    names, dealt = plan.spec.dataset.info.class_names, {}
+    for job in plan.jobs:
+        title = job.split.title + (f", seed {job.seed}" if job.split.order == SHUFFLED else "")
+        dealt[title] = [[names[label] if names else str(label) for label in task] for task in job.tasks]
+    return {"classes": dealt}
 
 
 def _listed(seeds: tuple[int, ...]) -> str:

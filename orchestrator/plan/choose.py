@@ -11,9 +11,9 @@ from orchestrator.spec.model import Exclusion, matches
 Only = str | Mapping[str, object]
 """`method=abd,tasks=10,seed=0`, or `{"method": "abd", "tasks": 10, "seed": 0}`; with any of the fields."""
 
-FIELDS = ("method", "tasks", "seed")
+FIELDS = ("method", "tasks", "class_order", "seed")
 _NEXT_FIELD = re.compile(r",(?=\s*\w+\s*=)")  # a value may have commas of its own
-_EXAMPLE = "Write it as method=abd,tasks=10,seed=0, with any of the three"
+_EXAMPLE = "Write it as method=abd,tasks=10,seed=0, or class_order=natural, with any of these"
 
 
 @dataclass(frozen=True)
@@ -25,14 +25,15 @@ class _Choice:
 
     def has(self, job: Job) -> bool:
         seed = int(self.fields["seed"]) if "seed" in self.fields else None
-        wanted = Exclusion(self.fields.get("method"), self.fields.get("tasks"), seed)
+        order = self.fields.get("class_order")
+        wanted = Exclusion(self.fields.get("method"), self.fields.get("tasks"), seed, class_order=order)
         return matches(wanted, job.entry, job.split, job.seed)
 
 
 def choose(plan: Plan, only: Sequence[Only]) -> Plan:
     """The plan of those jobs alone that one of `only` chooses, in the plan's order; all of them where `only` is empty.
 
-    A method is meant by its label, or by its name, which several entries may have; a split by its label.
+    A method is meant by its label, or by its name, which several entries may have; a split by the name of its sizes.
     Raises UserError with every mistake: an unknown field or value, and a choice of no job.
     """
     if not only:
@@ -87,7 +88,8 @@ def _unmatched(choice: _Choice, plan: Plan) -> list[str]:
     methods = {name: None for entry in spec.methods for name in (entry.label, entry.method.name)}
     known = {
         "method": ("method or label", list(methods)),
-        "tasks": ("split", [split.label for split in spec.splits]),
+        "tasks": ("split", list(dict.fromkeys(split.tasks for split in spec.splits))),
+        "class_order": ("class order", list(dict.fromkeys(split.order.name for split in spec.splits))),
         "seed": ("seed", [str(seed) for seed in spec.seeds]),
     }
     for field, value in choice.fields.items():

@@ -47,7 +47,7 @@ class Job:
     @property
     def tasks(self) -> tuple[tuple[int, ...], ...]:
         """The classes of each task, as labels of the data set."""
-        return deal(self.class_order, self.split.sizes)
+        return deal(self.class_order, self.split.sizes[: len(self.split)])
 
 
 @dataclass(frozen=True)
@@ -173,8 +173,9 @@ class _Chain:
         self, entry: MethodEntry, split: Split, seed: int, common: _Common, launched: Sequence[str] = ()
     ) -> None:
         self.entry, self.split, self.seed, self.common, self.launched = entry, split, seed, common, launched
-        self.order = class_order(sum(split.sizes), seed)
-        self.tasks = deal(self.order, split.sizes)
+        # All classes, also where not all tasks are run: the head is as wide as the whole sweep's.
+        self.order = split.order.labels or class_order(sum(split.sizes), seed)
+        self.tasks = deal(self.order, split.sizes[: len(split)])
         self.stages: list[Stage] = []
         self.learnt: list[str | None] = []
         build = self._chained if entry.method.chained else self._from_scratch

@@ -11,16 +11,20 @@ from dfcil_core.methods import METHODS
 from dfcil_core.methods.base import Method
 from orchestrator.schema.explained import explained
 from orchestrator.spec import settings
+from orchestrator.spec.class_order import NamedOrder, NumpySeed
 from orchestrator.spec.dataset import FORMS, DatasetForm
 from orchestrator.spec.methods import takes
 from orchestrator.spec.model import OBJECTIVES
 from orchestrator.spec.settings import LONGEST_NAME, Common
-from orchestrator.spec.tasks import SplitForm
+from orchestrator.spec.tasks import LargeFirst, Sizes
 from orchestrator.spec.tune import ConfirmForm, TuneForm
 
 FolderName = Annotated[str, Len(1, LONGEST_NAME)]
 Seed = Annotated[int, Ge(0)]
-SplitItem = Annotated[int, Ge(1)] | SplitForm
+SplitItem = Annotated[int, Ge(1)] | LargeFirst | Sizes
+_Order = Literal["shuffled", "natural"] | NumpySeed | NamedOrder
+_Classes = list[int | str]
+ClassOrder = _Order | _Classes | list[_Order | _Classes]
 _LABEL = "What the entry is called in tables, `exclude`, `tune` and `--set`; by default the method's name."
 
 
@@ -95,7 +99,7 @@ def method_entry(method: type[Method]) -> type:
 
 
 def exclusion_form() -> type:
-    """An item of `exclude:` as a class, whose fields are the three axes; settings come beside them (`extra`)."""
+    """An item of `exclude:` as a class, whose fields are the axes; settings come beside them (`extra`)."""
     properties = {dotted: {"description": f"The setting's value, `{dotted}`."} for dotted in dotted_settings()}
 
     def with_settings(schema: dict[str, Any]) -> None:
@@ -106,7 +110,8 @@ def exclusion_form() -> type:
         "exclusion",
         [
             ("method", _told(str, "A method's name, or an entry's label."), field(default=None)),
-            ("tasks", _told(SplitItem, "A split, as under `tasks`."), field(default=None)),
+            ("tasks", _told(SplitItem | str, "A split, as under `tasks`, or its name."), field(default=None)),
+            ("class_order", _told(str, "The name of a class order, as `natural`."), field(default=None)),
             ("seed", _told(Seed, "A seed."), field(default=None)),
         ],
         frozen=True,

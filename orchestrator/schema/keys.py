@@ -65,8 +65,22 @@ KEYS: dict[str, Key] = {
     "tasks": Key(
         _always(Annotated[list[forms.SplitItem], Len(1)]),
         "How the classes are dealt to tasks; each item is a split, and every method runs on each. A number is that of "
-        "equal tasks and must divide the number of classes; with a mapping the first task is larger.",
-        "tasks: [5, {first: 4, then: 2}]",
+        "equal tasks and must divide the number of classes; a mapping gives other sizes: [tasks.md](tasks.md).",
+        "tasks: [5, {first: 4, then: 2}, {first: 4, then: 4, last: smaller}, {sizes: [5, 3, 1, 1]}]",
+    ),
+    "class_order": Key(
+        _always(forms.ClassOrder),
+        "In which order the classes are learnt: `shuffled` by each seed, `natural` (that of the labels), as numpy "
+        "permutes them (1993 is PyCIL's seed), or a list of all classes, by label or name. A list in which a word, a "
+        "mapping or a list stands lists several orders, and every split is run in each: [tasks.md](tasks.md).",
+        "class_order: [shuffled, natural, {numpy_seed: 1993}]",
+        "`shuffled`",
+    ),
+    "stop_after": Key(
+        _always(Annotated[int, Ge(1)] | None),
+        "Only the first so many tasks of each split are run: the beginning of the whole sweep, whose stages they are.",
+        "stop_after: 2",
+        "every task is run",
     ),
     "seeds": Key(
         _always(Annotated[list[forms.Seed], Len(1)]),
@@ -109,7 +123,7 @@ KEYS: dict[str, Key] = {
     ),
     "exclude": Key(
         lambda: list[forms.exclusion_form()] | None,  # type: ignore[misc]
-        "Jobs that are left out: those that match every field of an item. Beside the three fields an item may name "
+        "Jobs that are left out: those that match every field of an item. Beside these fields an item may name "
         "settings by their dotted path; they are compared after all defaults and overrides.",
         "exclude:\n  - {method: lwf, tasks: 5, seed: 2}\n  - {method: abd-light, mu: 0.2, seed: 0}",
         "none",

@@ -1,4 +1,4 @@
-"""The `exclude:` section: which cells of methods x splits x seeds are left out."""
+"""The `exclude:` section: which cells of methods x splits x class orders x seeds are left out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,14 +10,15 @@ from orchestrator.spec import settings
 from orchestrator.spec.model import Exclusion, MethodEntry, Split, matches
 from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common
+from orchestrator.spec.tasks import split_label
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
-_FIELDS = ("method", "tasks", "seed")
+_FIELDS = ("method", "tasks", "class_order", "seed")
 
 
 @dataclass(frozen=True)
 class Cells:
-    """What there is to exclude from: methods x splits x seeds."""
+    """What there is to exclude from: methods x splits x class orders x seeds."""
 
     entries: Sequence[MethodEntry]
     splits: Sequence[Split]
@@ -34,7 +35,7 @@ def read_exclude(reading: Reading) -> tuple[Exclusion, ...]:
         remedy = "Write it as [{method: lwf, tasks: 5, seed: 2}]"
         document.add(("exclude",), f"{show(given)} is not a list", given, remedy)
         return ()
-    mentioned = _Mentioned(document)
+    mentioned = _Mentioned(document, reading.dataset.info.classes if reading.dataset else None)
     read = [_exclusion(document, ("exclude", index), item, mentioned, cells) for index, item in enumerate(given)]
     exclusions = [exclusion for exclusion in read if exclusion]
     if not document.problems:
@@ -45,15 +46,16 @@ def read_exclude(reading: Reading) -> tuple[Exclusion, ...]:
 class _Mentioned:
     """What the spec names, right or wrong: an exclusion of an entry with a mistake is not a second mistake."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: Document, classes: int | None) -> None:
         data = document.data
+        self.classes = classes
         self.names: dict[str, None] = {}
         """Methods and labels."""
         self.settings: dict[str, type] = {}
         """Dotted path of each setting of these methods to the dataclass that declares it."""
         for item in _items(data.get("methods")):
             self._add_method(item if isinstance(item, dict) else {"name": item})
-        self.splits = {_split_label(item): None for item in _items(data.get("tasks"))}
+        self.splits = {split_label(item, classes): None for item in _items(data.get("tasks"))}
 
     def _add_method(self, given: dict[str, Any]) -> None:
         self.names |= {given[key]: None for key in ("label", "name") if isinstance(given.get(key), str)}
@@ -72,32 +74,39 @@ def _items(given: Any) -> list[Any]:
     return given if isinstance(given, list) else []
 
 
-def _split_label(given: Any) -> str:
-    """`5`, or `50+10` for `{first: 50, then: 10}`; the label of a split in orchestrator/spec/model.py."""
-    if isinstance(given, dict) and set(given) == {"first", "then"}:
-        return f"{given['first']}+{given['then']}"
-    return show(given) if isinstance(given, bool | list | dict) else str(given)
-
-
 def _exclusion(document: Document, path: KeyPath, given: Any, mentioned: _Mentioned, cells: Cells) -> Exclusion | None:
     if not isinstance(given, dict) or not given:
         message = f"{show(given)} names nothing" if given in ({}, None) else f"{show(given)} is not a mapping"
-        document.add(path, message, given, "Write it as {method: lwf, tasks: 5, seed: 2}, with any of the three")
+        document.add(
+            path,
+            message,
+            given,
+            "Write it as {method: lwf, tasks: 5, class_order: natural, seed: 2}, with any of the four",
+        )
         return None
-    method, tasks, seed = (given.get(key) for key in _FIELDS)
+    method, tasks, order, seed = (given.get(key) for key in _FIELDS)
+    split = split_label(tasks, mentioned.classes)
     if "method" in given and (not isinstance(method, str) or method not in mentioned.names):
         message = f"{show(method)} is no method or label of this sweep"
         document.add((*path, "method"), message, method, choices(str(method), mentioned.names))
-    if "tasks" in given and _split_label(tasks) not in mentioned.splits:
+    if "tasks" in given and split not in mentioned.splits:
         message = f"{show(tasks)} is no split of this sweep"
-        document.add((*path, "tasks"), message, tasks, choices(_split_label(tasks), mentioned.splits))
+        document.add((*path, "tasks"), message, tasks, choices(split, mentioned.splits))
+    if "class_order" in given:
+        _check_order(document, (*path, "class_order"), order, cells)
     if "seed" in given:
         _check_seed(document, (*path, "seed"), seed, cells)
     settings: dict[str, object] = {}
     for key, value in given.items():
         if key not in _FIELDS:
             settings |= _setting(document, (*path, key), value, mentioned)
-    return Exclusion(method, _split_label(tasks) if "tasks" in given else None, seed, settings)
+    return Exclusion(method, split if "tasks" in given else None, seed, settings, order)
+
+
+def _check_order(document: Document, path: KeyPath, order: Any, cells: Cells) -> None:
+    known = dict.fromkeys(split.order.name for split in cells.splits)
+    if document.sound("class_order", "tasks", "dataset") and order not in known:
+        document.add(path, f"{show(order)} is no class order of this sweep", order, choices(str(order), known))
 
 
 def _check_seed(document: Document, path: KeyPath, seed: Any, cells: Cells) -> None:
@@ -125,7 +134,7 @@ def _check_effect(document: Document, exclusions: Sequence[Exclusion], cells: Ce
     excluded = []
     for index, exclusion in enumerate(exclusions):
         # Each field speaks of one axis: an exclusion is a block of cells, and the grid need not be gone through.
-        methods = replace(exclusion, tasks=None, seed=None)
+        methods = replace(exclusion, tasks=None, class_order=None, seed=None)
         entries = {
             position
             for position, entry in enumerate(cells.entries)
@@ -134,13 +143,16 @@ def _check_effect(document: Document, exclusions: Sequence[Exclusion], cells: Ce
         if not entries:
             remedy = "Leave it out, or mend it: settings are compared after all defaults and overrides"
             document.add(("exclude", index), "matches no job of this sweep", document.data["exclude"][index], remedy)
-        excluded.append((entries, exclusion.tasks, exclusion.seed))
+        excluded.append((entries, exclusion))
     for position in range(len(cells.entries)):
         for split in cells.splits:
             for seed in cells.seeds:
                 if not any(
-                    position in entries and tasks in (None, split.label) and only in (None, seed)
-                    for entries, tasks, only in excluded
+                    position in entries
+                    and exclusion.tasks in (None, split.tasks)
+                    and exclusion.class_order in (None, split.order.name)
+                    and exclusion.seed in (None, seed)
+                    for entries, exclusion in excluded
                 ):
                     return
     document.add(("exclude",), "leaves no job in the sweep", document.data["exclude"], "Exclude less")

@@ -32,6 +32,8 @@ SECTIONS: dict[str, Reader | None] = {
     "dataset": read_dataset,
     "methods": read_methods,
     "tasks": read_tasks,
+    "class_order": None,
+    "stop_after": None,
     "seeds": read_seeds,
     "repeats": None,
     "training": None,

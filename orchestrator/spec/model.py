@@ -1,5 +1,6 @@
 """The nouns of a validated sweep: what `load_spec` gives; the planner takes them, and the tuner. Pure data."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
@@ -34,26 +35,74 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class ClassOrder:
+    """In which order the classes are learnt."""
+
+    name: str = "shuffled"
+    """For people, and in labels: `natural`, `numpy-1993`, or the name that the spec gives it."""
+    labels: tuple[int, ...] | None = None
+    """Every label of the data set in that order; None: shuffled by each job's seed."""
+
+
+SHUFFLED = ClassOrder()
+
+
+@dataclass(frozen=True)
 class Split:
     """How the classes are dealt to tasks, in the class order: the first `sizes[0]` to task 1, and so on."""
 
     sizes: tuple[int, ...]
-    label: str
-    """As the spec gives it: `5`, or `50+10` for `{first: 50, then: 10}`."""
+    tasks: str
+    """As the spec's `tasks` gives the sizes: `5`, or `50+10` for `{first: 50, then: 10}`."""
+    order: ClassOrder = SHUFFLED
+    stop_after: int | None = None
+    """How many of the tasks are run, where not all are."""
 
     def __len__(self) -> int:
-        return len(self.sizes)
+        """How many tasks are run."""
+        return self.stop_after or len(self.sizes)
+
+    @property
+    def label(self) -> str:
+        """Unique within a sweep, and read by `split_title`: `5`, `50+10`, `5@natural`, `10@3of10`."""
+        order = "" if self.order.labels is None else f"@{self.order.name}"
+        stop = f"@{self.stop_after}of{len(self.sizes)}" if self.stop_after else ""
+        return f"{self.tasks}{order}{stop}"
 
     @property
     def title(self) -> str:
-        """For people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
+        """For people: `5 tasks`, `1 task`, `6 tasks (50+10)`, `after task 3 of 10 (natural order)`."""
         return split_title(self.label, len(self))
 
 
+STOPPED = re.compile(r"(\d+)of(\d+)")
+"""The part of a split's label that says after which task of how many it stops: no class order is named so."""
+
+
 def split_title(label: str, tasks: int) -> str:
-    """A split for people: `5 tasks`, `1 task`, `6 tasks (50+10)`."""
-    count = counted(tasks, "task")
-    return count if label == str(tasks) else f"{count} ({label})"
+    """A split for people, from its label and the number of tasks that are run; see `Split.title`."""
+    dealt, order, stopped = _parts(label)
+    told = [] if dealt == (stopped[2] if stopped else str(tasks)) else [dealt]
+    told += [f"{order} order"] if order else []
+    count = f"after task {stopped[1]} of {stopped[2]}" if stopped else counted(tasks, "task")
+    return f"{count} ({', '.join(told)})" if told else count
+
+
+def order_name(label: str) -> str:
+    """The name of the class order in a split's label."""
+    return _parts(label)[1] or SHUFFLED.name
+
+
+def stops(label: str) -> bool:
+    """Whether a split's label says that not all of its tasks are run."""
+    return _parts(label)[2] is not None
+
+
+def _parts(label: str) -> tuple[str, str, re.Match[str] | None]:
+    """How the classes are dealt, the class order (empty: shuffled), and where it stops."""
+    dealt, *rest = label.split("@")
+    stopped = STOPPED.fullmatch(rest[-1]) if rest else None
+    return dealt, "".join(rest[:-1] if stopped else rest), stopped
 
 
 @dataclass(frozen=True)
@@ -82,6 +131,8 @@ class Exclusion:
     tasks: str | None = None
     seed: int | None = None
     settings: dict[str, object] = field(default_factory=dict)
+    class_order: str | None = None
+    """Its name."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +196,7 @@ class SweepSpec:
     dataset: Dataset
     methods: tuple[MethodEntry, ...]
     splits: tuple[Split, ...]
+    """Task splits x class orders."""
     seeds: tuple[int, ...]
     exclude: tuple[Exclusion, ...] = ()
     text: str = ""
@@ -165,7 +217,9 @@ def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -
     """Whether every field that the exclusion gives is that of this cell; `method` is a method's name or label."""
     if exclusion.method is not None and exclusion.method not in (entry.label, entry.method.name):
         return False
-    if exclusion.tasks is not None and exclusion.tasks != split.label:
+    if exclusion.tasks is not None and exclusion.tasks != split.tasks:
+        return False
+    if exclusion.class_order is not None and exclusion.class_order != split.order.name:
         return False
     if exclusion.seed is not None and exclusion.seed != seed:
         return False

@@ -19,7 +19,7 @@ from dfcil_core.methods.base import Method
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.plan.stage import FOLDER, Stage
-from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec
+from orchestrator.spec.model import SHUFFLED, ClassOrder, Dataset, MethodEntry, Split, SweepSpec
 from orchestrator.store.our_files import Count, Key, Nonsense, first_problem, read
 
 FILE = "plan.json"
@@ -75,6 +75,11 @@ class ToldSplit:
 
     sizes: Annotated[tuple[_Size, ...], MinLen(1)]
     label: _Name
+    """Without its class order and where it stops."""
+    order: _Name = SHUFFLED.name
+    labels: tuple[_Label, ...] | None = None
+    """The data set's labels in the order they are learnt; None: by seed, in `ToldPlan.orders`."""
+    stop_after: _Size | None = None
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ class ToldPlan:
     methods: tuple[ToldEntry, ...]
     splits: tuple[ToldSplit, ...]
     orders: dict[int, tuple[_Label, ...]]
-    """The data set's labels in the order they are learnt, by seed."""
+    """The data set's labels in the order they are learnt, by seed, where it is the seed that shuffles them."""
     jobs: tuple[ToldJob, ...]
     stages: dict[Key, Recipe]
     """Parents before children."""
@@ -138,8 +143,17 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "image_size": spec.dataset.image_size,
         "holdout": spec.dataset.holdout,
         "methods": [_entry_to_json(entry) for entry in spec.methods],
-        "splits": [{"sizes": split.sizes, "label": split.label} for split in spec.splits],
-        "orders": {str(job.seed): job.class_order for job in plan.jobs},
+        "splits": [
+            {
+                "sizes": split.sizes,
+                "label": split.tasks,
+                "order": split.order.name,
+                "labels": split.order.labels,
+                "stop_after": split.stop_after,
+            }
+            for split in spec.splits
+        ],
+        "orders": {str(job.seed): job.class_order for job in plan.jobs if job.split.order == SHUFFLED},
         "jobs": [
             {
                 "entry": entries.index(job.entry.label),
@@ -178,7 +192,10 @@ def from_told(
         raise Nonsense(path, problem, REMEDY)
     info = dataset_info(told.dataset, path)
     entries = tuple(_entry(entry) for entry in told.methods)
-    splits = tuple(Split(split.sizes, split.label) for split in told.splits)
+    splits = tuple(
+        Split(split.sizes, split.label, ClassOrder(split.order, split.labels), split.stop_after)
+        for split in told.splits
+    )
     spec = SweepSpec(
         name=told.name,
         dataset=Dataset(info, told.image_size, None, told.holdout),
@@ -192,8 +209,9 @@ def from_told(
     stages = {key: _stage(key, recipe) for key, recipe in told.stages.items()}
     jobs, users = [], dict[str, list[int]]()
     for position, job in enumerate(told.jobs):
-        made = Job(entries[job.entry], splits[job.split], job.seed, told.orders[job.seed], job.learn, job.stages)
-        jobs.append(made)
+        split = splits[job.split]
+        order = split.order.labels or told.orders[job.seed]
+        jobs.append(Job(entries[job.entry], split, job.seed, order, job.learn, job.stages))
         for key in job.stages:
             users.setdefault(key, []).append(position)
     used = {key: tuple(where) for key, where in users.items()}
@@ -218,11 +236,15 @@ def _problem(told: ToldPlan) -> str | None:
     for number, job in enumerate(told.jobs):
         if job.entry >= len(told.methods) or job.split >= len(told.splits):
             return f"jobs.{number}: there is no such entry or split"
-        split, order = told.splits[job.split], told.orders.get(job.seed, ())
+        split = told.splits[job.split]
+        order = split.labels or told.orders.get(job.seed, ())
+        tasks = split.stop_after or len(split.sizes)
         if sum(split.sizes) != len(order) or len(set(order)) != len(order):
             return f"jobs.{number}: the class order is none of {sum(split.sizes)} classes"
-        if len(job.learn) != len(split.sizes) or job.learn[-1] is None or not set(job.stages) >= {*job.learn} - {None}:
-            return f"jobs.{number}: learn does not name the stages of {len(split.sizes)} tasks"
+        if tasks > len(split.sizes):
+            return f"jobs.{number}: there is no task {tasks} to stop after"
+        if len(job.learn) != tasks or job.learn[-1] is None or not set(job.stages) >= {*job.learn} - {None}:
+            return f"jobs.{number}: learn does not name the stages of {tasks} tasks"
         names.add((job.entry, job.split, job.seed))
     return None if len(names) == len(told.jobs) else "a job is there twice"
 

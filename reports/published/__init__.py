@@ -64,7 +64,7 @@ def _obstacle(job: JobReport) -> str | None:
     if job.dataset != "cifar100":
         return f"they are of cifar100, and this is {job.dataset}"
     if job.split.removeprefix("cifar100 ") != str(job.tasks):
-        return f"they are of equal tasks, and this is {job.title}"
+        return f"they are of equal tasks, all of them, in shuffled order, and this is {job.title}"
     for path, value in _as_published(job.method).items():
         if job.settings.get(path, value) != value:
             return f"{path} is {job.settings[path]}, and was {value}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from dfcil_core.measures import FINAL, MEASURES, PERCENT
-from orchestrator.spec.model import split_title
+from orchestrator.spec.model import split_title, stops
 from reports.published import Published
 from reports.statistics import LEVEL
 from reports.tables.cells import NONE, NOT_WORSE, UNTESTED, Cell, Standing, cells, standings
@@ -127,7 +127,10 @@ def _caption(
         unit = f", {measure.unit}" if not one and measure.unit != PERCENT else ""
         name = measure.title if one or measure.short == measure.title else f"{measure.short}: {measure.title}"
         text += f"; {name}{unit} = {measure.formula}"
-    return f"{text}; a(t,j): accuracy on task j after task t of T"
+    text += "; a(t,j): accuracy on task j after task t of T"
+    if any(map(stops, splits)):
+        text += "; where a column says after which task, no later one was run, and that task is T"
+    return text
 
 
 def _legend(standing: Mapping[Place, Standing], published: bool) -> str:

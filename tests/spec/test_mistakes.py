@@ -11,7 +11,10 @@ from orchestrator.spec.load import parse_spec
 RIGHT = {"name": "s", "methods": "[base]", "tasks": "[5]"}
 
 METHOD_NAMES = ", ".join(METHODS)
-TOP_KEYS = "name, dataset, methods, tasks, seeds, repeats, training, dreaming, memory, quirks, exclude, tune"
+TOP_KEYS = (
+    "name, dataset, methods, tasks, class_order, stop_after, seeds, repeats, training, dreaming, memory, quirks, "
+    "exclude, tune"
+)
 FOLDER_RULE = "Use letters, digits and . _ + = @ -, and begin with a letter or a digit"
 SCALED = "Leave the milestones out for 40, 60 and 80% of `epochs`"
 
@@ -225,8 +228,16 @@ TASKS = [
     ("[]", "3:8: tasks: the sweep has no task splits. Write them as [5, 10] or [{first: 50, then: 10}]"),
     ("[4]", "3:9: tasks.0: 10 classes cannot be dealt evenly to 4 tasks. The divisors of 10 are 1, 2, 5, 10"),
     ("[0]", "3:9: tasks.0: 0 is too small. It must be at least 1"),
-    ("[true]", "3:9: tasks.0: true is no number of tasks. Write a split as 5, or as {first: 50, then: 10}"),
-    ("[5.0]", "3:9: tasks.0: 5.0 is no number of tasks. Write a split as 5, or as {first: 50, then: 10}"),
+    (
+        "[true]",
+        "3:9: tasks.0: true is no number of tasks. Write a split as 5, as {first: 50, then: 10}, "
+        "or as {sizes: [50, 10, 40]}",
+    ),
+    (
+        "[5.0]",
+        "3:9: tasks.0: 5.0 is no number of tasks. Write a split as 5, as {first: 50, then: 10}, "
+        "or as {sizes: [50, 10, 40]}",
+    ),
     ("[5, 2, 5]", "3:15: tasks.2: 5 is the same split as 5. Give each once"),
     ("[5, {first: 2, then: 2}]", '3:12: tasks.1: {"first": 2, "then": 2} is the same split as 5. Give each once'),
     ("[{first: 5}]", "3:9: tasks.0.then: is missing"),
@@ -238,11 +249,11 @@ TASKS = [
     (
         "[{first: 4, then: 4}]",
         "3:26: tasks.0.then: the 6 classes after the first 4 cannot be dealt 4 at a time. "
-        "The divisors of 6 are 1, 2, 3, 6",
+        "The divisors of 6 are 1, 2, 3, 6. With `last: smaller` the last task takes what is left",
     ),
     (
-        "[{first: 4, then: 2, last: 1}]",
-        "3:29: tasks.0.last: unknown key 'last'. Choices: first, then",
+        "[{first: 4, then: 2, least: 1}]",
+        "3:29: tasks.0.least: unknown key 'least'. Did you mean 'last'? Choices: first, then, last",
     ),
 ]
 
@@ -265,9 +276,14 @@ EXCLUDE = [
     ),
     (
         "[base]",
-        "4:11: exclude.0: 'base' is not a mapping. Write it as {method: lwf, tasks: 5, seed: 2}, with any of the three",
+        "4:11: exclude.0: 'base' is not a mapping. Write it as "
+        "{method: lwf, tasks: 5, class_order: natural, seed: 2}, with any of the four",
     ),
-    ("[{}]", "4:11: exclude.0: {} names nothing. Write it as {method: lwf, tasks: 5, seed: 2}, with any of the three"),
+    (
+        "[{}]",
+        "4:11: exclude.0: {} names nothing. Write it as "
+        "{method: lwf, tasks: 5, class_order: natural, seed: 2}, with any of the four",
+    ),
     (
         "[{method: bse}]",
         "4:20: exclude.0.method: 'bse' is no method or label of this sweep. Did you mean 'base'? Choices: base",
@@ -282,7 +298,7 @@ EXCLUDE = [
     (
         "[{training.lrr: 1}]",
         "4:12: exclude.0.training.lrr: no method of this sweep has a setting 'training.lrr'. "
-        "Did you mean 'training.lr'? Choices: method, tasks, seed, training.backbone, ",
+        "Did you mean 'training.lr'? Choices: method, tasks, class_order, seed, training.backbone, ",
     ),
     (
         "[{training.lr: 1}]",
