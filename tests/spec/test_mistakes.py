@@ -80,7 +80,7 @@ def test_the_message_is_a_list_a_person_can_work_through():
         "Did you mean 'image_size'? Choices: name, root, image_size, holdout, classes, train_per_class, test_per_class",
         f"  s.yaml:4:5: methods.0: unknown method 'bse'. Did you mean 'base'? Choices: {METHOD_NAMES}",
         "  s.yaml:5:17: methods.1.nu: lwf has no setting 'nu'. "
-        "Did you mean 'mu'? Choices: mu, name, label, training, quirks",
+        "Did you mean 'mu'? Choices: mu, distillation_temperature, name, label, training, quirks",
         "  s.yaml:6:21: methods.2.mu: -1 is too small. It must be at least 0",
         "  s.yaml:7:9: tasks.0: 10 classes cannot be dealt evenly to 3 tasks. The divisors of 10 are 1, 2, 5, 10",
         "  s.yaml:8:12: seeds.1: 0 is given twice. Equal seeds are the same work",
@@ -194,12 +194,13 @@ ENTRIES = [
     ),
     (
         "[{name: lwf, memory: 3}]",
-        "2:23: methods.0.memory: lwf has no setting 'memory'. Choices: mu, name, label, training, quirks",
+        "2:23: methods.0.memory: lwf has no setting 'memory'. "
+        "Choices: mu, distillation_temperature, name, label, training, quirks",
     ),
     (
         "[{name: lwf, dreaming: {}}]",
         "2:23: methods.0.dreaming: lwf has no setting 'dreaming'. "
-        "Did you mean 'training'? Choices: mu, name, label, training, quirks",
+        "Did you mean 'training'? Choices: mu, distillation_temperature, name, label, training, quirks",
     ),
     (
         "[{name: abd, epochs: 3}]",

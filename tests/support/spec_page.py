@@ -69,7 +69,11 @@ def page() -> str:
 def _section(name, whole) -> str:
     key, schema = KEYS[name], whole["properties"][name]
     lines = [f"## `{name}`", "", fill(key.about, WIDTH, break_long_words=False, break_on_hyphens=False), ""]
-    words = {"dataset": "name or mapping", "methods": "list of names and mappings"}.get(name)
+    words = {
+        "dataset": "name or mapping",
+        "methods": "list of names and mappings",
+        "class_order": "`shuffled`, `natural`, mapping, list of classes, or list of these",
+    }.get(name)
     lines += [f"Type: {words or _type(schema, whole)}.{_sentence(_bounds(schema))} " + _default(key)]
     if name in names(Common):
         default = {field.name: field.default for field in fields(Common)}[name]
@@ -148,7 +152,8 @@ def _mappings(schema, whole) -> list:
     if "properties" in schema:
         return [schema]
     deeper = [*_options(schema), schema.get("items"), schema.get("additionalProperties")]
-    return [form for part in deeper if isinstance(part, dict) for form in _mappings(part, whole)]
+    found = [form for part in deeper if isinstance(part, dict) for form in _mappings(part, whole)]
+    return [form for place, form in enumerate(found) if form not in found[:place]]
 
 
 def _options(schema):
