@@ -129,7 +129,7 @@ def _caption(
         text += f"; {name}{unit} = {measure.formula}"
     text += "; a(t,j): accuracy on task j after task t of T"
     if any(map(stops, splits)):
-        text += "; where a column says after which task, no later one was run, and that task is T"
+        text += "; after task k of more: no later one was run, and k is T"
     return text
 
 
