@@ -11,8 +11,8 @@ import math
 import torch
 from torch import Tensor
 
-_PADDED = ("jitter-crop", "jitter-flip-crop", "normalise-crop", "normalise-crop-flip")
-AUGMENTATIONS = (*_PADDED, *(f"{name}-4" for name in _PADDED), "resized-crop", "resized-crop-flip")
+_PADDED = ("jitter-crop", "jitter-flip-crop", "crop", "crop-flip", "normalise-crop", "normalise-crop-flip")
+AUGMENTATIONS = (*_PADDED, *(f"{name}-4" for name in _PADDED), "resized-crop", "resized-crop-flip", "none")
 BRIGHTNESS = 63 / 255
 CONTRAST = 0.8
 AREA = (0.08, 1.0)
@@ -26,8 +26,10 @@ class Augmentation:
     """What a training image goes through; `name` is a DataRecipe's `augmentation`.
 
     `jitter-crop`: jitter brightness and contrast, crop after padding, scale and normalise (Smith et al., ICCV 2021).
+    `crop`: the same without the jitter.
     `normalise-crop`: normalise, crop after padding, so that the border is of the mean colour (Gao et al., ECCV 2022).
     `resized-crop`: a crop of a random area and shape, at the image's size again, scaled and normalised.
+    `none`: scaled and normalised.
     With `flip` in the name images are also flipped, where the data allows it. Padding is an eighth of the image size, 4
     pixels of 32; with `-4` at the end it is 4 pixels whatever the size. Raises ValueError for another name.
     """
@@ -35,7 +37,7 @@ class Augmentation:
     def __init__(self, name: str, mean: tuple[float, ...], std: tuple[float, ...], device: torch.device) -> None:
         if name not in AUGMENTATIONS:
             raise ValueError(f"unknown augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}")
-        self.jitters, self.flips, self.resizes = name.startswith("jitter"), "flip" in name, name.startswith("resized")
+        self.kind, self.flips = name.partition("-")[0], "flip" in name
         self.padding = 4 if name.endswith("-4") else None
         # On 0..255, so that normalising costs one subtraction and one division.
         self.mean = 255 * torch.tensor(mean, device=device).view(1, -1, 1, 1)
@@ -44,13 +46,17 @@ class Augmentation:
     def __call__(self, pixels: Tensor, rng: torch.Generator) -> Tensor:
         """Pixels 0..255 (n, 3, s, s), any dtype, to an augmented, normalised batch of the same shape."""
         padding = pixels.shape[-1] // 8 if self.padding is None else self.padding
-        if self.resizes:
+        if self.kind == "none":
+            return self.normalise(pixels)
+        if self.kind == "resized":
             images = resized_crop(pixels.to(torch.get_default_dtype()), rng)
             return self.normalise(flip(images, rng) if self.flips else images)
-        if not self.jitters:
+        if self.kind == "normalise":
             images = crop(self.normalise(pixels), padding, rng)
             return flip(images, rng) if self.flips else images
-        images = jitter(pixels.to(torch.get_default_dtype()), rng)
+        images = pixels.to(torch.get_default_dtype())
+        if self.kind == "jitter":
+            images = jitter(images, rng)
         if self.flips:
             images = flip(images, rng)
         return self.normalise(crop(images, padding, rng))

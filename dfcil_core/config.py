@@ -15,6 +15,9 @@ from annotated_types import Ge, Gt, Lt
 from dfcil_core.networks.catalog import backbone_names
 
 Quirks = Literal["none", "iccv2021"]
+Optimizer = Literal["sgd", "adam", "adamw"]
+Schedule = Literal["milestones", "cosine", "constant"]
+AugmentationChoice = Literal["published", "crop-flip", "none"]
 
 # Hand-bumped when a change moves numbers; `tests/golden/test_numbers.py` fails when they move without a bump.
 # A method's own version is `Method.version`.
@@ -73,13 +76,38 @@ class Training:
     batch_size: Annotated[int, Ge(2)] = 128
     """Images of a step."""
     lr: Annotated[float, Gt(0)] = 0.1
-    """Learning rate, before the first milestone."""
+    """Full learning rate, from which the schedule goes down."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
     """Momentum of SGD."""
     weight_decay: Annotated[float, Ge(0)] = 2e-4
-    """Weight decay of SGD: the factor of the L2 penalty's gradient."""
+    """Factor of the L2 penalty's gradient, which is added to the loss's; AdamW shrinks the weights themselves."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """Of the forward pass; `bfloat16` is torch's autocast."""
+    optimizer: Optimizer = field(default="sgd", metadata=LATER)
+    """SGD with momentum, or Adam or AdamW, whose learning rate is 0.001 where none is given."""
+    schedule: Schedule = field(default="milestones", metadata=LATER)
+    """How the learning rate falls: by milestones, as half a cosine, or not at all."""
+    warmup: Annotated[int, Ge(0)] = field(default=0, metadata=LATER)
+    """Epochs in which the learning rate climbs to its full value."""
+    augmentation: AugmentationChoice = field(default="published", metadata=LATER)
+    """`crop-flip` is the published one without its colour jitter."""
+    gradient_clip: Annotated[float, Gt(0)] | None = field(default=None, metadata=LATER)
+    """The longest that a step's gradient may be; None: as long as it is."""
+
+    def acting(self) -> dict[str, Any]:
+        """The settings that act beside one another: no momentum without SGD, no milestones with another schedule."""
+        idle = {"momentum"} if self.optimizer != "sgd" else set()
+        if self.schedule != "milestones":
+            idle.add("milestones")
+        return {name: value for name, value in vars(self).items() if name not in idle}
+
+    def in_recipe(self) -> dict[str, Any]:
+        """What a recipe of `learn` says of it, with the milestones resolved; the augmentation is the data's part."""
+        told = {name: value for name, value in in_identity(self).items() if name in self.acting()}
+        if "milestones" in told:
+            told["milestones"] = list(self.resolved_milestones())
+        told.pop("augmentation", None)
+        return told
 
     def resolved_milestones(self) -> tuple[int, ...]:
         """The milestones as epochs: those given, else 40, 60 and 80% of `epochs` (never before epoch 1)."""
@@ -145,7 +173,7 @@ class Recipe:
     width: int
     """Outputs of the head: all classes of the sweep's data set."""
     training: dict[str, Any]
-    """`Training` in full for `learn`, with its milestones resolved; what of it builds the network otherwise."""
+    """`Training.in_recipe` for `learn`; what of it builds the network otherwise."""
     method: str
     settings: dict[str, Any] = field(default_factory=dict)
     """What of the method's settings, of `memory`, `dreaming` and `quirks` can change this stage's numbers."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from dfcil_core import optimization
 from dfcil_core.augment import Augmentation
 from dfcil_core.config import Recipe
 from dfcil_core.data.images import ImageData, Reader
@@ -70,6 +71,10 @@ class Phase:
     lr: float = 0.1
     epochs: int = 1
     milestones: tuple[int, ...] = ()
+    """Of the schedule `milestones` alone."""
+    schedule: str = "milestones"
+    """How the learning rate changes by epoch (dfcil_core/optimization.py)."""
+    warmup: int = 0
     weight_decay: float = 0.0
     dreams: bool = False
     after_step: Callable[[TrainContext, Batch], object] | None = None
@@ -77,7 +82,7 @@ class Phase:
     before_epoch: Callable[[TrainContext, float], object] | None = None
     """Called before each epoch, when the student is in train mode, with the epoch's learning rate."""
     keeps_momentum: bool = False
-    """The optimiser goes on from that of the phase before, its momentum included, for the parameters of both."""
+    """The optimiser goes on from that of the phase before, its moments included, for the parameters of both."""
 
 
 @dataclass
@@ -168,13 +173,23 @@ class TrainContext:
         features = self.old_network.features(images)
         return TeacherOutput(features, self.old_network.head(features))
 
+    def optimizer(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> torch.optim.Optimizer:
+        """A new optimiser of the recipe's kind."""
+        return optimization.optimizer(self.recipe.training, parameters, lr, weight_decay)
+
+    def step(self, optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+        """One step of an optimiser down the gradient of `loss`, clipped where the recipe says so."""
+        optimization.step(optimizer, loss, self.recipe.training.get("gradient_clip"))
+
     def phase(self, **changes: Any) -> Phase:
         """A phase with the recipe's optimiser and schedule, but for `changes`."""
         training = self.recipe.training
         settings = {
             "lr": training["lr"],
             "epochs": training["epochs"],
-            "milestones": tuple(training["milestones"]),
+            "milestones": tuple(training.get("milestones", ())),
+            "schedule": training.get("schedule", "milestones"),
+            "warmup": training.get("warmup", 0),
             "weight_decay": training["weight_decay"],
             "dreams": self.dream is not None,
         }

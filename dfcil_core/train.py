@@ -15,6 +15,7 @@ from dfcil_core.checkpoint import read_state, write_state
 from dfcil_core.context import Batch, Phase, TrainContext
 from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
+from dfcil_core.optimization import scheduled
 from dfcil_core.streams import stream
 
 SAVE = "learn.pt"
@@ -75,9 +76,7 @@ class _PhaseRun:
         self.labels = context.labels(phase.pool)
         self.precision = recipe.training["precision"]
         parameters = list(context.student.parameters()) if phase.parameters is None else phase.parameters
-        self.optimizer = torch.optim.SGD(
-            parameters, lr=phase.lr, momentum=recipe.training["momentum"], weight_decay=phase.weight_decay
-        )
+        self.optimizer = context.optimizer(parameters, phase.lr, phase.weight_decay)
         if phase.keeps_momentum and before is not None:
             # A resumed phase has none before it: its optimiser comes from the save.
             self._adopt(before.optimizer)
@@ -85,15 +84,16 @@ class _PhaseRun:
         self.streams = {name: stream(recipe.seed, name + suffix, recipe.stream) for name in ("order", "augment")}
         self.epoch = 0
 
-    def _adopt(self, before: torch.optim.SGD) -> None:
+    def _adopt(self, before: torch.optim.Optimizer) -> None:
         for parameter in self.optimizer.param_groups[0]["params"]:
             if parameter in before.state:
                 self.optimizer.state[parameter] = before.state[parameter]
 
     @property
     def lr(self) -> float:
-        """The learning rate of the coming epoch: a tenth after each milestone, counted in full epochs."""
-        return self.phase.lr * 0.1 ** sum(self.epoch >= milestone for milestone in self.phase.milestones)
+        """The learning rate of the coming epoch."""
+        phase = self.phase
+        return phase.lr * scheduled(phase.schedule, self.epoch, phase.epochs, phase.milestones, phase.warmup)
 
     def one_epoch(self) -> float:
         """Train one epoch and give its mean loss, the only number that is fetched from the device."""
@@ -107,9 +107,7 @@ class _PhaseRun:
             batch = self._batch(slots)
             with torch.autocast(context.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
                 loss = phase.loss(context, batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            self.optimizer.step()
+            context.step(self.optimizer, loss)
             if phase.after_step is not None:
                 phase.after_step(context, batch)
             total += loss.detach()

@@ -46,7 +46,7 @@ class Dgr(Method):
       VAE, after the classifier's step, on the same batch: `mean(w * BCE)` + `KL / (channels * s * s)`, BCE the mean
       over an image's values, and KL without weight.
     On task 1 all weights are 1 and nothing is replayed. Images are in [0, 1], not normalised; no weight decay; the
-    VAE's weights are carried over tasks, with a fresh SGD of the classifier's schedule for each.
+    VAE's weights are carried over tasks, with a fresh optimiser for each, of the classifier's kind and schedule.
     Source: Shin et al., Continual Learning with Deep Generative Replay, NeurIPS 2017; as the baseline of Smith et al.,
     ICCV 2021.
 
@@ -93,9 +93,7 @@ class Dgr(Method):
         phase = context.phase(
             pool=self.pool(context), loss=self.loss, after_step=self._teach_vae, before_epoch=self._set_vae_lr
         )
-        context.optimizers["vae"] = torch.optim.SGD(
-            own.parameters(), lr=phase.lr, momentum=recipe.training["momentum"], weight_decay=phase.weight_decay
-        )
+        context.optimizers["vae"] = context.optimizer(own.parameters(), phase.lr, phase.weight_decay)
         context.streams["vae"] = streams.stream(recipe.seed, "codes", recipe.stream)
         yield phase
         context.outputs[VAE] = own.state_dict()
@@ -123,11 +121,7 @@ class Dgr(Method):
     def _teach_vae(self, context: TrainContext, batch: Batch) -> None:
         images, weights = self._step
         noise = torch.randn(len(images), vae.LATENT, generator=context.streams["vae"]).to(images.device)
-        optimizer = context.optimizers["vae"]
-        loss = cast("Vae", context.modules["vae"]).loss(images, weights, noise)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
+        context.step(context.optimizers["vae"], cast("Vae", context.modules["vae"]).loss(images, weights, noise))
 
 
 class _Replay:

@@ -65,7 +65,8 @@ class RDfcil(Method):
       stage 1: `0.5 (1 + 1/alpha) / beta * CE(z(x) of the new classes, y)`
         + `0.15 alpha beta * mean|z(x')[:old] - O(x')|` + `0.5 alpha beta * RKD(x)`;
       stage 2, the head alone, features in eval mode: `0.5 * CE(z([x; x'])[:seen], y)` with class weights, divided by
-        their sum, + stage 1's second term; the optimiser goes on, momentum included, with a learning rate of 0.005.
+        their sum, + stage 1's second term; the optimiser goes on, moments included, with a learning rate of 0.005,
+        whatever the schedule is.
     RKD compares the angles between images in embeddings, twice as long as the features, that are learnt for student and
     teacher. Class weights are inversely proportional to how often a class was seen, real or dreamed, since the task
     began, the smallest 1, renewed every epoch.
@@ -142,7 +143,8 @@ class RDfcil(Method):
                 epochs=refinement,
                 parameters=list(context.student.head.parameters()),
                 lr=self.settings.refinement_lr,
-                milestones=(),
+                schedule="constant",
+                warmup=0,
                 before_epoch=_prepare_refinement,
                 keeps_momentum=True,
             )

@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Literal, cast
 
 from dfcil_core import config
-from dfcil_core.config import DataRecipe, Recipe
+from dfcil_core.config import AugmentationChoice, DataRecipe, Recipe
 from dfcil_core.methods.base import Method
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.garbage import no_garbage
@@ -124,15 +124,20 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
     return Plan(spec, tuple(jobs), stages, unshared, excluded, device, used_by)
 
 
-def data_recipe(dataset: Dataset, method: Method) -> DataRecipe:
-    """The images of a sweep as a method augments and normalises them."""
+def data_recipe(dataset: Dataset, method: Method, augmentation: AugmentationChoice = "published") -> DataRecipe:
+    """The images of a sweep as a method augments and normalises them, or as `training.augmentation` says."""
     info = replace(dataset.info, image_size=dataset.image_size)
+    named = {
+        "published": method.augmentation(info),
+        "crop-flip": info.sized("crop-flip" if info.flips else "crop"),
+        "none": "none",
+    }
     mean, std = method.normalisation(info) or (None, None)
     return DataRecipe(
         name=dataset.info.name,
         digest=dataset.info.digest,
         image_size=dataset.image_size,
-        augmentation=method.augmentation(info),
+        augmentation=named[augmentation],
         holdout=dataset.holdout,
         mean=mean,
         std=std,
@@ -151,11 +156,13 @@ class _Common:
 
     @classmethod
     def of(cls, entry: MethodEntry, dataset: Dataset, device: str) -> "_Common":
-        training = {**asdict(entry.training), "milestones": list(entry.training.resolved_milestones())}
+        training = entry.training.in_recipe()
         if entry.method.network_variant:
             training["backbone"] += f"-{entry.method.network_variant}"
         kind = cast(Literal["cpu", "cuda"], device)  # what a launch computes on, as cluster/device.py names it
-        return cls(kind, data_recipe(dataset, entry.method), training, asdict(entry.dreaming))
+        return cls(
+            kind, data_recipe(dataset, entry.method, entry.training.augmentation), training, asdict(entry.dreaming)
+        )
 
 
 def _cells(spec: SweepSpec, device: str) -> Iterator[tuple[MethodEntry, Split, int, _Common]]:

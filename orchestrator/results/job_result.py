@@ -66,7 +66,8 @@ def job_id(job: Job) -> str:
 
 def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
     """Every resolved setting of a job by its dotted path, as text; its method, data set, split and seed with them."""
-    milestones = job.entry.training.resolved_milestones()
+    training = job.entry.training
+    milestones = {"training.milestones": list(training.resolved_milestones())}
     settings = {
         "method": job.entry.method.name,
         "label": job.entry.label,
@@ -75,7 +76,7 @@ def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
         "tasks": job.split.label,
         "seed": job.seed,
         **settings_of(job.entry),
-        "training.milestones": list(milestones),
+        **(milestones if training.schedule == "milestones" else {}),
     }
     return {path: str(value) for path, value in settings.items()}
 

@@ -12,6 +12,7 @@ from orchestrator.spec import settings
 from orchestrator.spec.model import Dataset, MethodEntry
 from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common, folder, unknown
+from orchestrator.spec.training import ADAM_LR, check_together, check_warmup
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 
@@ -53,8 +54,10 @@ class _Entries:
 
     def read(self) -> list[MethodEntry]:
         """The entries that are right."""
+        together = replace(Training(), **self.training)
+        check_together(self.document, ("training",), self.training, together)
         if {"epochs", "milestones"} <= self.training.keys():
-            self._check_milestones(replace(Training(), **self.training), (), {})
+            self._check_milestones(together, (), {})
         given = self.document.data.get("methods")
         if not isinstance(given, list) or not given:
             message = "the sweep has no methods" if given in (None, []) else f"{show(given)} is not a list"
@@ -137,7 +140,13 @@ class _Entries:
             recipe["milestones"] = tuple(
                 sorted({max(1, milestone * told["epochs"] // before) for milestone in recipe["milestones"]})
             )
+        if told.get("optimizer", "sgd") != "sgd":
+            recipe = {"lr": ADAM_LR, **recipe}
         training = replace(Training(), **{**recipe, **told})
+        check_together(self.document, (*path, "training"), entry, training)
+        check_warmup(self.document, (*path, "training"), entry, training)
+        if training.schedule != "milestones":
+            return replace(training, milestones=None)
         self._check_milestones(training, path, entry)
         return training
 

@@ -230,9 +230,9 @@ def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -
 
 
 def settings_of(entry: MethodEntry) -> dict[str, object]:
-    """Every setting of a method's entry by its dotted path (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
+    """Every setting of an entry that acts, by its dotted path (`training.lr`, `dreaming.steps`, `mu`, `memory`)."""
     flat: dict[str, object] = dict(asdict(entry.method.settings))
-    flat |= {f"training.{name}": value for name, value in asdict(entry.training).items()}
+    flat |= {f"training.{name}": value for name, value in entry.training.acting().items()}
     if entry.method.dreams:
         flat |= {f"dreaming.{name}": value for name, value in asdict(entry.dreaming).items()}
     if entry.method.group == "memory":

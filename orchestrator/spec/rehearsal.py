@@ -48,6 +48,7 @@ def _entry(entry: MethodEntry, classes: int) -> MethodEntry:
             training,
             epochs=min(entry.method.fewest_epochs, training.epochs),
             milestones=None,
+            warmup=0,
             batch_size=min(BATCH, training.batch_size),
             lr=min(LR, training.lr),
         ),
