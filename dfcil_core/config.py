@@ -78,7 +78,7 @@ class Training:
     lr: Annotated[float, Gt(0)] = 0.1
     """Full learning rate, from which the schedule goes down."""
     momentum: Annotated[float, Ge(0), Lt(1)] = 0.9
-    """Momentum of SGD."""
+    """Momentum of SGD; Adam and AdamW have none."""
     weight_decay: Annotated[float, Ge(0)] = 2e-4
     """Factor of the L2 penalty's gradient, which is added to the loss's; AdamW shrinks the weights themselves."""
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -92,7 +92,7 @@ class Training:
     augmentation: AugmentationChoice = field(default="published", metadata=LATER)
     """`crop-flip` is the published one without its colour jitter."""
     gradient_clip: Annotated[float, Gt(0)] | None = field(default=None, metadata=LATER)
-    """The longest that a step's gradient may be; None: as long as it is."""
+    """The longest that the gradient of a step may be; by default as long as it is."""
 
     def acting(self) -> dict[str, Any]:
         """The settings that act beside one another: no momentum without SGD, no milestones with another schedule."""

@@ -240,7 +240,7 @@ def _another(schema, whole):
     if "enum" in schema:
         return next(choice for choice in schema["enum"] if choice != default)
     if schema.get("type") == "integer" and default is not None:
-        return 2 * default
+        return 2 * default or 1
     if schema.get("type") == "number" and default is not None:
         return default / 2
     return "[1]" if schema.get("anyOf", [{}])[0].get("type") == "array" else None
