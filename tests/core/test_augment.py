@@ -111,9 +111,30 @@ def test_r_dfcil_pads_with_the_mean_colour():
         torch.testing.assert_close(found.sort().values, torch.tensor([0.0, values[channel]]).sort().values)
 
 
+def test_crop_is_the_published_one_without_its_jitter():
+    pixels = torch.randint(0, 256, (16, 3, 8, 8), generator=rng(), dtype=torch.uint8)
+    device = torch.device("cpu")
+    draws = rng(3)
+    expected = augment.crop(augment.flip(pixels.float(), draws), 1, draws)
+    expected = (expected / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    torch.testing.assert_close(augment.Augmentation("crop-flip", MEAN, STD, device)(pixels, rng(3)), expected)
+    draws = rng(3)
+    unflipped = augment.crop(pixels.float(), 4, draws)
+    unflipped = (unflipped / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    torch.testing.assert_close(augment.Augmentation("crop-4", MEAN, STD, device)(pixels, rng(3)), unflipped)
+
+
+def test_none_normalises_alone_and_draws_nothing():
+    pixels = torch.randint(0, 256, (4, 3, 8, 8), generator=rng(), dtype=torch.uint8)
+    draws, before = rng(3), rng(3).get_state()
+    plain = augment.Augmentation("none", MEAN, STD, torch.device("cpu"))
+    assert torch.equal(plain(pixels, draws), plain.normalise(pixels))
+    assert torch.equal(draws.get_state(), before)
+
+
 def test_an_unknown_augmentation_is_refused():
-    with pytest.raises(ValueError, match="unknown augmentation 'crop'"):
-        augment.Augmentation("crop", MEAN, STD, torch.device("cpu"))
+    with pytest.raises(ValueError, match="unknown augmentation 'squeeze'"):
+        augment.Augmentation("squeeze", MEAN, STD, torch.device("cpu"))
 
 
 # ---- by the size of the images ---------------------------------------------------------------------------------------
