@@ -81,6 +81,11 @@ OTHER_TRAINING = {
     "momentum": 0.8,
     "weight_decay": 1e-4,
     "precision": "bfloat16",
+    "optimizer": "adam",
+    "schedule": "cosine",
+    "warmup": 1,
+    "augmentation": "none",
+    "gradient_clip": 1.0,
 }
 OTHER_DREAMING = {
     "steps": 21,
