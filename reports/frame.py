@@ -8,7 +8,7 @@ from dfcil_core.measures import MEASURES, Scores
 from orchestrator.results.job_result import JobResult
 from orchestrator.spec.model import SweepSpec
 from orchestrator.text import printable
-from reports.jobs import JobReport
+from reports.jobs import JobReport, value_of
 from reports.sources.store import job_report
 
 # The order of the columns is what programs may rely on: these measures came first, later ones follow.
@@ -37,7 +37,7 @@ COLUMNS = {
     "run": "address of the MLflow run, where it is known",
     "class_order": "shuffled (by the seed), natural, numpy-1993, or the name of a given order",
 }
-"""Columns of `frame`, explained. A number that a job does not have is NaN."""
+"""Columns of `frame`, explained; `frame_of` tells which may follow. A number that a job does not have is NaN."""
 
 Place = tuple[str, str | None, str, int]
 """What two jobs must share to be compared task by task: data set, size of the images, split, seed."""
@@ -49,9 +49,29 @@ def frame(spec: SweepSpec, results: Iterable[JobResult]) -> pd.DataFrame:
 
 
 def frame_of(jobs: Sequence[JobReport]) -> pd.DataFrame:
-    """One row a job, with the columns of `COLUMNS`, in the order of `jobs`; they may be of several sweeps."""
+    """One row a job, with the columns of `COLUMNS`, in the order of `jobs`; they may be of several sweeps.
+
+    Where a grid varies settings, a column for each follows, by its dotted path (`mu`, `training.lr`), with its value in
+    every job that has the setting.
+    """
     bounds = _bounds(jobs)
-    return pd.DataFrame([_row(job, bounds) for job in jobs], columns=list(COLUMNS))
+    varied = {path: None for job in jobs for path in job.varied}
+    rows = [_row(job, bounds) | _settings(job, varied) for job in jobs]
+    return pd.DataFrame(rows, columns=[*COLUMNS, *map(_column, varied)])
+
+
+def varied_columns(frame: pd.DataFrame) -> list[str]:
+    """The columns of the settings that grids vary."""
+    return [str(name) for name in frame.columns if name not in COLUMNS]
+
+
+def _settings(job: JobReport, paths: Iterable[str]) -> dict[str, object]:
+    return {_column(path): value_of(job.settings[path]) for path in paths if path in job.settings}
+
+
+def _column(path: str) -> str:
+    """A plug-in may call a setting as we call a column."""
+    return f"setting.{path}" if path in COLUMNS else path
 
 
 def _row(job: JobReport, bounds: dict[Place, JobReport | None]) -> dict[str, object]:

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from orchestrator.spec.model import order_name, split_title
+from orchestrator.spec.label import title_of, varied_by
+from orchestrator.spec.model import Value, order_name, split_title
 
 Rows = tuple[tuple[float, ...] | None, ...]
 FINISHED, FAILED, HALF, MISSING = "finished", "failed", "half-finished", "missing"
@@ -74,7 +75,12 @@ class JobReport:
     @property
     def name(self) -> str:
         """For people: `abd · 5 tasks · seed 0`."""
-        return f"{self.label} · {self.title} · seed {self.seed}"
+        return f"{title_of(self.label)} · {self.title} · seed {self.seed}"
+
+    @property
+    def varied(self) -> dict[str, Value]:
+        """The settings that vary over the grid it is a cell of, by dotted path; empty where there is no grid."""
+        return {path: value_of(self.settings[path]) for path in varied_by(self.label) if path in self.settings}
 
     @property
     def finished(self) -> bool:
@@ -94,6 +100,18 @@ class SweepReport:
     jobs: tuple[JobReport, ...]
     notes: tuple[str, ...] = ()
     """What a reader of its tables must know."""
+
+
+def value_of(setting: str) -> Value:
+    """The value of a setting from its text: a number, true or false, else the text itself."""
+    if setting in ("True", "False"):
+        return setting == "True"
+    for number in (int, float):
+        try:
+            return number(setting)
+        except ValueError:
+            continue
+    return setting
 
 
 def machines(jobs: Iterable[JobReport]) -> list[str]:

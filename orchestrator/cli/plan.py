@@ -76,7 +76,7 @@ def print_plan(preview: "Preview") -> None:
             splits = tuple(dict.fromkeys(job.split for job in jobs))
             seeds = tuple(dict.fromkeys(job.seed for job in jobs))
         if jobs or not chosen:
-            say(f"  {entry.label}: {counted(len(jobs), 'job')} ({_splits(splits)}; seeds {_listed(seeds)})")
+            say(f"  {entry.title}: {counted(len(jobs), 'job')} ({_splits(splits)}; seeds {_listed(seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
     say(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
     if seconds is not None and without is not None:

@@ -33,7 +33,8 @@ class _Choice:
 def choose(plan: Plan, only: Sequence[Only]) -> Plan:
     """The plan of those jobs alone that one of `only` chooses, in the plan's order; all of them where `only` is empty.
 
-    A method is meant by its label, or by its name, which several entries may have; a split by the name of its sizes.
+    A method is meant by its label, or by its name, which several entries may have, as a grid's label; a split by the
+    name of its sizes.
     Raises UserError with every mistake: an unknown field or value, and a choice of no job.
     """
     if not only:
@@ -85,7 +86,7 @@ def _read(given: Only) -> tuple[_Choice, list[str]]:
 def _unmatched(choice: _Choice, plan: Plan) -> list[str]:
     """Why a choice that is written well chooses no job; empty where it chooses some."""
     spec, problems = plan.spec, []
-    methods = {name: None for entry in spec.methods for name in (entry.label, entry.method.name)}
+    methods = {name: None for entry in spec.methods for name in entry.names}
     known = {
         "method": ("method or label", list(methods)),
         "tasks": ("split", list(dict.fromkeys(split.tasks for split in spec.splits))),

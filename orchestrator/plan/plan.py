@@ -78,7 +78,7 @@ class Plan:
 
 def job_name(entry: MethodEntry, split: Split, seed: int) -> str:
     """A job's name for people: `abd · 5 tasks · seed 0`."""
-    return f"{entry.label} · {split.title} · seed {seed}"
+    return f"{entry.title} · {split.title} · seed {seed}"
 
 
 @cache

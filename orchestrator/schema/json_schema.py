@@ -10,6 +10,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
 from orchestrator.schema.explained import explained
+from orchestrator.schema.grids import add_grids
 from orchestrator.schema.keys import KEYS
 from orchestrator.spec.load import SECTIONS
 
@@ -40,6 +41,7 @@ def spec_schema() -> dict[str, Any]:
     be dealt to so many tasks, say) only `dfcil-sweep plan` tells.
     """
     made = TypeAdapter(_whole()).json_schema(schema_generator=_Generator)
+    add_grids(made)
     made["not"] = {"required": ["seeds", "repeats"]}
     head = {"$schema": GenerateJsonSchema.schema_dialect, "title": "A spec of dfcil-sweep"}
     return {**head, **made}

@@ -35,7 +35,7 @@ def read_exclude(reading: Reading) -> tuple[Exclusion, ...]:
         remedy = "Write it as [{method: lwf, tasks: 5, seed: 2}]"
         document.add(("exclude",), f"{show(given)} is not a list", given, remedy)
         return ()
-    mentioned = _Mentioned(document, reading.dataset.info.classes if reading.dataset else None)
+    mentioned = _Mentioned(document, cells, reading.dataset.info.classes if reading.dataset else None)
     read = [_exclusion(document, ("exclude", index), item, mentioned, cells) for index, item in enumerate(given)]
     exclusions = [exclusion for exclusion in read if exclusion]
     if not document.problems:
@@ -46,7 +46,7 @@ def read_exclude(reading: Reading) -> tuple[Exclusion, ...]:
 class _Mentioned:
     """What the spec names, right or wrong: an exclusion of an entry with a mistake is not a second mistake."""
 
-    def __init__(self, document: Document, classes: int | None) -> None:
+    def __init__(self, document: Document, cells: Cells, classes: int | None) -> None:
         data = document.data
         self.classes = classes
         self.names: dict[str, None] = {}
@@ -55,6 +55,7 @@ class _Mentioned:
         """Dotted path of each setting of these methods to the dataclass that declares it."""
         for item in _items(data.get("methods")):
             self._add_method(item if isinstance(item, dict) else {"name": item})
+        self.names |= {entry.label: None for entry in cells.entries}  # those of a grid's cells are not in the text
         self.splits = {split_label(item, classes): None for item in _items(data.get("tasks"))}
 
     def _add_method(self, given: dict[str, Any]) -> None:

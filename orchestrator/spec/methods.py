@@ -8,7 +8,8 @@ from dfcil_core.config import Dreaming, Training
 from dfcil_core.methods import METHODS, plugins
 from dfcil_core.methods.base import Method
 from orchestrator.errors import choices
-from orchestrator.spec import settings
+from orchestrator.spec import grid, settings
+from orchestrator.spec.label import cell_label
 from orchestrator.spec.model import Dataset, MethodEntry
 from orchestrator.spec.reading import Reading
 from orchestrator.spec.settings import Common, folder, unknown
@@ -64,11 +65,17 @@ class _Entries:
             remedy = f"Write them as [base, {{name: abd, mu: 0.2}}]. {choices('', METHODS)}"
             self.document.add(("methods",), message, given, remedy)
             return []
-        entries = [self._entry(("methods", index), item) for index, item in enumerate(given)]
-        return [entry for entry in entries if entry]
+        read: list[MethodEntry] = []
+        for index, item in enumerate(given):
+            path: KeyPath = ("methods", index)
+            for cell in grid.cells(self.document, path, item):
+                with self.document.elsewhere(cell.moved):
+                    read += self._entry(path, cell)
+        return read
 
-    def _entry(self, path: KeyPath, item: Any) -> MethodEntry | None:
-        document, before = self.document, len(self.document.problems)
+    def _entry(self, path: KeyPath, cell: grid.Cell) -> list[MethodEntry]:
+        """The entry; nothing where it is wrong."""
+        document, item, before = self.document, cell.given, len(self.document.problems)
         given = item if isinstance(item, dict) else {"name": item}
         at_name = (*path, "name") if isinstance(item, dict) else path
         name = given.get("name")
@@ -78,10 +85,9 @@ class _Entries:
             if "name" not in given and len(given) == 1 and set(given) <= set(METHODS):
                 remedy = f"Write it as {{name: {next(iter(given))}, ...}}"
             document.add(at_name, message, name, remedy)
-            return None
+            return []
         method_type = METHODS[name]
-        label = given.get("label", name)
-        self._check_label(path, label, name, "label" in given)
+        label = self._label(path, given, name, cell)
 
         shared = [key for key in ("memory", "quirks") if key in given and key in takes(method_type)]
         common = settings.read(document, path, {key: given[key] for key in shared}, Common)
@@ -91,8 +97,8 @@ class _Entries:
         own = {**recipe.get("settings", {}), **self._own(path, given, method_type)}
         training = self._training(dict(recipe.get("training", {})), own_training, path)
         if len(document.problems) > before:
-            return None
-        return MethodEntry(
+            return []
+        entry = MethodEntry(
             label=label,
             method=method_type(method_type.settings_type(**own)),
             training=training,
@@ -100,6 +106,7 @@ class _Entries:
             plugin=plugins.digest_of(name),
             **{"memory": Common.memory, "quirks": Common.quirks, **self.common, **common},
         )
+        return [entry]
 
     def _section(
         self, path: KeyPath, given: dict[str, Any], method_type: type[Method], name: str, settings_type: type
@@ -118,18 +125,21 @@ class _Entries:
         mine = {key: value for key, value in given.items() if key in own}
         return settings.read(self.document, path, mine, method_type.settings_type)
 
-    def _check_label(self, path: KeyPath, label: Any, name: str, own: bool) -> None:
-        where = (*path, "label") if own else path
+    def _label(self, path: KeyPath, given: dict[str, Any], name: str, cell: grid.Cell) -> Any:
+        """The label of the entry, of a cell of a grid with its values; checked."""
+        where, own = (*path, "label") if "label" in given else path, given.get("label", name)
+        label = cell_label(own, cell.varied) if cell.varied and isinstance(own, str) and own else own
         folder(self.document, where, label)
         if not isinstance(label, str):
-            return
+            return label
         if label in self.labels:
             message = f"the label '{label}' is taken by methods.{self.labels[label]}"
             self.document.add(where, message, label, f"Give this one its own, as {{name: {name}, label: {label}-2}}")
-        elif label in METHODS and label != name:
-            message = f"the label '{label}' is the name of another method"
-            self.document.add(where, message, label, f"This one is {name}: label it {name}-2, say")
+        elif own in METHODS and own != name:
+            message = f"the label '{own}' is the name of another method"
+            self.document.add(where, message, own, f"This one is {name}: label it {name}-2, say")
         self.labels.setdefault(label, path[-1])
+        return label
 
     def _training(self, recipe: dict[str, Any], entry: dict[str, Any], path: KeyPath) -> Training:
         """`recipe` is the method's own, which what the spec and the entry say overrides."""

@@ -9,6 +9,7 @@ from dfcil_core import measures
 from dfcil_core.config import Dreaming, Quirks, Training
 from dfcil_core.data.catalog import DatasetInfo
 from dfcil_core.methods.base import Method
+from orchestrator.spec.label import family_of, title_of
 from orchestrator.text import counted
 
 Value = bool | int | float | str
@@ -122,6 +123,16 @@ class MethodEntry:
     as_given: "MethodEntry | None" = None
     """In a rehearsal, the entry before its schedule was shortened: `exclude` speaks of that one."""
 
+    @property
+    def title(self) -> str:
+        """For people: `abd`, or `abd · mu=0.05` of a cell of a grid."""
+        return title_of(self.label)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What it is called by: its label, its method's name and, of a cell of a grid, the label of the whole grid."""
+        return self.label, family_of(self.label), self.method.name
+
 
 @dataclass(frozen=True)
 class Exclusion:
@@ -214,8 +225,8 @@ class SweepSpec:
 
 
 def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:
-    """Whether every field that the exclusion gives is that of this cell; `method` is a method's name or label."""
-    if exclusion.method is not None and exclusion.method not in (entry.label, entry.method.name):
+    """Whether every field that the exclusion gives is that of this cell; `method` is one of the entry's names."""
+    if exclusion.method is not None and exclusion.method not in entry.names:
         return False
     if exclusion.tasks is not None and exclusion.tasks != split.tasks:
         return False

@@ -167,6 +167,12 @@ def _explain(problem: Mapping[str, Any]) -> tuple[str, object, str]:
     if kind not in _MESSAGES:
         return f"{show(value)}: {problem['msg']}", value, ""
     message, remedy = _MESSAGES[kind]
+    if isinstance(value, dict) and "grid" in value:
+        return (
+            f"{show(value)} {message}",
+            value,
+            "A grid stands in an entry of `methods`, as {name: abd, mu: {grid: [0.1]}}",
+        )
     if kind in ("int_type", "float_type") and isinstance(value, str) and _NUMBER.fullmatch(value):
         remedy = "Write it without quotes"
     elif kind == "bool_type":

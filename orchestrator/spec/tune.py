@@ -124,7 +124,7 @@ class _Reader:
         found = [entry for entry in self.entries if name in (entry.label, entry.method.name)]
         exact = [entry for entry in found if entry.label == name]
         if len(exact or found) == 1:
-            return (exact or found)[0]
+            return self._without_grid((exact or found)[0])
         if name is None:
             self.document.add(path, "no method is given to tune", None, choices("", labels))
         elif found:
@@ -133,6 +133,17 @@ class _Reader:
         elif self.document.sound("methods"):  # else the entry may be there, with a mistake in it
             remedy = choices(str(name), labels)
             self.document.add(path, f"{show(name)} is no method or label of this sweep", name, remedy)
+        return None
+
+    def _without_grid(self, entry: MethodEntry) -> MethodEntry | None:
+        """The entry, where it stands in the spec as such; the winner is written beside it."""
+        items = [item if isinstance(item, dict) else {"name": item} for item in self.document.data["methods"]]
+        if any(item.get("label", item["name"]) == entry.label for item in items):
+            return entry
+        message = f"'{entry.label}' is one cell of a grid, and a search needs an entry without one"
+        self.document.add(
+            ("tune", "method"), message, entry.label, "Give the entry one value, and vary it in tune.space"
+        )
         return None
 
     def _objective(self) -> tuple[str, ...]:

@@ -7,7 +7,8 @@ spite of a duplicate key or a number that is not finite: such problems are colle
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,7 @@ class Document:
         self._root = root
         self._children = Children()
         self._reported: set[tuple[KeyPath, bool]] = set()
+        self._elsewhere: Mapping[KeyPath, KeyPath] = {}
         self.data: dict[str, Any] = self._mapping(root, ())
 
     def add(self, path: KeyPath, message: str, value: object = None, remedy: str = "", *, at_key: bool = False) -> None:
@@ -47,6 +49,7 @@ class Document:
 
         One problem a place: what follows from a first one there is not news.
         """
+        path = self._standing(path, at_key)
         if (path, at_key) in self._reported:
             return
         self._reported.add((path, at_key))
@@ -54,6 +57,21 @@ class Document:
         self.problems.append(Problem(file, line, column, dotted(path), message, value, remedy))
         if len(self.problems) >= _MOST_PROBLEMS:  # nobody reads further, and each takes its time
             self.check()
+
+    @contextmanager
+    def elsewhere(self, places: Mapping[KeyPath, KeyPath]) -> Iterator[None]:
+        """Meanwhile a value at one of these places stands at the one that it is mapped to, where problems are noted."""
+        self._elsewhere = places
+        try:
+            yield
+        finally:
+            self._elsewhere = {}
+
+    def _standing(self, path: KeyPath, at_key: bool) -> KeyPath:
+        for place, there in self._elsewhere.items():
+            if path[: len(place)] == place and not (at_key and path == place):
+                return there + path[len(place) :]
+        return path
 
     def sound(self, *sections: str) -> bool:
         """Whether no problem lies in any of these top-level sections."""

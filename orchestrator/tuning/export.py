@@ -19,8 +19,8 @@ def winner_spec(spec: SweepSpec, settings: Mapping[str, Value], comment: str) ->
     """
     data = read_document(spec.text, spec.name, spec.overrides).data
     entry = next(entry for entry in spec.methods if entry.label == tune_of(spec).method)
-    given = data["methods"][[item.label for item in spec.methods].index(entry.label)]
-    plain = {"name": given} if isinstance(given, str) else dict(given)
+    items = [{"name": item} if isinstance(item, str) else dict(item) for item in data["methods"]]
+    plain = next(item for item in items if item.get("label", item["name"]) == entry.label)
     tuned = {**plain, "label": entry.label[:_LONGEST] + SUFFIX}
     for path, value in settings.items():
         section, _, name = path.rpartition(".")

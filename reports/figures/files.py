@@ -5,7 +5,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from reports.figures import job_figures, sweep_figures
+from reports.figures import grid_figures, job_figures, sweep_figures
 from reports.jobs import JobReport
 
 FORMATS = ("png", "pdf", "svg")
@@ -21,6 +21,8 @@ def drawn(jobs: Sequence[JobReport]) -> Iterator[tuple[str, Figure]]:
     ):
         if figure is not None:
             yield name, figure
+    for path, figure in grid_figures.over_values(jobs).items():
+        yield f"final-over-{path}", figure
     for job, pictures in dreams(jobs):
         if (sheet := sweep_figures.dream_sheet(job.name, pictures)) is not None:
             yield f"dreams-{job.label}-{job.split}-s{job.seed}", sheet

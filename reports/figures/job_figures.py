@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfcil_core.metrics import Matrix, mean_accuracy
+from orchestrator.spec.label import title_of
 from reports.figures.style import blank, dress, panels, style
 
 _LINES = ("-", "--", ":", "-.")
@@ -122,7 +123,7 @@ def _seed_band(axes: Axes, label: str, jobs: Sequence[Drawable], line: str) -> N
             means.append(statistics.fmean(values))
             spreads.append(statistics.stdev(values) if len(values) > 1 else 0.0)
     seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    name = f"{label} ({seeds} seed{'s' if max(counts) > 1 else ''})"
+    name = f"{title_of(label)} ({seeds} seed{'s' if max(counts) > 1 else ''})"
     axes.plot(steps, means, color=colour, marker=marker, markersize=5, linestyle=line, label=name)
     low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dfcil_core.metrics import lost_by_task, mean_accuracy
+from orchestrator.spec.label import title_of
 from reports.figures.style import blank, dress, panels, style
 from reports.jobs import JobReport
 
@@ -34,7 +35,9 @@ def forgetting_per_task(jobs: Iterable[JobReport]) -> Figure | None:
             # Side by side, so that no bar hides another.
             shift = 0.3 * (position / max(1, len(labels) - 1) - 0.5)
             places = [task + 1 + shift for task in range(len(means))]
-            axes.errorbar(places, means, spreads, color=colour, marker=marker, markersize=4, linewidth=1, label=label)
+            axes.errorbar(
+                places, means, spreads, color=colour, marker=marker, markersize=4, linewidth=1, label=title_of(label)
+            )
         axes.set_title(title, fontsize=10)
         dress(axes, "task", "forgetting at the end (%)")
         axes.set_xticks(range(1, tasks, max(1, tasks // 10)))
@@ -62,7 +65,7 @@ def accuracy_against_cost(jobs: Iterable[JobReport]) -> Figure | None:
             finals = [mean_accuracy(row) for job in of_label if (row := job.matrix[-1])]
             axes.scatter(times, finals, color=colour, marker=marker, s=14, alpha=0.4, linewidths=0)
             mean = statistics.fmean(times), statistics.fmean(finals)
-            (point,) = axes.plot(*mean, linestyle="", label=label, color=colour, marker=marker, markersize=9)
+            (point,) = axes.plot(*mean, linestyle="", label=title_of(label), color=colour, marker=marker, markersize=9)
             point.set_markeredgecolor("white")
         axes.set_title(title, fontsize=10)
         dress(axes, f"{unit} of a job's stages, shared ones included", "final accuracy (%)")
@@ -106,7 +109,7 @@ def heat_maps(jobs: Iterable[JobReport]) -> Figure | None:
         ticks = range(0, len(rows), max(1, len(rows) // 5))
         axes.set_xticks(ticks, [str(tick + 1) for tick in ticks])
         axes.set_yticks(ticks, [str(tick + 1) for tick in ticks])
-        axes.set_title(f"{label}\n{title}, mean of {seeds}", fontsize=9)
+        axes.set_title(f"{title_of(label)}\n{title}, mean of {seeds}", fontsize=9)
         axes.set_xlabel("accuracy on task", fontsize=8)
         axes.set_ylabel("after task", fontsize=8)
     for axes in grid[len(matrices) :]:

@@ -13,9 +13,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from dfcil_core.measures import FINAL, MEASURES, PERCENT
+from orchestrator.spec.label import title_of
 from orchestrator.text import exact_duration
 from reports.content import Content
-from reports.figures import job_figures, sweep_figures
+from reports.figures import grid_figures, job_figures, sweep_figures
 from reports.figures.files import dreams
 from reports.jobs import FINISHED, PROVENANCE, JobReport, SweepReport, machines
 from reports.published import SOURCE
@@ -66,6 +67,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"number": _number, "moment": _moment, "duration": exact_duration, "heat": _heat}
+    environment.filters |= {"method": title_of}
     environment.globals |= {"entry": _entry}
     return environment
 
@@ -93,7 +95,16 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
             sweep_figures.accuracy_against_cost(jobs),
         ),
     )
-    return [(title, told, _svg(figure)) for title, told, figure in drawn if figure is not None]
+    over_values = (
+        (
+            f"Final accuracy over {path}",
+            f"Final accuracy in percent over the values of {path}, a line a grid, bars of one standard deviation over "
+            "seeds. The means are in the table of final accuracy.",
+            figure,
+        )
+        for path, figure in grid_figures.over_values(jobs).items()
+    )
+    return [(title, told, _svg(figure)) for title, told, figure in (*drawn, *over_values) if figure is not None]
 
 
 def _svg(figure: Figure) -> str:

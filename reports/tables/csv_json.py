@@ -2,9 +2,11 @@
 
 import json
 import math
+from collections.abc import Hashable, Mapping
 
 import pandas as pd
 
+from reports.frame import varied_columns
 from reports.published import SOURCE
 from reports.tables.layout import Column, Layout
 
@@ -28,12 +30,14 @@ def json_text(table: Layout, frame: pd.DataFrame) -> str:
 
 def rows_of_cells(frame: pd.DataFrame, table: Layout) -> list[dict[str, object]]:
     """A row a cell, unrounded."""
-    groups = frame.drop_duplicates("label").set_index("label")["group"]
+    labels = frame.drop_duplicates("label").set_index("label")
+    groups, varied = labels["group"], labels[varied_columns(frame)].to_dict("index")
     spread = "half_width_95" if table.ci else "std"
     rows = []
     for (label, split, metric), cell in table.cells.items():
         column = Column(split, metric, "")
-        row = {"method": label, "group": groups[label], "split": split, "metric": metric, "mean": cell.mean}
+        row = {"method": label, "group": groups[label], **_known(varied[label])}
+        row |= {"split": split, "metric": metric, "mean": cell.mean}
         row |= {spread: cell.std, "ddof": 1 if table.ci else table.ddof, "n": cell.n, "asked": cell.asked}
         if table.standings:
             standing = table.standing(label, column)
@@ -51,7 +55,8 @@ def rows_of_cells(frame: pd.DataFrame, table: Layout) -> list[dict[str, object]]
 
 def rows_of_jobs(frame: pd.DataFrame) -> list[dict[str, object]]:
     """A row a job, with None for what it does not have."""
-    return [
-        {str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}
-        for row in frame.to_dict("records")
-    ]
+    return [_known(row) for row in frame.to_dict("records")]
+
+
+def _known(row: Mapping[Hashable, object]) -> dict[str, object]:
+    return {str(name): None if isinstance(value, float) and math.isnan(value) else value for name, value in row.items()}

@@ -1,5 +1,6 @@
 r"""The table as LaTeX: `booktabs` rules, to be put into a paper with \input. It needs \usepackage{booktabs}."""
 
+from orchestrator.spec.label import title_of
 from reports.published import SOURCE
 from reports.tables.cells import DASH, NONE, NOT_WORSE, UNTESTED, Cell, Standing
 from reports.tables.layout import Column, Layout
@@ -53,7 +54,7 @@ def latex(table: Layout) -> str:
         if number:
             lines.append(r"    \addlinespace")
         lines.append(f"    \\multicolumn{{{1 + across}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\")
-        lines += [f"    \\quad {escape(label)} & {' & '.join(_line(table, label))} \\\\" for label in labels]
+        lines += [f"    \\quad {escape(title_of(label))} & {' & '.join(_line(table, label))} \\\\" for label in labels]
     lines += [r"    \bottomrule", r"  \end{tabular}"]
     if table.notes:
         lines += [r"  \par\medskip\raggedright\footnotesize"]

@@ -2,6 +2,7 @@
 
 import io
 
+from orchestrator.spec.label import title_of
 from reports.tables.cells import DASH
 from reports.tables.layout import Layout
 
@@ -20,7 +21,7 @@ def terminal(table: Layout) -> str:
         shown.add_row(f"[bold]{title}[/bold]")
         for label in labels:
             marked = [f"[bold]{escape(text)}[/bold]" if bold else escape(text) for text, bold in _line(table, label)]
-            shown.add_row(f"  {escape(label)}", *marked)
+            shown.add_row(f"  {escape(title_of(label))}", *marked)
         shown.add_section()
     width = max(100, 24 + 22 * len(_headings(table)))
     written = io.StringIO()
@@ -41,7 +42,7 @@ def markdown(table: Layout) -> str:
         for label in labels:
             texts = [(_plain(text), bold) for text, bold in _line(table, label)]
             shown = " | ".join(f"**{text}**" if bold else text for text, bold in texts)
-            lines.append(f"| {_plain(label)} | {shown} |")
+            lines.append(f"| {_plain(title_of(label))} | {shown} |")
     lines += ["", _plain(table.caption)]
     if table.notes:
         lines += ["", *(f"- {_plain(' '.join(note.splitlines()))}" for note in table.notes)]

@@ -115,6 +115,35 @@ def test_a_wrong_key_is_wrong_for_the_reader_too(validator, wrong):
         load.parse_spec(SPEC + wrong, "s.yaml")
 
 
+@pytest.mark.parametrize(
+    ("entry", "right"),
+    [
+        ("{name: abd, mu: {grid: [0.1, 0.2]}, memory: 3}", False),
+        ("{name: abd, mu: {grid: [0.1, 0.2]}}", True),
+        ("{name: abd, mu: {grid: []}}", False),
+        ("{name: abd, mu: {grid: [a]}}", False),
+        ("{name: abd, mu: {grid: [0.1], low: 3}}", False),
+        ("{name: bic, memory: {grid: [10, 20]}, quirks: {grid: [none, iccv2021]}}", True),
+        ("{name: abd, training: {lr: {grid: [0.1, 0.2]}}, dreaming: {steps: {grid: [2]}}}", True),
+        ("{name: abd, training: {lr: {grid: [0]}}}", False),
+        ("{name: abd, training: {grid: [{lr: 0.1}]}}", False),
+        ("{name: abd, label: {grid: [a, b]}}", False),
+    ],
+)
+def test_a_grid_is_right_where_it_is_for_the_reader(validator, entry, right):
+    text = SPEC.replace("base,", f"{entry},")
+    assert validator.is_valid(data_of(text)) is right
+    if right:
+        assert load.parse_spec(text, "s.yaml")
+    else:
+        with pytest.raises(SpecError):
+            load.parse_spec(text, "s.yaml")
+
+
+def test_a_grid_outside_an_entry_is_wrong(validator):
+    assert not validator.is_valid(data_of(SPEC + "training: {lr: {grid: [0.1]}}\n"))
+
+
 @pytest.mark.parametrize("entry", ["adb", "{name: base, mu: 1}", "{label: mine}", "{name: lwf, dreaming: {steps: 3}}"])
 def test_a_wrong_entry_is_wrong_for_the_reader_too(validator, entry):
     text = SPEC.replace("base,", f"{entry},")
@@ -128,10 +157,8 @@ def test_the_command_writes_it_with_the_methods_of_a_plug_in(tmp_path):
     told = dfcil("schema", "--plugin", "mine.py", "-o", "here.json", folder=tmp_path)
     assert (told.returncode, told.stdout, told.stderr) == (0, "", "written: here.json\n")
     schema = json.loads((tmp_path / "here.json").read_text())
-    assert schema["$defs"]["method-mine"]["properties"]["gamma"] == {
-        "default": 0.25,
-        "description": "Weight of nothing.",
-        "type": "number",
-    }
+    gamma = schema["$defs"]["method-mine"]["properties"]["gamma"]
+    value = gamma.pop("anyOf")[0]
+    assert {**gamma, **value} == {"default": 0.25, "description": "Weight of nothing.", "type": "number"}
     printed = dfcil("schema", folder=tmp_path)
     assert (printed.returncode, printed.stdout) == (0, SCHEMA.read_text())

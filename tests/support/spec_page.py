@@ -14,6 +14,7 @@ from orchestrator.plan.plan import make_plan
 from orchestrator.schema.forms import dotted_settings
 from orchestrator.schema.json_schema import resolved, schema_text, spec_schema
 from orchestrator.schema.keys import KEYS
+from orchestrator.spec.grid import KEY
 from orchestrator.spec.load import parse_spec
 from orchestrator.spec.settings import Common, names
 from tests.support.paths import ROOT
@@ -54,7 +55,8 @@ an entry of `methods` goes by its label:
 """
 METHODS_TEXT = """\
 An entry has these keys, and the settings of its method. `dreaming` and `memory` are keys of those methods alone that
-dream or keep images.
+dream or keep images. `{grid: [0.1, 0.2]}` in the place of a setting's value is an entry for each of the values
+([sweep.md](sweep.md#a-grid-over-settings)).
 """
 EVERYTHING = {"name": "s", "dataset": "digits", "methods": list(METHODS), "tasks": [5], "seeds": [0]}
 
@@ -157,7 +159,8 @@ def _mappings(schema, whole) -> list:
 
 
 def _options(schema):
-    return [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    options = [*schema.get("anyOf", ()), *schema.get("oneOf", ())]
+    return [option for option in options if KEY not in option.get("properties", ())]  # a grid: said once, in words
 
 
 def _table(form, whole, acts_on=None) -> Iterator[str]:
@@ -191,7 +194,7 @@ def _type(schema, whole) -> str:
 
 
 def _bounds(schema) -> str:
-    for option in schema.get("anyOf", ()):
+    for option in _options(schema):
         if option.get("type") != "null" and (bounds := _bounds(option)):
             return bounds
     items = schema.get("items", {})
