@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished
+from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished, StageRecomputed
 from orchestrator.engine.options import Options
 from orchestrator.errors import UserError, choices
 from orchestrator.plan.choose import Only, choose
@@ -26,6 +26,7 @@ from orchestrator.spec.model import SweepSpec
 from orchestrator.status import DONE, FAILED, stages_failed
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import announced
+from orchestrator.store.recomputing import Recomputing
 from orchestrator.store.store import Store
 from orchestrator.text import printable
 
@@ -78,6 +79,8 @@ class LaunchOutcome:
     freed: int
     """Stages whose checkpoints were removed, because nothing needs them any more."""
     freed_bytes: int
+    recomputed: Mapping[str, StageRecomputed]
+    """By the stage's key: what `recompute` did again, and whether it came out as before (its `aside` is None then)."""
     undelivered: int
     """Jobs whose results MLflow lacks: it could not be reached. `dfcil-sweep sync` delivers them."""
 
@@ -141,6 +144,7 @@ def launch(
     log_models: bool = False,
     only: Sequence[Only] = (),
     retry_failed: bool = False,
+    recompute: bool = False,
     save_every: float = 60.0,
     keep: str = "needed",
     overrides: Sequence[str] = (),
@@ -186,7 +190,7 @@ def launch(
     )
     folder = writable_runs_folder(runs, tracking_uri)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
-    return _Launch(planned, chosen, folder, options, tracker, on_event).run(retry_failed)
+    return _Launch(planned, chosen, folder, options, tracker, on_event).run(retry_failed, recompute)
 
 
 def plan(
@@ -199,9 +203,10 @@ def plan(
     plugin: str | Path | None = None,
     rehearse: bool = False,
     only: Sequence[Only] = (),
+    recompute: bool = False,
     elsewhere: bool = False,
 ) -> Preview:
-    """What `launch` would run if it were given the same. Writes nothing.
+    """What `launch` would run if it were given the same (`recompute`: from its beginning). Writes nothing.
 
     `elsewhere`: the launch would be on other machines, whose `device` cannot be asked for from here and must be given.
     Raises UserError (SpecError with every mistake of a spec).
@@ -215,7 +220,7 @@ def plan(
     store, stages = Store(folder), planned.stages
     rates = Rates.of(planned, store.records(stages.values(), on_damaged=lambda stage, why: None), store)
     present = store.finished(stages.values())
-    present -= wanted_again(stages, present, store.whole)
+    present -= present if recompute else wanted_again(stages, present, store.whole)
     seconds = rates.total(stages.values())
     without = rates.total(stages[key] for job in planned.jobs for key in job.stages)
     return Preview(planned, len(whole.jobs), folder, frozenset(present), seconds, without)
@@ -312,25 +317,32 @@ class _Launch:
         self._tracker, self._emit = tracker, emit
         self._store = Store(runs)
         self._results = Results(plan, self._store, {})
+        self._folder = sweep_folder.sweep_folder(runs, plan.spec.name)
+        self._running = {job.name for job in chosen.jobs}
+        self._again = Recomputing(self._folder)
+        self._recomputed: dict[str, StageRecomputed] = {}
 
-    def run(self, retry_failed: bool) -> LaunchOutcome:
+    def run(self, retry_failed: bool, recompute: bool) -> LaunchOutcome:
         from orchestrator.engine import engine
         from reports.artifacts import result_tables
 
         plan, chosen = self._plan, self._chosen
         changes = sweep_folder.save(self._runs, plan)
-        jobs = None if len(chosen.jobs) == len(plan.jobs) else [job.name for job in chosen.jobs]
-        folder = sweep_folder.sweep_folder(self._runs, plan.spec.name)
-        with announced(folder, self._options.workers, jobs), self._tracker:
+        jobs = None if len(chosen.jobs) == len(plan.jobs) else sorted(self._running)
+        if recompute:
+            self._again = Recomputing.begin(self._folder, chosen.stages)
+        with announced(self._folder, self._options.workers, jobs), self._tracker:
             # The engine tells of records that cannot be read, and does their stages again.
             self._results = read_results(plan, self._store, on_damaged=lambda stage, why: None)
-            present = {key: record for key, record in self._results.records.items() if key in chosen.stages}
-            self._emit(LaunchBegan(chosen, self._options.workers, present, changes))
+            present = self._results.records.keys() & chosen.stages.keys() - self._again.left
+            records = {key: self._results.records[key] for key in present}
+            self._emit(LaunchBegan(chosen, self._options.workers, records, changes))
             for result in self._results.of_jobs():
                 if result.records:
                     self._tracker.deliver(result)
-            given_up = {} if retry_failed else self._given_up()
-            outcome = engine.run(chosen, self._store, self._options, self._on_event, given_up)
+            given_up = {} if retry_failed or recompute else self._given_up()
+            again = frozenset(self._again.left)
+            outcome = engine.run(chosen, self._store, self._options, self._on_event, given_up, recompute=again)
             results = self._results.of_jobs()
             # A sweep of which a part was run is left as one that was stopped: the rest is for a later launch.
             whole = all(result.finished for result in results)
@@ -339,10 +351,16 @@ class _Launch:
         return self._outcome(outcome, undelivered)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, StageFinished):
+        if isinstance(event, StageRecomputed):
+            self._recomputed[event.stage.key] = event
+        elif isinstance(event, StageFinished):
+            self._again.done(event.stage.key)
             for result in self._results.add(event.stage, event.record):
-                self._tracker.deliver(result)
-                self._emit(JobAdvanced(result))
+                # Of a job that is computed again, not a mixture of old and new.
+                if self._again.left.isdisjoint(result.job.stages):
+                    self._tracker.deliver(result)
+                    if result.name in self._running:
+                        self._emit(JobAdvanced(result))
         elif isinstance(event, StageFailed):
             for job in self._plan.jobs_of(event.stage.key):
                 self._tracker.job_failed(job, event.error, event.traceback, event.stage.key, str(event.log))
@@ -368,5 +386,6 @@ class _Launch:
             failures=outcome.failed,
             freed=outcome.freed,
             freed_bytes=outcome.freed_bytes,
+            recomputed=self._recomputed,
             undelivered=undelivered,
         )

@@ -25,6 +25,11 @@ if TYPE_CHECKING:
 @options.only
 @click.option("--retry-failed", is_flag=True, help="Start again what failed when the sweep was launched before.")
 @click.option(
+    "--recompute",
+    is_flag=True,
+    help="Do finished stages (of --only's jobs) again, and compare. What differs is put aside, never deleted.",
+)
+@click.option(
     "--save-every",
     type=click.FloatRange(min=0.1),
     default=60.0,
@@ -69,7 +74,7 @@ def _dry_run(spec: str, told: dict[str, Any]) -> None:
 
     place = {name: told[name] for name in options.ELSEWHERE}
     elsewhere = workers_elsewhere(told["device"], told["jobs"], **place) is not None
-    print_plan(plan(spec, elsewhere=elsewhere, **{name: told[name] for name in (*options.SWEEP, "only")}))
+    print_plan(plan(spec, elsewhere=elsewhere, **{name: told[name] for name in (*options.SWEEP, "only", "recompute")}))
 
 
 class _Display:
@@ -107,6 +112,12 @@ def _summarise(outcome: "LaunchOutcome", retried_failed: bool) -> None:
     chosen = counted(jobs, "job") if jobs == whole else f"the {counted(jobs, 'job')} chosen (of {whole})"
     done = f"{jobs - len(outcome.failed_jobs)} of {chosen} done"
     say(f"{name}: {done}; {counted(outcome.stages_run, 'stage')} run, {outcome.stages_reused} reused")
+    if outcome.recomputed:
+        differing = [event.stage for event in outcome.recomputed.values() if event.aside is not None]
+        same = len(outcome.recomputed) - len(differing)
+        say(f"computed again: {counted(same, 'stage')} as before to the last bit, {len(differing)} not")
+        for stage in differing:
+            say(f"not as before: {stage} (the warning above says what differs)")
     if outcome.freed:
         freed, size = counted(outcome.freed, "checkpoint"), readable(outcome.freed_bytes)
         say(f"{freed} freed, {size}: nothing needs them any more (--keep all keeps them)")

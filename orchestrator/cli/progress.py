@@ -94,6 +94,8 @@ class Progress:
             case events.StageMoved(stage, worker):
                 self._forget(stage)
                 self._say(f"moved    {stage}: worker {worker} ended; it goes on at another one, from its last save")
+            case events.StageRecomputed(stage, aside=None):
+                self._say(f"same     {stage}: computed again, as before to the last bit")
             case events.StageDamaged(stage):
                 self.left.add(stage.key)
         if not isinstance(event, LaunchBegan | JobAdvanced) and (warning := warning_text(event)):

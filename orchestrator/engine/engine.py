@@ -9,7 +9,7 @@ import queue
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.engine import schedule
@@ -59,10 +59,12 @@ def run(
     on_event: Callable[[Event], None],
     given_up: Mapping[str, StageFailed] | None = None,
     source: Source = dict,
+    recompute: Collection[str] = (),
 ) -> Outcome:
     """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
 
-    `given_up`, by key: stages that failed before and are not to be started again; they count as failed.
+    `given_up`, by key: stages that failed before and are not to be started again; they count as failed. `recompute`:
+    keys of finished stages that are done again, and compared with what they were.
 
     Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
     the cluster fails; UserError if workers elsewhere cannot be had or used. Whatever is raised, `on_event`'s own
@@ -70,7 +72,7 @@ def run(
     """
     store.prepare()
     outcome = Outcome()
-    stages = StageSource(store, source, on_event, outcome)
+    stages = StageSource(store, source, on_event, outcome, recompute)
     stages.begin(plan.stages)
     for key, failure in (given_up or {}).items():
         if stages.work.give_up(key):
@@ -174,6 +176,7 @@ class _Run:
             runs=str(self._store.runs),
             attempt=self._deaths[stage.key] + 1,
             again=self._store.has(stage),
+            recompute=stage.key in self._source.before,
             device="cpu" if options.device == "cpu" else "cuda:0",
             data_root=options.data_root,
             plugin=options.plugin,
@@ -303,9 +306,7 @@ class _Run:
             self._outcome.reused += 1
         else:
             self._outcome.done += 1
-        if not reused and "replaces" in record:
-            aside = self._store.stages / record["replaces"]
-            self._emit(StageDamaged(stage, "freed and computed again, it is not what it was", aside))
+        self._source.compare(stage, record, reused)
         self._emit(StageFinished(stage, record))
         if self._gc is not None:
             self._gc.after(stage)

@@ -87,6 +87,18 @@ class StageDamaged:
     """Where the damaged folder was put."""
 
 
+@dataclass(frozen=True)
+class StageRecomputed:
+    """A finished stage was computed again on purpose."""
+
+    stage: Stage
+    before: dict[str, Any]
+    """Its record until then."""
+    record: dict[str, Any]
+    aside: Path | None
+    """Where the old result was put; None: the new one is the same to the last bit, and the old one has stayed."""
+
+
 Event = (
     StageStarted
     | StageProgress
@@ -96,6 +108,7 @@ Event = (
     | StageOutOfMemory
     | StageMoved
     | StageDamaged
+    | StageRecomputed
     | WorkersAwaited
 )
 

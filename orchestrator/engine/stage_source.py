@@ -1,10 +1,10 @@
 """A launch whose stages become more while it runs: a search decides by what is finished what to do next."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from orchestrator.engine.checkpoint_gc import wanted_again
-from orchestrator.engine.events import Event, Outcome, StageDamaged, StageFinished
+from orchestrator.engine.events import Event, Outcome, StageDamaged, StageFinished, StageRecomputed
 from orchestrator.engine.schedule import Schedule
 from orchestrator.plan.stage import Stage
 from orchestrator.store.store import Store
@@ -19,7 +19,18 @@ Asked again after every event. The launch ends when all is done and there are no
 class StageSource:
     """The stages of a launch, and which of them is next."""
 
-    def __init__(self, store: Store, source: Source, emit: Callable[[Event], None], outcome: Outcome) -> None:
+    def __init__(
+        self,
+        store: Store,
+        source: Source,
+        emit: Callable[[Event], None],
+        outcome: Outcome,
+        recompute: Collection[str] = (),
+    ) -> None:
+        """`recompute`: keys of the stages that are to be done though they are finished."""
+        self.before: dict[str, dict[str, Any]] = {}
+        """Key of each of those that is still to be done to its record."""
+        self._recompute = recompute
         self.stages: dict[str, Stage] = {}
         self.work = Schedule({}, set())
         self._store, self._source, self._emit, self._outcome = store, source, emit, outcome
@@ -40,15 +51,27 @@ class StageSource:
         What needs it is looked up in the store, not in the schedule: another launcher may have gone on from it, and
         have freed it then, before this one has asked for either.
         """
-        if not self._store.has(stage):
+        if stage.key in self.before or not self._store.has(stage):
             return False
         return self._store.whole(stage) or all(map(self.settled, self.work.children(stage.key)))
+
+    def compare(self, stage: Stage, record: dict[str, Any], reused: bool) -> None:
+        """A stage has been done: tell of what it has replaced, where it was there before."""
+        before = self.before.pop(stage.key, None)
+        if before is not None:
+            aside = None if record == before else self._store.stages / record.get("replaces", "")
+            self._emit(StageRecomputed(stage, before, record, aside))
+        elif not reused and "replaces" in record:
+            aside = self._store.stages / record["replaces"]
+            self._emit(StageDamaged(stage, "freed and computed again, it is not what it was", aside))
 
     def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict[str, Any]]:
         """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
         new = {key: stage for key, stage in stages.items() if key not in self.stages}
         self.stages |= new
         records = self._store.records(new.values(), on_damaged=self._set_aside)
+        for key in records.keys() & set(self._recompute):
+            self.before[key] = records.pop(key)
         for key in wanted_again(new, records, self._store.whole):
             del records[key]
         self.work.add(new, set(records))

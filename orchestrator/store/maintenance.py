@@ -15,7 +15,7 @@ from orchestrator.store.launchers import living
 from orchestrator.store.store import FREED, Store
 
 LEARN, REMEMBER, DREAM = "learn", "remember", "dream"
-SAVES, WORK, DAMAGED, LOGS, OTHER = "saves", "work", "damaged", "logs", "other"
+SAVES, WORK, DAMAGED, REPLACED, LOGS, OTHER = "saves", "work", "damaged", "replaced", "logs", "other"
 
 
 @dataclass
@@ -54,7 +54,8 @@ class Waste:
 def waste(runs: Path, unused: bool, say: Callable[[str], None]) -> Iterator[Waste]:
     """What may be removed: damaged stages, and the remains of stages that no launched sweep has.
 
-    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too. Where a sweep
+    With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too, and results that
+    were put aside when they were computed again. Where a sweep
     cannot be read, what it has is not known: `say` is told, and no stage's remains are named. Raises UserError while a
     launcher is at work here: it may be about to read what nobody has needed so far.
     """
@@ -68,6 +69,8 @@ def waste(runs: Path, unused: bool, say: Callable[[str], None]) -> Iterator[Wast
         kind = _kind(path.name)
         if kind == DAMAGED:
             yield Waste(path, _bytes(path), "damaged, and put aside")
+        elif kind == REPLACED and unused:
+            yield Waste(path, _bytes(path), "computed again since, and put aside")
         elif known and kind == SAVES and path.name[-16:] not in digits:
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
         elif kind in (LEARN, REMEMBER, DREAM) and known and unused and path.name[-16:] not in digits:
@@ -106,7 +109,7 @@ def remove(store: Store, found: Waste) -> None:
 def _kind(name: str) -> str:
     if name.startswith("."):
         sort = name[1:].partition("-")[0]
-        return {"work": WORK, "saves": SAVES, "damaged": DAMAGED}.get(sort, OTHER)
+        return {"work": WORK, "saves": SAVES, "damaged": DAMAGED, "replaced": REPLACED}.get(sort, OTHER)
     stage = FOLDER.fullmatch(name)
     return stage["kind"] if stage else OTHER
 

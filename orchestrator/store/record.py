@@ -81,6 +81,16 @@ class _Record(TypedDict):
 _RECORD = TypeAdapter(_Record)
 
 
+_CIRCUMSTANCES = ("started", "ended", "seconds", "attempt", "provenance", "replaces", SEAL)
+"""What a record says of when, where and how a stage was computed."""
+
+
+def same_result(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two records of a stage tell the same result to the last bit, wherever and whenever it was computed."""
+    bare = ({name: part for name, part in record.items() if name not in _CIRCUMSTANCES} for record in (one, other))
+    return next(bare) == next(bare)
+
+
 class Unsound(ValueError):
     """A record is not one. The message begins with the place."""
 

@@ -6,6 +6,7 @@
     runs/stages/.saves-<hash16>/         saves within a stage, until it is finished
     runs/stages/.lease-<hash16>.json     who is at work on a stage
     runs/stages/.damaged-<folder>-<n>/   a finished stage that no longer is what its record says
+    runs/stages/.replaced-<folder>-<n>/  a finished stage that came out otherwise when it was computed again on purpose
     runs/logs/<readable>-<hash16>.log    what a stage printed
 
 A stage appears under its name whole or not at all: it is written aside, forced to the disk, and renamed.
@@ -136,11 +137,13 @@ class Store:
         record: Mapping[str, Any],
         lease: Lease | None = None,
         freed: Mapping[str, Any] | None = None,
+        recomputed: bool = False,
     ) -> bool:
         """Make `work` the finished stage. False: another writer's was there first, and ours is thrown away.
 
         A stage that was freed gets its files back, and keeps its record. Where they are not as they were recorded the
-        old folder is put aside, and the new record names it as `replaces`. `freed`: files with SHA-256 and size that
+        old folder is put aside, and the new record names it as `replaces`. So does one that was `recomputed` on
+        purpose, whole or freed, whose result is not the same to the last bit. `freed`: files with SHA-256 and size that
         the stage was freed of elsewhere.
 
         The record is completed with the stage's names and the SHA-256 and size in bytes of every file. Raises LeaseLost
@@ -161,7 +164,9 @@ class Store:
         with self.leases.lock():
             if lease is not None:
                 lease.require()
-            first = _rename_to_new(work, self.folder(stage)) or self._make_whole(stage, work, whole)
+            first = _rename_to_new(work, self.folder(stage))
+            if not first:
+                first = self._recomputed(stage, work, whole) if recomputed else self._make_whole(stage, work, whole)
         if first:
             sync_to_disk(self.stages)
         else:
@@ -187,9 +192,9 @@ class Store:
         with self.leases.lock():
             return self._put_aside(folder)
 
-    def _put_aside(self, folder: Path) -> Path:
+    def _put_aside(self, folder: Path, why: str = "damaged") -> Path:
         number = 1
-        while not _rename_to_new(folder, aside := self.stages / f".damaged-{folder.name}-{number}"):
+        while not _rename_to_new(folder, aside := self.stages / f".{why}-{folder.name}-{number}"):
             number += 1
         return aside
 
@@ -228,10 +233,24 @@ class Store:
             (folder / FREED).unlink()
             shutil.rmtree(work)
         else:
-            aside = self._put_aside(folder)
-            write_text(work / RECORD, record_file.dumps({**record, "replaces": aside.name}, stage.recipe))
-            work.rename(folder)
+            self._replace(stage, work, record, "damaged")
         return True
+
+    def _recomputed(self, stage: Stage, work: Path, record: dict[str, Any]) -> bool:
+        """Compare a finished stage with what it has been computed to again, which takes its place where it differs."""
+        folder = self.folder(stage)
+        if not record_file.same_result(_record(folder, stage.key), record):
+            self._replace(stage, work, record, "replaced")
+        elif not self._make_whole(stage, work, record):
+            shutil.rmtree(work)
+        return True
+
+    def _replace(self, stage: Stage, work: Path, record: dict[str, Any], why: str) -> None:
+        folder = self.folder(stage)
+        # Whatever happens between the two renames: the old result lies aside, and the stage is one to be done.
+        aside = self._put_aside(folder, why)
+        write_text(work / RECORD, record_file.dumps({**record, "replaces": aside.name}, stage.recipe))
+        work.rename(folder)
 
     # ---- keeping clean -----------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from orchestrator.results.job_result import job_id as job_id
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
 DELIVERED, ERROR, LOG = "dfcil.delivered", "dfcil.error", "dfcil.log"
 IN_SPEC = "dfcil.in_spec"
+REPLACED = "dfcil.replaced"
 PARENT = "mlflow.parentRunId"
 
 # MLflow's limit is 8,000 characters since 2.14 and was 5,000 before; a server may be older than the client.
@@ -65,6 +66,12 @@ def provenance_tags(result: JobResult) -> dict[str, str]:
         # The second name is the one that MLflow's table of runs shows as "Version".
         tags |= {"commit": made["commit"], "mlflow.source.git.commit": made["commit"]}
     return {name: str(value) for name, value in tags.items()}
+
+
+def replaced(result: JobResult) -> frozenset[str]:
+    """What of a job was computed more than once with different results: `<hash16>-<n>` for each that was put aside."""
+    names = (record["replaces"] for record in result.records.values() if "replaces" in record)
+    return frozenset("-".join(name.rsplit("-", 2)[1:]) for name in names)
 
 
 def launch_tag(started: str, state: str) -> tuple[str, str]:

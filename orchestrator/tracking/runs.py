@@ -35,6 +35,8 @@ class Child:
     """What the run's tag says of whether the sweep's spec still has the job."""
     model: bool = False
     """The run has its model."""
+    replaced: str = ""
+    """Which results its numbers are those of, where there have been several: the tag `dfcil.replaced`."""
     failure: float | None = None
     """The time of the failure that we sent last, in unix seconds."""
 
@@ -115,7 +117,8 @@ def child_of(run: Run) -> Child:
     """What a run's own tags say of it."""
     tags = run.data.tags
     stages = int(tags.get(describe.DELIVERED, "0").split()[0])
-    return Child(run.info.run_id, stages, run.info.status, in_spec=tags.get(describe.IN_SPEC) == "yes")
+    in_spec, replaced = tags.get(describe.IN_SPEC) == "yes", tags.get(describe.REPLACED, "")
+    return Child(run.info.run_id, stages, run.info.status, in_spec=in_spec, replaced=replaced)
 
 
 def by_job(client: MlflowClient, runs: Iterable[Run]) -> dict[str, Child]:

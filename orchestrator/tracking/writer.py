@@ -208,6 +208,9 @@ class Writer:
             stop = finished_in_order(result)
             state = "FINISHED" if stop == len(job.stages) else ended or "RUNNING"
             child = self._child(job)
+            if child is not None and not describe.replaced(result) <= set(child.replaced.split()):
+                self._retire(job, child)
+                child = None
             if child is None:
                 if not stop and state != "FAILED":
                     return
@@ -264,14 +267,27 @@ class Writer:
             self._children |= found
         return self._children.get(identity)
 
+    def _retire(self, job: Job, child: Child) -> None:
+        """The run tells numbers that have been computed again to others: it stays, and the job gets a new one."""
+        identity = describe.job_id(job)
+        self.client.set_tag(child.run, describe.IN_SPEC, "no")
+        if child.state == "RUNNING":
+            self.client.set_terminated(child.run, "KILLED")
+        # The last: until then it is the job's.
+        self.client.set_tag(child.run, describe.JOB, f"{identity}-replaced-{child.run}")
+        self._children.pop(identity, None)
+        self.delivered.jobs.pop(identity, None)
+
     def _create(self, result: JobResult) -> Child:
         job = result.job
         started = [record["started"] for record in result.records.values()]
         tags = describe.job_tags(self.plan, job, self.runs_id, self.parent)
         tags[describe.DELIVERED] = self._progress(job, 0)
+        replaced = " ".join(sorted(describe.replaced(result)))[:_TAG_LIMIT]
+        tags |= {describe.REPLACED: replaced} if replaced else {}
         start = milliseconds(min(started)) if started else None
         run = self.client.create_run(self.experiment, start, tags, job.name)
-        child = Child(run.info.run_id, 0, "RUNNING", fresh=True)
+        child = Child(run.info.run_id, 0, "RUNNING", fresh=True, replaced=replaced)
         self._children[describe.job_id(job)] = child
         self._remember(describe.job_id(job), child)
         return child
@@ -344,7 +360,7 @@ class Writer:
         return f"{stages} of {len(job.stages)} stages"
 
     def _remember(self, job: str, child: Child) -> None:
-        kept = ("run", "stages", "state", "in_spec", "model")
+        kept = ("run", "stages", "state", "in_spec", "model", "replaced")
         self.delivered.jobs[job] = {name: getattr(child, name) for name in kept}
 
     # ---- what can go wrong -------------------------------------------------------------------------------------------

@@ -49,6 +49,8 @@ class StageTask:
     """1 for the first attempt of this launch."""
     again: bool
     """Whether the stage is in the store, was freed, and is to get its files back."""
+    recompute: bool
+    """Whether it is computed though it is in the store, and compared."""
     device: str
     """`cpu`, or `cuda:0`: a worker sees one device only."""
     data_root: str | None
@@ -100,7 +102,7 @@ def run_task(task: StageTask, send: Send) -> messages.StageMessage:
     except Held:
         return messages.Held()
     with lease:
-        if store.whole(stage) or (store.has(stage) and not task.again):
+        if not task.recompute and (store.whole(stage) or (store.has(stage) and not task.again)):
             return messages.Done(reused=True)
         return _do(task, store, stage, lease, send)
 
@@ -117,7 +119,8 @@ def _do(task: StageTask, store: Store, stage: Stage, lease: Lease, send: Send) -
                 if damage is not None:
                     return damage
                 record = _run(task, stage, work, parents, store.saves(stage), _Reporter(send, lease))
-                return messages.Done(reused=not store.commit(stage, work, record, lease))
+                first = store.commit(stage, work, record, lease, recomputed=task.recompute)
+                return messages.Done(reused=not first)
             except (Exception, SystemExit) as error:
                 traceback.print_exc()
                 # Another launcher may have taken the stage over and removed our work, or set a parent aside under our

@@ -38,6 +38,7 @@ def task_of(store, stage, **parents):
         runs=str(store.runs),
         attempt=1,
         again=False,
+        recompute=False,
         device="cpu",
         data_root=None,
         plugin=None,
