@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test test-all test-slurm soak bench bench-compare lint screenshots clean
+.PHONY: demo rehearse test test-all test-slurm soak bench bench-compare lint docs docs-serve screenshots clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -45,6 +45,18 @@ lint: $(VENV)/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# The documentation as a site, in site/; a warning of mkdocs is an error.
+docs: $(VENV)/.docs
+	PYTHONPATH=. $(BIN)/mkdocs build --quiet
+
+# The same on http://127.0.0.1:8000, made anew when a page is written.
+docs-serve: $(VENV)/.docs
+	PYTHONPATH=. $(BIN)/mkdocs serve
+
+$(VENV)/.docs: $(VENV)/.ready
+	$(BIN)/pip install --quiet --editable '.[docs]'
+	touch $@
+
 # The pictures of docs/mlflow.md, of the demo in the MLflow UI: needs chromium and chromium-driver.
 screenshots: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -57,4 +69,4 @@ $(VENV)/.ready: pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info
+	rm -rf $(VENV) runs build dist site *.egg-info
