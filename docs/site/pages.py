@@ -12,7 +12,8 @@ from dfcil_core.measures import MEASURES
 from dfcil_core.methods import METHODS
 from dfcil_core.methods.base import Method
 from orchestrator.cli import cli
-from orchestrator.cli.methods import _as_yaml, _explained, _needs
+from orchestrator.cli.methods import _as_yaml, _needs
+from orchestrator.schema.explained import explained
 
 _WIDTH = 100
 
@@ -80,10 +81,10 @@ def method_page(method: type[Method], measured: str) -> str:
     """One method: what it says of itself, its settings, and its rows of the tables in `measured` (docs/methods.md)."""
     text = [f"# {method.name}", "", f"{method.summary[0].upper()}{method.summary[1:]}. Needs: {_needs(method)}.", ""]
     text += [inspect.getdoc(method) or "", "", f"Source: {method.source}.", "", "## Settings", ""]
-    fields, explained = dataclasses.fields(method.settings_type), _explained(method.settings_type)
+    fields, texts = dataclasses.fields(method.settings_type), explained(method.settings_type)
     if fields:
         text += ["| setting | default | |", "| --- | --- | --- |"]
-        text += [f"| `{f.name}` | `{_as_yaml(f.default)}` | {explained.get(f.name, '')} |" for f in fields]
+        text += [f"| `{f.name}` | `{_as_yaml(f.default)}` | {texts.get(f.name, '')} |" for f in fields]
     else:
         text.append("None of its own.")
     text += ["", "## Measured", ""]
