@@ -7,6 +7,7 @@ progress.py  what `launch` shows
 sources.py   where `report` and `compare` take a sweep from
 tables.py    a table on the terminal
 terminal.py  what every command writes with
+usage/       how a command is found, shown and completed
 """
 
 import importlib
@@ -19,6 +20,8 @@ from typing import TextIO
 
 import click
 
+from orchestrator.cli.usage.examples import with_examples
+from orchestrator.cli.usage.groups import Suggesting
 from orchestrator.errors import OurWarning
 
 # Each is the name of a command, and of the function in the module of its name.
@@ -43,7 +46,7 @@ _SETUP = ("schema",)
 """Those of them whose modules are in setup/."""
 
 
-class _Lazy(click.Group):
+class _Lazy(Suggesting):
     """A group that imports a command when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -54,7 +57,7 @@ class _Lazy(click.Group):
             return None
         module = f"setup.{name}" if name in _SETUP else name
         command: click.Command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name)
-        return command
+        return with_examples(command, name)
 
 
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -63,6 +66,9 @@ class _Lazy(click.Group):
 def cli(context: click.Context) -> None:
     """Sweeps of data-free class-incremental learning: planned, run once, tracked, reported."""
     context.with_resource(_warnings_as_lines())
+
+
+with_examples(cli, "")
 
 
 @contextmanager

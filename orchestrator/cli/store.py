@@ -1,16 +1,20 @@
 """`store`: what lies in the runs folder, keeping it clean and sound, and carrying results elsewhere."""
 
+import functools
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage.groups import Suggesting
 from orchestrator.text import counted, readable
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Suggesting, invoke_without_command=True)
 @options.runs
 @click.pass_context
 def store(context: click.Context, runs: str | None) -> None:
@@ -20,6 +24,20 @@ def store(context: click.Context, runs: str | None) -> None:
     context.obj = sweep_folder.runs_folder(runs)
     if context.invoked_subcommand is None:
         _sizes(context.obj)
+
+
+def _with_runs(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a subcommand the runs folder: of its own --runs, else of that before its name."""
+
+    @options.runs
+    @click.pass_obj
+    @functools.wraps(function)
+    def command(before: Path, /, runs: str | None, **told: Any) -> None:
+        from orchestrator.store import sweep_folder
+
+        function(sweep_folder.runs_folder(runs) if runs else before, **told)
+
+    return command
 
 
 def _sizes(runs: Path) -> None:
@@ -39,7 +57,7 @@ def _sizes(runs: Path) -> None:
 @store.command()
 @click.option("--unused", is_flag=True, help="Also finished stages that no sweep launched here has.")
 @click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
-@click.pass_obj
+@_with_runs
 def prune(runs: Path, unused: bool, dry_run: bool) -> None:
     """Remove damaged stages that were put aside, and what is left of stages that no launched sweep has."""
     from orchestrator.store.maintenance import remove, waste
@@ -59,7 +77,7 @@ def prune(runs: Path, unused: bool, dry_run: bool) -> None:
 @click.option(
     "--set-aside", is_flag=True, help="Take damaged stages out of the store: the next launch does them again."
 )
-@click.pass_obj
+@_with_runs
 def verify(runs: Path, set_aside: bool) -> None:
     """Read every finished stage through, compare it with its checksums and count its right answers again.
 
@@ -99,7 +117,7 @@ def verify(runs: Path, set_aside: bool) -> None:
 @store.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.argument("sweeps", nargs=-1)
-@click.pass_obj
+@_with_runs
 def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
     """Write the finished stages of SWEEPS (or all) to FILE, a tar file for another machine's `store import`."""
     from orchestrator.store import archive, sweep_folder
@@ -120,7 +138,7 @@ def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
 @click.option(
     "--most-gib", type=click.FloatRange(min=0), default=100, show_default=True, help="Refuse to bring in more."
 )
-@click.pass_obj
+@_with_runs
 def bring(runs: Path, file: Path, most_gib: float) -> None:
     """Bring the stages of FILE, which `store export` wrote, into the store. Every checksum is compared."""
     from orchestrator.store import archive, sweep_folder
