@@ -11,7 +11,7 @@ from orchestrator.engine.events import StageFailed
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.estimate import Rates, time_left
-from orchestrator.results.job_result import job_id
+from orchestrator.results.job_result import job_id, job_result
 from orchestrator.store.failures import Failures
 from orchestrator.store.launchers import Launcher, living
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
@@ -59,10 +59,53 @@ class State:
         """How many jobs are in each state."""
         return Counter(self.of(job) for job in self.plan.jobs)
 
+    def to_json(self) -> dict[str, Any]:
+        """All of it as plain data: times in unix seconds, durations in seconds, accuracies in percent."""
+        return {
+            "sweep": self.plan.spec.name,
+            "over": self.over,
+            "stages": {"done": len(self.records), "total": len(self.plan.stages)},
+            "states": {name: self.jobs()[name] for name in STATES},
+            "jobs": [self._job(job) for job in self.plan.jobs],
+            "launchers": [{**_holder(each.holder), "stages_at_a_time": each.workers} for each in self.launchers],
+            "running": [
+                {"stage": str(self.plan.stages[key]), "key": key, **_holder(holder)}
+                for key, holder in self.running.items()
+            ],
+            "failed": [
+                {
+                    "stage": str(failure.stage),
+                    "key": key,
+                    "error": failure.error,
+                    "log": str(failure.log),
+                    "needed_by": [job.slug for job in self.plan.jobs_of(key)],
+                }
+                for key, failure in self.failures.items()
+            ],
+            "seconds_left": self.seconds_left,
+            "saved_by_sharing": {"stages": self.saved, "seconds": self.saved_seconds},
+        }
+
+    def _job(self, job: Job) -> dict[str, Any]:
+        result = job_result(job, self.records)
+        after, accuracy = result.latest or (None, None)
+        return {
+            "job": job.slug,
+            "name": job.name,
+            "state": self.of(job),
+            "stages": {"done": len(result.records), "total": len(set(job.stages))},
+            "after_task": after,
+            "accuracy": accuracy,
+        }
+
     @property
     def over(self) -> bool:
         """Whether nothing is left that a launcher at work could do."""
         return not self.launchers and self.jobs().keys() <= {DONE, FAILED}
+
+
+def _holder(holder: Holder) -> dict[str, Any]:
+    return {"host": holder.host, "process": holder.pid, "since": holder.since}
 
 
 def status(

@@ -71,10 +71,10 @@ def study_text(
 
     Raises UserError where the spec has no `tune:` section, or was not tuned yet.
     """
-    from orchestrator.tuning.session import show
+    from orchestrator.tuning.show import opened, text
 
     read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse)
-    return show(read, runs_folder(runs), storage, kind)
+    return text(opened(read, runs_folder(runs), storage, kind))
 
 
 def _read(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 
 import pytest
 
@@ -37,6 +38,28 @@ def environment_is_left_as_it_was():
     before = {name: os.environ.get(name) for name in STEERING}
     yield
     assert {name: os.environ.get(name) for name in STEERING} == before
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, tmp_path):
+    """Call the console script's function in this process; exit status, output, errors."""
+    from orchestrator.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DFCIL_RUNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def called(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dfcil-sweep", *map(str, arguments)])
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code or 0
+        told = capsys.readouterr()
+        return status, told.out, told.err
+
+    return called
 
 
 @pytest.fixture

@@ -67,11 +67,13 @@ class Metrics(click.ParamType[tuple[str, ...]]):
 @click.option("--best-bold", is_flag=True, help="The best of each group in bold; those not told from it marked.")
 @click.option("--against", type=click.Choice(["published"]), help="Published figures beside, where comparable.")
 @click.option(
-    "--rows", type=click.Choice(["cells", "jobs"]), default="cells", help="csv: a row a cell, or a row a job."
+    "--rows",
+    type=click.Choice(["cells", "jobs"]),
+    help="csv and json: a row a cell, or a row a job. Default: cells; of json both, with all that is said of them.",
 )
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
 @click.option("--figures", metavar="DIR", help="Write the figures there too, each as PNG, PDF and SVG.")
-@click.option("--output", metavar="FILE", help="Write to a file, not to the terminal.")
+@click.option("-o", "--output", metavar="FILE", help="Write to a file, not to the terminal.")
 def report(
     sweeps: tuple[str, ...],
     runs: str | None,
@@ -83,27 +85,33 @@ def report(
     ci: bool,
     best_bold: bool,
     against: str | None,
-    rows: str,
+    rows: str | None,
     tracking_uri: str | None,
     figures: str | None,
     output: str | None,
 ) -> None:
     """Print the table of SWEEPs (names, or spec files): methods by splits, or by measures, mean ± std (n) over seeds.
 
-    A name may end in @COMMIT: then only what was computed at that commit counts.
+    A name may end in @COMMIT: then only what was computed at that commit counts. Of a study its best trials, what
+    mattered, and what was confirmed.
     """
     import gc
 
-    from orchestrator.cli import sources
+    from orchestrator.cli import sources, studies
+    from orchestrator.store import sweep_folder
     from reports.merge import merge
     from reports.published import comparable
 
     # A report makes millions of objects and ends: looking for garbage among them takes a third of its time.
     gc.disable()
-    if rows == "jobs" and form != "csv":
-        raise click.UsageError("--rows jobs goes with --format csv; json and html have a row a job anyway")
+    if rows and form not in ("csv", "json"):
+        raise click.UsageError(f"--rows {rows} goes with --format csv or json; html has a row a job anyway")
     if ci and ddof == 0:
         raise click.UsageError("--ci is computed from the sample standard deviation: leave --ddof 0 out")
+    folder = sweep_folder.runs_folder(runs)
+    if not tracking_uri and (found := [study for name in sweeps for study in studies.instead_of_a_sweep(folder, name)]):
+        _deliver(studies.report_text(folder, found, sweeps, form), output)
+        return
     read = sources.read(runs, sweeps, device, tracking_uri)
     sources.warn_of_damage(read)
     jobs, notes = merge(read)
@@ -117,6 +125,10 @@ def report(
     text = _text(read, jobs, notes, form, rows, metric=metric, ddof=ddof, ci=ci, best=best_bold, published=published)
     if figures:
         _figures(jobs, figures)
+    _deliver(text, output)
+
+
+def _deliver(text: str, output: str | None) -> None:
     if output:
         write_file(output, text)
     else:
@@ -142,16 +154,30 @@ def _require_one_split(jobs: "Sequence[JobReport]") -> None:
 
 
 def _text(
-    read: "Sequence[SweepReport]", jobs: "Sequence[JobReport]", notes: Sequence[str], form: str, rows: str, **asked: Any
+    read: "Sequence[SweepReport]",
+    jobs: "Sequence[JobReport]",
+    notes: Sequence[str],
+    form: str,
+    rows: str | None,
+    **asked: Any,
 ) -> str:
+    import json
+
     from reports.frame import frame_of
 
     frame = frame_of(jobs)
-    if rows == "jobs":
+    if rows == "jobs" and form == "csv":
         return frame.to_csv(index=False)
+    if rows == "jobs":
+        from reports.tables.csv_json import rows_of_jobs
+
+        return json.dumps(rows_of_jobs(frame), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     from reports.tables.render import render
 
-    return render(frame, form, notes=tuple(notes), sweeps=read, jobs=jobs, **asked)
+    text = render(frame, form, notes=tuple(notes), sweeps=read, jobs=jobs, **asked)
+    if rows == "cells" and form == "json":
+        return json.dumps(json.loads(text)["cells"], indent=1, ensure_ascii=False) + "\n"
+    return text
 
 
 def _figures(jobs: "Sequence[JobReport]", folder: str) -> None:

@@ -1,5 +1,6 @@
 """`status`."""
 
+import json
 import sys
 import time
 from collections.abc import Collection, Iterator
@@ -23,30 +24,75 @@ if TYPE_CHECKING:
 @options.runs
 @options.device
 @click.option("--watch", is_flag=True, help="Show it anew until the sweep is over, or Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @click.option(
     "--every", type=click.FloatRange(min=0.1), default=2.0, show_default=True, help="Seconds between looks of --watch."
 )
-def status(sweep: str | None, runs: str | None, device: str, watch: bool, every: float) -> None:
-    """Tell how SWEEP (a name, or a spec file) stands; without one, all sweeps of the runs folder.
+def status(sweep: str | None, runs: str | None, device: str, watch: bool, as_json: bool, every: float) -> None:
+    """Tell how SWEEP (a name, a study's, or a spec file) stands; without one, all sweeps of the runs folder.
 
-    Its jobs by state, the stages at work and since when, what failed and where its log lies, and the time left.
+    Its jobs by state, the stages at work and since when, what failed and where its log lies, and the time left. Of a
+    study how many trials have ended.
     """
+    from orchestrator.cli import studies
     from orchestrator.cluster.device import device_kind
     from orchestrator.errors import UserError
     from orchestrator.store import sweep_folder
 
+    if watch and as_json:
+        raise click.UsageError("--watch is for people: leave --json out, or call again")
     folder = sweep_folder.runs_folder(runs)
-    if sweep:
-        _one(folder, sweep_folder.find(folder, sweep, device_kind(device)), every if watch else None)
-        return
-    if watch:
+    if sweep and (found := studies.instead_of_a_sweep(folder, sweep)):
+        if watch:
+            raise UserError(f"--watch looks at a sweep, and {found[0].name} is a study")
+        studies.say_state(folder, found, as_json)
+    elif sweep:
+        plan = sweep_folder.find(folder, sweep, device_kind(device))
+        if as_json:
+            _as_json(folder, plan)
+        else:
+            _one(folder, plan, every if watch else None)
+    elif watch:
         raise UserError("--watch looks at one sweep: give its name, or its spec file")
-    names = sweep_folder.names(folder)
-    if not names:
-        say(f"no sweep was launched in {folder} yet")
-    for plan in sweep_folder.load_each(folder, names, options.say_damaged):
-        say(_how_far(plan, _present(folder, plan)))
+    else:
+        _all(folder, as_json)
+
+
+def _all(runs: Path, as_json: bool) -> None:
+    from orchestrator.cli import studies
+    from orchestrator.store import sweep_folder
+
+    names, tuned = sweep_folder.names(runs), studies.of(runs)
+    if not (names or tuned or as_json):
+        say(f"no sweep was launched in {runs} yet")
+    told = []
+    for plan in sweep_folder.load_each(runs, names, options.say_damaged):
+        present = _present(runs, plan)
+        if as_json:
+            stages = {"done": len(present), "total": len(plan.stages)}
+            told.append({"sweep": plan.spec.name, "jobs": _jobs(plan, present), "stages": stages})
+        else:
+            say(_how_far(plan, present))
         options.say_notes(plan)
+    if as_json:
+        say(json.dumps({"sweeps": told, "studies": [study.name for study in tuned]}, indent=1))
+    elif tuned:
+        studies.say_state(runs, tuned, as_json)
+
+
+def _as_json(runs: Path, plan: "Plan") -> None:
+    from orchestrator.status import read_state
+    from orchestrator.store.store import Store
+
+    damaged: dict[str, str] = {}
+    records = Store(runs).records(plan.stages.values(), lambda stage, why: damaged.update({stage.folder: why}))
+    state = read_state(runs, plan, records)
+    say(json.dumps({**state.to_json(), "damaged": damaged, "notes": list(plan.notes)}, indent=1, ensure_ascii=False))
+
+
+def _jobs(plan: "Plan", present: Collection[str]) -> dict[str, int]:
+    done = sum(all(key in present for key in job.stages) for job in plan.jobs)
+    return {"done": done, "total": len(plan.jobs)}
 
 
 def _present(runs: Path, plan: "Plan") -> set[str]:
@@ -56,7 +102,7 @@ def _present(runs: Path, plan: "Plan") -> set[str]:
 
 
 def _how_far(plan: "Plan", present: Collection[str]) -> str:
-    done = sum(all(key in present for key in job.stages) for job in plan.jobs)
+    done = _jobs(plan, present)["done"]
     jobs, stages = counted(len(plan.jobs), "job"), counted(len(plan.stages), "stage")
     return f"{plan.spec.name}: {done} of {jobs} done, {len(present)} of {stages}"
 
@@ -95,8 +141,7 @@ def _show(state: "State") -> None:
     table = []
     for job in state.plan.jobs:
         result = job_result(job, state.records)
-        rows = [row for row in result.matrix if row is not None]
-        accuracy = f"{sum(rows[-1]) / len(rows[-1]):.1f}% after task {len(rows[-1])}" if rows else ""
+        accuracy = "{1:.1f}% after task {0}".format(*result.latest) if result.latest else ""
         table.append((job.name, state.of(job), f"{len(result.records)}/{len(set(job.stages))}", accuracy))
     print_table(("job", "state", "stages", "accuracy"), table)
 

@@ -57,6 +57,12 @@ class JobResult:
         row = self.matrix[-1]
         return None if row is None else mean_accuracy(row)
 
+    @property
+    def latest(self) -> tuple[int, float] | None:
+        """The last task (1-based) that is trained so far, and the mean accuracy in percent after it; None before."""
+        trained = [(task, row) for task, row in enumerate(self.matrix, start=1) if row is not None]
+        return (trained[-1][0], mean_accuracy(trained[-1][1])) if trained else None
+
 
 def job_id(job: Job) -> str:
     """What a job is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""

@@ -11,7 +11,7 @@ Nothing in it is executed: the folder may come from a stranger.
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,14 @@ def names(runs: Path) -> list[str]:
     )
 
 
+def require(runs: Path, name: str, further: Iterable[str] = ()) -> None:
+    """Raise UserError unless a sweep of that name was launched in this runs folder, or it is one of `further`."""
+    known = list(dict.fromkeys([*names(runs), *further]))
+    if name not in known:
+        listed = choices(name, known) if known else "None was launched yet"
+        raise UserError(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
+
+
 def save(runs: Path, plan: Plan) -> Changes:
     """Write down what is launched, and say what it changes of the sweep of the same name."""
     folder = sweep_folder(runs, plan.spec.name)
@@ -136,10 +144,7 @@ def load(runs: Path, name: str, as_launched: bool = False) -> Plan:
 
 def _load(runs: Path, name: str, as_launched: bool) -> Plan:
     folder = sweep_folder(runs, name)
-    known = names(runs)
-    if name not in known:
-        listed = choices(name, known) if known else "None was launched yet"
-        raise UserError(f"no sweep '{name}' in {runs}. {listed}. (--runs or DFCIL_RUNS chooses the runs folder)")
+    require(runs, name)
     try:
         settings = read(folder / SETTINGS, _SETTINGS, AGAIN)
         text = read_text(folder / SPEC, AGAIN)

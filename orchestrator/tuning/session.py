@@ -1,10 +1,9 @@
 """One launch of the tuner: search, confirm, and tell what came of it.
 
 runs/optuna.journal            the study, where no other storage is given
-runs/tuning/<study>/           spec.yaml, plots/, confirmation.json, winner.yaml
+runs/tuning/<study>/           its files (studies.py)
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -28,11 +27,10 @@ from orchestrator.tracking.study import Ending, StudyTracker
 from orchestrator.tuning import plots, study, summary
 from orchestrator.tuning.confirm import Verdict, confirm_plan, judge
 from orchestrator.tuning.export import winner_spec
+from orchestrator.tuning.studies import CONFIRMATION, SPEC, WINNER, folder_of, keep
 from orchestrator.tuning.study import Study
 from orchestrator.tuning.trials import tune_of
-from orchestrator.tuning.tuner import Tuner, shown_value
-
-CONFIRMATION, WINNER = "confirmation.json", "winner.yaml"
+from orchestrator.tuning.tuner import Tuner
 
 
 @dataclass(frozen=True)
@@ -73,11 +71,6 @@ class TuneOutcome:
         return self.folder / WINNER if self.verdict and self.verdict.winner else None
 
 
-def folder_of(runs: Path, name: str) -> Path:
-    """Where a study's own files lie."""
-    return runs / "tuning" / name
-
-
 class Session:
     """One launch of the tuner."""
 
@@ -101,7 +94,7 @@ class Session:
         folder = folder_of(tuning.runs, name)
         folder.mkdir(parents=True, exist_ok=True)
         with _alone(folder / "lock", name):
-            write_text(folder / "spec.yaml", spec.text)
+            keep(folder, spec, tuning.storage, self.device)
             self.study = Study(spec, study.open_storage(tuning.runs, tuning.storage), self.device)
             warn = _warner(self.say)
             tracker = StudyTracker(spec.name, name, spec.text, tuning.runs, tuning.tracking_uri, warn)
@@ -197,7 +190,7 @@ class Session:
         """What the study's own run in MLflow is given at the end."""
         folder, tags = outcome.folder, {"trials": summary.state(self.study)}
         tags["stages"] = str(summary.cost(self.study, self.device))
-        files = [folder / "spec.yaml", folder / "plots"]
+        files = [folder / SPEC, folder / "plots"]
         if outcome.verdict:
             files += [folder / name for name in (CONFIRMATION, WINNER) if (folder / name).exists()]
         return Ending("FAILED" if outcome.failed else "FINISHED", self._parameters(outcome), tags, files)
@@ -213,50 +206,6 @@ class Session:
         for item in winner.differences if winner else ():
             told[f"best.{item.objective}.difference"] = f"{item.difference:.2f} ({item.low:.2f} to {item.high:.2f})"
         return told
-
-
-def show(spec: SweepSpec, runs: Path, storage: str | None, device: str) -> str:
-    """What is known of a spec's study. Raises UserError where there is none. Changes nothing."""
-    name = study.study_name(spec, device)
-    if storage is None and not (runs / study.JOURNAL).exists():
-        raise UserError(f"nothing was tuned in {runs} yet. (--runs or DFCIL_RUNS chooses the runs folder)")
-    opened = study.open_storage(runs, storage)
-    if not study.is_open(opened, name):
-        raise UserError(f"no study {name} in this storage: this spec was not tuned yet, or is another one since")
-    found = Study(spec, opened, device)
-    lines = [
-        f"{name}: {summary.state(found)} (asked for: {tune_of(spec).trials})",
-        f"search: {summary.cost(found, device)}",
-    ]
-    headings, rows = summary.best(found)
-    if rows:
-        lines.append(_table(headings, rows))
-    for objective, shares in summary.importances(found).items():
-        told = ", ".join(f"{path} {100 * share:.0f}%" for path, share in shares.items())
-        count = len(found.trials(study.COMPLETE))
-        lines.append(f"what {objective} depends on, by the {count} completed trials alone: {told}")
-    confirmation = folder_of(runs, name) / CONFIRMATION
-    if confirmation.exists():
-        lines.append(_told(json.loads(confirmation.read_text())))
-    return "\n".join(lines)
-
-
-def _table(headings: list[str], rows: list[list[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(headings, *rows, strict=True)]
-    lines = [[text.ljust(width) for text, width in zip(row, widths, strict=True)] for row in (headings, *rows)]
-    return "\n".join("  " + "  ".join(line).rstrip() for line in lines)
-
-
-def _told(verdict: dict[str, Any]) -> str:
-    if verdict["winner"] is None:
-        return "confirmed on fresh seeds: nothing found is better than the published setting"
-    winner = next(candidate for candidate in verdict["candidates"] if candidate["trial"] == verdict["winner"])
-    settings = ", ".join(f"{path} {shown_value(value)}" for path, value in winner["settings"].items())
-    differences = ", ".join(
-        f"{item['objective']} {item['difference']:+.2f} points ({item['low']:+.2f} to {item['high']:+.2f})"
-        for item in winner["differences"]
-    )
-    return f"confirmed on fresh seeds: trial {verdict['winner']}: {settings}; {differences}"
 
 
 @contextmanager

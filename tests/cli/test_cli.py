@@ -7,38 +7,17 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dfcil_core.methods import METHODS
-from orchestrator.cli import _COMMANDS, cli, main
+from orchestrator.cli import _COMMANDS, cli
 from orchestrator.store.store import Store
 from tests.support.launched import SPEC, STAGES, command, dfcil, environment
 from tests.support.processes import session_members, wait_until
 
 COMMANDS = tuple(_COMMANDS)
-
-
-@pytest.fixture
-def call(monkeypatch, capsys, tmp_path):
-    """Call the console script's function in this process; exit status, output, errors."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("DFCIL_RUNS", raising=False)
-    monkeypatch.setenv("COLUMNS", "120")
-
-    def called(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dfcil-sweep", *map(str, arguments)])
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code or 0
-        told = capsys.readouterr()
-        return status, told.out, told.err
-
-    return called
 
 
 @pytest.fixture
@@ -78,7 +57,6 @@ def test_every_command_has_help(call, name):
 
 
 def test_unknown_commands_and_options_are_a_persons_mistake(call):
-    assert call("lunch")[0] == 2
     status, _, err = call("launch", "demo", "--jbos", "2")
     assert status == 2 and "--jobs" in err
     status, _, err = call("launch", "demo", "--jobs", "0")

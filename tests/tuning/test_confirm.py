@@ -8,10 +8,11 @@ from orchestrator.engine import engine
 from orchestrator.spec.load import parse_spec
 from orchestrator.spec.model import settings_of
 from orchestrator.store.store import Store
-from orchestrator.tuning import session
+from orchestrator.tuning import session, show
 from orchestrator.tuning.confirm import Candidate, Verdict, confirm_plan, judge, paired
 from orchestrator.tuning.export import winner_spec
 from orchestrator.tuning.session import Session, TuningOptions
+from orchestrator.tuning.studies import folder_of
 from tests.support.fake_tuning import SPEC, options, read, search
 
 
@@ -121,7 +122,7 @@ def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
         assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     ((views, ending),) = no_tracking
     assert len(views) == 6 and ending.state == "FINISHED" and ending.best["best.confirmed"] == "yes"
-    shown = session.show(asked, tmp_path, None, "cpu")
+    shown = show.text(show.opened(asked, tmp_path, None, "cpu"))
     assert (
         "0 (published)" in shown
         and "what final_accuracy depends on, by the " in shown
@@ -136,7 +137,7 @@ def test_two_tuners_do_not_work_on_one_study(tmp_path, no_tracking):
     from orchestrator.tuning.study import study_name
 
     asked = read("trials: 3")
-    folder = session.folder_of(tmp_path, study_name(asked, "cpu"))
+    folder = folder_of(tmp_path, study_name(asked, "cpu"))
     folder.mkdir(parents=True)
     with FileLock(folder / "lock"), pytest.raises(UserError, match="another tuner is at work"):
         Session(asked, TuningOptions(tmp_path, options()), lambda text: None).run()
@@ -146,7 +147,7 @@ def test_show_says_that_nothing_was_tuned(tmp_path):
     from orchestrator.errors import UserError
 
     with pytest.raises(UserError, match="nothing was tuned"):
-        session.show(read(), tmp_path, None, "cpu")
+        show.opened(read(), tmp_path, None, "cpu")
     search(read("trials: 1"), tmp_path)
     with pytest.raises(UserError, match="was not tuned yet"):
-        session.show(read("validation: 0.4"), tmp_path, None, "cpu")
+        show.opened(read("validation: 0.4"), tmp_path, None, "cpu")
