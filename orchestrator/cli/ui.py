@@ -39,8 +39,9 @@ def ui(
     from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import server_environment
     from orchestrator.tracking.moved import settle
-    from orchestrator.tracking.ui import free_port, is_server, log_file, ui_command, ui_pages
+    from orchestrator.tracking.ui import EXPERIMENTS, free_port, is_server, log_file, ui_command, ui_pages
     from orchestrator.tracking.uri import DATABASE
+    from orchestrator.tuning.studies import called
 
     folder = sweep_folder.runs_folder(runs)
     name = sweep
@@ -48,6 +49,8 @@ def ui(
         from orchestrator.spec.load import load_spec
 
         name = load_spec(sweep).name
+    elif sweep:
+        name = next((kept.spec_name for kept in called(folder, sweep)), sweep)
     if not tracking_uri and not os.environ.get("MLFLOW_TRACKING_URI") and not (folder / DATABASE).exists():
         raise UserError(
             f"nothing is tracked in {folder} yet: launch a sweep first, or choose another folder with --runs"
@@ -60,12 +63,22 @@ def ui(
         ) from error
     uri = resolve(folder, tracking_uri)
     experiment = experiment_name(folder, name, experiment) if name else None
-    if is_server(uri):
-        _tell(ui_pages(uri, port, name, experiment))
-        return
-    port = free_port(port)
+    port = port if is_server(uri) else free_port(port)
     pages = ui_pages(uri, port, name, experiment)
+    if name and pages[0].title == EXPERIMENTS:
+        _require(folder, name)
+    if is_server(uri):
+        _tell(pages)
+        return
     _serve(ui_command(folder, uri, port), server_environment(uri), log_file(folder, port), pages, port, opens)
+
+
+def _require(runs: Path, name: str) -> None:
+    """Raise UserError unless it is a sweep or a study of this runs folder, which may have nothing tracked yet."""
+    from orchestrator.store import sweep_folder
+    from orchestrator.tuning.studies import studies
+
+    sweep_folder.require(runs, name, [kept.spec_name for kept in studies(runs)])
 
 
 def _tell(pages: "Sequence[Page]") -> None:

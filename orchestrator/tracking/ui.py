@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from mlflow.tracking import MlflowClient
 
 LOOPBACK = "127.0.0.1"
+EXPERIMENTS = "experiments"
+"""Title of the page of all experiments, the one page where a sweep has none of its own."""
 
 # MLflow's mode for training, which it does not choose by itself.
 TRAINING = {"workflowType": "machine_learning"}
@@ -114,7 +116,7 @@ def _pages(uri: str, port: int, sweep: str | None, experiment: str | None) -> li
     client = MlflowClient(tracking_uri=uri)
     found = find_experiment(client, sweep, experiment or sweep) if sweep else None
     if sweep is None or found is None or found.lifecycle_stage != "active":
-        return [Page("experiments", f"{base}/#/experiments")]
+        return [Page(EXPERIMENTS, f"{base}/#/experiments")]
     place = [found.experiment_id]
     # A study's experiment has trials and no jobs: by the jobs' filter its page would be empty.
     searched = not client.search_runs(place, _JOBS, max_results=1) and client.search_runs(place, _TRIALS, max_results=1)

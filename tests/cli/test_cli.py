@@ -172,7 +172,7 @@ def test_a_wrong_option_writes_nothing(call, spec, tmp_path, wrong):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("name", ["report", "status", "sync"])
+@pytest.mark.parametrize("name", ["report", "status", "sync", "ui"])
 def test_an_unknown_sweep_gives_the_nearest_name(call, tiny, name):
     status, _, err = call(name, "tinny", "--runs", tiny.runs)
     assert status == 2 and "no sweep 'tinny'" in err and "Did you mean 'tiny'?" in err

@@ -1,0 +1,75 @@
+"""A study by its name: `status`, `report` and `ui` know it as they know a sweep."""
+
+import json
+
+import pytest
+
+from orchestrator.tuning.studies import called, folder_of, keep
+from orchestrator.tuning.study import study_name
+from tests.support.fake_tuning import read, search
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    """A runs folder with a study of the spec `fake`."""
+    runs = tmp_path_factory.mktemp("tuned") / "runs"
+    asked = read("trials: 3\npruner: none", **{"seeds: [0, 1, 2]": "seeds: [0]"})
+    folder = folder_of(runs, study_name(asked, "cpu"))
+    folder.mkdir(parents=True)
+    keep(folder, asked, None, "cpu")
+    search(asked, runs)
+    return runs
+
+
+def test_what_the_tuner_was_told_is_read_again(tmp_path):
+    from orchestrator.spec.load import parse_spec
+
+    asked = parse_spec(read().text, "fake.yaml", ("training.epochs=5",), data_root="data")
+    folder = folder_of(tmp_path, "fake-0123456789ab")
+    folder.mkdir(parents=True)
+    keep(folder, asked, "sqlite:////data/optuna.db", "cuda")
+    (kept,) = called(tmp_path, "fake")
+    spec, storage, device = kept.told()
+    assert (storage, device, spec.tune.trials) == ("sqlite:////data/optuna.db", "cuda", 6)
+    assert (spec.overrides, spec.methods[0].training.epochs) == (("training.epochs=5",), 5)
+
+
+def test_a_password_is_not_kept(tmp_path):
+    from orchestrator.errors import UserError
+
+    folder = folder_of(tmp_path, "fake-0123456789ab")
+    folder.mkdir(parents=True)
+    keep(folder, read(), "postgresql://me:geheim@host/db", "cpu")
+    assert "geheim" not in (folder / "study.json").read_text()
+    with pytest.raises(UserError, match="has a password, which is not kept"):
+        called(tmp_path, "fake")[0].told()
+
+
+def test_status_tells_of_studies(call, tuned):
+    (kept,) = called(tuned, "fake")
+    line = f"{kept.name}: 3 complete, 0 pruned, 0 running, 0 failed (asked for: 3)\n"
+    assert call("status", "--runs", tuned) == call("status", "fake", "--runs", tuned) == (0, line, "")
+    assert call("status", kept.name, "--runs", tuned)[1] == line
+    assert json.loads(call("status", "--json", "--runs", tuned)[1]) == {"sweeps": [], "studies": [kept.name]}
+    told = json.loads(call("status", "fake", "--json", "--runs", tuned)[1])
+    assert told["trials"] == {"complete": 3, "pruned": 0, "running": 0, "failed": 0}
+    values = [trial["values"]["final_accuracy"] for trial in told["best"]]
+    assert len(values) == 3 and values == sorted(values, reverse=True)
+
+
+def test_report_tells_the_best_trials(call, tuned, tmp_path):
+    status, out, err = call("report", "fake", "--runs", tuned)
+    assert (status, err) == (0, "") and "0 (published)" in out and "final_accuracy" in out
+    assert "where separate sweeps take 27" in out
+    told = json.loads(call("report", "fake", "--format", "json", "--runs", tuned)[1])
+    assert f"{told['best'][0]['values']['final_accuracy']:.2f}%" in out
+    assert call("report", "fake", "-o", "study.txt", "--runs", tuned)[0] == 0
+    assert (tmp_path / "study.txt").read_text() == out
+    status, _, err = call("report", "fake", "--format", "latex", "--runs", tuned)
+    assert status == 2 and "has no table of methods" in err
+
+
+@pytest.mark.parametrize("command", ["status", "report"])
+def test_a_slip_of_the_pen_is_answered_with_the_study(call, tuned, command):
+    status, _, err = call(command, "fkae", "--runs", tuned)
+    assert status == 2 and "no sweep 'fkae'" in err and "Did you mean 'fake'?" in err
