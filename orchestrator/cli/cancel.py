@@ -7,13 +7,14 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 
 if TYPE_CHECKING:
     from orchestrator.store.launchers import Launcher
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=completion.sweep_names)
 @options.runs
 @click.option("--wait/--no-wait", "waits", default=True, help="Wait until the launcher has ended.")
 def cancel(sweep: str, runs: str | None, waits: bool) -> None:

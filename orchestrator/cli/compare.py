@@ -5,13 +5,19 @@ import click
 from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 
 
 @click.command()
-@click.argument("a")
-@click.argument("b")
+@click.argument("a", shell_complete=completion.sweeps)
+@click.argument("b", shell_complete=completion.sweeps)
 @options.runs
-@click.option("--runs-b", metavar="DIR", help="Folder of all results of B, where it is not that of A.")
+@click.option(
+    "--runs-b",
+    metavar="DIR",
+    shell_complete=completion.folders,
+    help="Folder of all results of B, where it is not that of A.",
+)
 @options.device
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
 @click.option(

@@ -8,6 +8,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 from orchestrator.text import readable
 
 if TYPE_CHECKING:
@@ -17,9 +18,14 @@ _MOST = 4 * 2**20  # bytes of a log
 
 
 @click.command()
-@click.argument("job")
+@click.argument("job", shell_complete=completion.jobs)
 @options.runs
-@click.option("--sweep", metavar="NAME", help="The sweep that the job is of. Default: any that has such a job.")
+@click.option(
+    "--sweep",
+    metavar="NAME",
+    shell_complete=completion.sweep_names,
+    help="The sweep that the job is of. Default: any that has such a job.",
+)
 @click.option("--tail", type=click.IntRange(min=1), metavar="N", help="Only the last N lines of each stage.")
 @click.option("--paths", is_flag=True, help="Print where the logs lie, not what they say.")
 def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths: bool) -> None:

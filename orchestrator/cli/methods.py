@@ -6,13 +6,14 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 
 if TYPE_CHECKING:
     from dfcil_core.methods.base import Method
 
 
 @click.command()
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completion.methods)
 @options.plugin
 def methods(name: str | None, plugin: str | None) -> None:
     """List the methods, or tell all about the one called NAME."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 from orchestrator.cluster.systems import BATCH_SYSTEMS
 
 if TYPE_CHECKING:
@@ -13,7 +14,12 @@ if TYPE_CHECKING:
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-runs = click.option("--runs", metavar="DIR", help="Folder of all results. Default: DFCIL_RUNS, else ./runs.")
+runs = click.option(
+    "--runs",
+    metavar="DIR",
+    shell_complete=completion.folders,
+    help="Folder of all results. Default: DFCIL_RUNS, else ./runs.",
+)
 tracking_uri = click.option(
     "--tracking-uri",
     metavar="URI",
@@ -33,18 +39,24 @@ overrides = click.option(
 device = click.option(
     "--device",
     metavar="auto|cpu|cuda",
+    shell_complete=completion.devices,
     default="auto",
     show_default=True,
     help="auto: CUDA where there is a device, else the CPU.",
 )
-plugin = click.option("--plugin", metavar="FILE", help="A Python file with a method of your own.")
+plugin = click.option(
+    "--plugin", metavar="FILE", shell_complete=completion.files, help="A Python file with a method of your own."
+)
 rehearse = click.option(
     "--rehearse", is_flag=True, help="Synthetic images of the same shape and short schedules: a trial of the spec."
 )
 
 
 data_root = click.option(
-    "--data-root", metavar="DIR", help="Folder of the data sets. Default: the spec's root, else ./data."
+    "--data-root",
+    metavar="DIR",
+    shell_complete=completion.folders,
+    help="Folder of the data sets. Default: the spec's root, else ./data.",
 )
 
 
@@ -60,7 +72,9 @@ def stack(*decorators: Callable[[_Function], _Function]) -> Callable[[_Function]
 
 
 # What decides which stages there are, for `launch`, `plan` and `tune` alike.
-sweep = stack(click.argument("spec"), runs, device, overrides, data_root, plugin, rehearse)
+sweep = stack(
+    click.argument("spec", shell_complete=completion.specs), runs, device, overrides, data_root, plugin, rehearse
+)
 SWEEP = ("runs", "device", "overrides", "data_root", "plugin", "rehearse")
 """The parameters of `sweep` beside the spec."""
 
@@ -77,11 +91,23 @@ elsewhere = stack(
         type=click.Choice(list(BATCH_SYSTEMS)),
         help="Run in jobs of this batch system; needs --profile.",
     ),
-    click.option("--profile", metavar="FILE", help="What a job of --cluster asks for; see docs/cluster.md."),
+    click.option(
+        "--profile",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="What a job of --cluster asks for; see docs/cluster.md.",
+    ),
     click.option("--scheduler", metavar="tls://HOST:PORT", help="Run on the Dask cluster of this scheduler."),
-    click.option("--tls-ca", metavar="FILE", help="Certificate of the authority that signed the scheduler's."),
-    click.option("--tls-cert", metavar="FILE", help="Our certificate, signed by it too."),
-    click.option("--tls-key", metavar="FILE", help="The key of our certificate."),
+    click.option(
+        "--tls-ca",
+        metavar="FILE",
+        shell_complete=completion.files,
+        help="Certificate of the authority that signed the scheduler's.",
+    ),
+    click.option(
+        "--tls-cert", metavar="FILE", shell_complete=completion.files, help="Our certificate, signed by it too."
+    ),
+    click.option("--tls-key", metavar="FILE", shell_complete=completion.files, help="The key of our certificate."),
 )
 """Where `launch` finds workers, if not on this machine."""
 ELSEWHERE = ("cluster", "profile", "scheduler", "tls_ca", "tls_cert", "tls_key")

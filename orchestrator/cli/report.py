@@ -8,6 +8,7 @@ import click
 from dfcil_core.measures import FINAL, MEASURES
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say, write_file
+from orchestrator.cli.usage import completion
 from orchestrator.errors import UserError, choices
 from reports.formats import FORMATS
 
@@ -34,7 +35,7 @@ class Metrics(click.ParamType[tuple[str, ...]]):
 
 
 @click.command()
-@click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True)
+@click.argument("sweeps", metavar="SWEEP...", nargs=-1, required=True, shell_complete=completion.sweeps_and_studies)
 @options.runs
 @options.device
 @click.option(
@@ -72,8 +73,15 @@ class Metrics(click.ParamType[tuple[str, ...]]):
     help="csv and json: a row a cell, or a row a job. Default: cells; of json both, with all that is said of them.",
 )
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
-@click.option("--figures", metavar="DIR", help="Write the figures there too, each as PNG, PDF and SVG.")
-@click.option("-o", "--output", metavar="FILE", help="Write to a file, not to the terminal.")
+@click.option(
+    "--figures",
+    metavar="DIR",
+    shell_complete=completion.folders,
+    help="Write the figures there too, each as PNG, PDF and SVG.",
+)
+@click.option(
+    "-o", "--output", metavar="FILE", shell_complete=completion.files, help="Write to a file, not to the terminal."
+)
 def report(
     sweeps: tuple[str, ...],
     runs: str | None,

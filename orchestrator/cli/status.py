@@ -11,6 +11,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=completion.sweeps_and_studies)
 @options.runs
 @options.device
 @click.option("--watch", is_flag=True, help="Show it anew until the sweep is over, or Ctrl-C.")

@@ -10,6 +10,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 from orchestrator.cli.usage.groups import Suggesting
 from orchestrator.text import counted, readable
 
@@ -116,7 +117,7 @@ def verify(runs: Path, set_aside: bool) -> None:
 
 @store.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
-@click.argument("sweeps", nargs=-1)
+@click.argument("sweeps", nargs=-1, shell_complete=completion.sweep_names)
 @_with_runs
 def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
     """Write the finished stages of SWEEPS (or all) to FILE, a tar file for another machine's `store import`."""

@@ -6,10 +6,11 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 
 
 @click.command()
-@click.argument("sweep")
+@click.argument("sweep", shell_complete=completion.sweeps)
 @options.runs
 @options.device
 @options.tracking_uri

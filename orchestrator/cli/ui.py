@@ -12,13 +12,14 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
+from orchestrator.cli.usage import completion
 
 if TYPE_CHECKING:
     from orchestrator.tracking.ui import Page
 
 
 @click.command()
-@click.argument("sweep", required=False)
+@click.argument("sweep", required=False, shell_complete=completion.sweeps_and_studies)
 @options.runs
 @options.tracking_uri
 @options.experiment

@@ -4,11 +4,14 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say, write_file
+from orchestrator.cli.usage import completion
 
 
 @click.command()
 @options.plugin
-@click.option("-o", "--output", metavar="FILE", help="Write to a file, not to the terminal.")
+@click.option(
+    "-o", "--output", metavar="FILE", shell_complete=completion.files, help="Write to a file, not to the terminal."
+)
 def schema(plugin: str | None, output: str | None) -> None:
     """Print JSON Schema of a spec, for editors: completion and checks as you type; docs/spec.md.
 
