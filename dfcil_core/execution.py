@@ -1,7 +1,7 @@
 """How a stage is run on this machine. Without torch."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ class Execution:
     data_root: str | None = None
     plugin: str | None = None
     """Path of the source of the plug-in that supplies the method, where one does and it is no entry point."""
+    first_models: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the files with a network for task 1, by their SHA-256."""
     saves: Path | None = None
     """Folder for saves within the stage; what is found there is resumed from."""
     save_every: float = 60.0

@@ -23,6 +23,7 @@ from dfcil_core.dream.sample import load_generator, sample
 from dfcil_core.dream.train import dream
 from dfcil_core.evaluate import plain_features, test_logits
 from dfcil_core.execution import Execution
+from dfcil_core.first_model import load_first_model
 from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
 from dfcil_core.methods import OBJECTIVES, plugins
 from dfcil_core.methods.base import Method
@@ -120,12 +121,15 @@ def _context(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) 
     data = open_data(recipe.data, execution.data_root)
     memory = Memory.read(parents["memory"]) if "memory" in parents else Memory.empty()
     backbone, width, channels = recipe.training["backbone"], recipe.width, recipe.data.channels
-    if "model" in parents:
+    teacher: Network | None = None
+    if "first_model" in recipe.settings:
+        student = load_first_model(execution.first_models, recipe.settings["first_model"], backbone, width, channels)
+    elif "model" in parents:
         student = load(parents["model"] / NETWORK, backbone, width, channels)
-        teacher: Network | None = on_device(fold_batchnorm(student), device)
+        teacher = on_device(fold_batchnorm(student), device)
     else:
         quirks = recipe.settings.get("quirks", "none")
-        student, teacher = build(backbone, width, channels, stream(recipe.seed, "init", 0), quirks), None
+        student = build(backbone, width, channels, stream(recipe.seed, "init", 0), quirks)
     dreamer = None
     if "generator" in parents:
         dreamer = _Dreamer(load_generator(recipe, parents["generator"], device), recipe)

@@ -285,7 +285,8 @@ def run_options(read: SweepSpec, device: str, jobs: int | None, per_gpu: int) ->
         workers = int(positive("jobs", jobs))
     # A worker runs in a folder of its own: what it is told must not depend on where it stands.
     root = str(Path(read.dataset.root or "data").expanduser().absolute())
-    return Options(workers, device, data_root=root, per_gpu=per_gpu, plugin=read.plugin)
+    files = {file.sha256: file.path for file in read.first_models.values()}
+    return Options(workers, device, data_root=root, per_gpu=per_gpu, plugin=read.plugin, first_models=files)
 
 
 def positive(name: str, value: float) -> float:

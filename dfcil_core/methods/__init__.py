@@ -7,6 +7,7 @@ from dfcil_core.methods.deep_inversion import DeepInversion
 from dfcil_core.methods.dgr import Dgr
 from dfcil_core.methods.e2e import E2e
 from dfcil_core.methods.finetune import Base
+from dfcil_core.methods.first_model import FirstModel
 from dfcil_core.methods.lwf import Lwf
 from dfcil_core.methods.lwf_coreset import LwfCoreset
 from dfcil_core.methods.lwf_mc import LwfMc
@@ -32,5 +33,6 @@ METHODS: dict[str, type[Method]] = {
 }
 """In the order of the published tables: bounds, data-free, with memory."""
 
-# What a `learn` stage's recipe may name: every method, and the objective that their first tasks share.
-OBJECTIVES: dict[str, type[Method]] = {**METHODS, CrossEntropy.name: CrossEntropy}
+# What a `learn` stage's recipe may name: every method, the objective that their first tasks share, and what
+# stands in the place of a first task.
+OBJECTIVES: dict[str, type[Method]] = {**METHODS, CrossEntropy.name: CrossEntropy, FirstModel.name: FirstModel}

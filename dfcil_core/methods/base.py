@@ -52,6 +52,8 @@ class Method:
     """How a `remember` stage chooses the images to keep; None: it keeps none."""
     selection_needs_model: ClassVar[bool] = False
     """Whether it looks at the features of the network after the task, as all ways but `random` do."""
+    takes_first_model: ClassVar[bool] = True
+    """Whether a network from a file can stand for its task 1: not where that leaves more than a network behind."""
     dreams: ClassVar[bool] = False
     """Learns from synthetic images, which a `dream` stage makes ready."""
     continues_generator: ClassVar[bool] = True

@@ -60,6 +60,7 @@ class Dgr(Method):
     version = 2  # 1 had a ReLU after the decoder's linear layer
     settings_type = DgrSettings
     recipe = {"training": {"weight_decay": 0.0}}
+    takes_first_model = False  # the auto-encoder learns with task 1
 
     def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
         name, version, settings = super().learn_identity(task, memory, quirks)

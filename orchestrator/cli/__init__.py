@@ -24,7 +24,7 @@ from orchestrator.cli.usage.examples import with_examples
 from orchestrator.cli.usage.groups import Suggesting
 from orchestrator.errors import OurWarning
 
-# Each is the name of a command, and of the function in the module of its name.
+# Each is the name of a command, and with _ for - of the function in the module of that name.
 _COMMANDS = (
     "launch",
     "plan",
@@ -36,13 +36,14 @@ _COMMANDS = (
     "methods",
     "datasets",
     "schema",
+    "convert-model",
     "report",
     "compare",
     "ui",
     "sync",
 )
 
-_SETUP = ("schema",)
+_SETUP = ("schema", "convert-model")
 """Those of them whose modules are in setup/."""
 
 
@@ -55,8 +56,9 @@ class _Lazy(Suggesting):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name not in _COMMANDS:
             return None
-        module = f"setup.{name}" if name in _SETUP else name
-        command: click.Command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), name)
+        function = name.replace("-", "_")
+        module = f"setup.{function}" if name in _SETUP else function
+        command: click.Command = getattr(importlib.import_module(f"orchestrator.cli.{module}"), function)
         return with_examples(command, name)
 
 

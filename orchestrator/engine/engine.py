@@ -180,6 +180,7 @@ class _Run:
             device="cpu" if options.device == "cpu" else "cuda:0",
             data_root=options.data_root,
             plugin=options.plugin,
+            first_models=dict(options.first_models),
             save_every=options.save_every,
             lease_timeout=options.lease_timeout,
             runner=options.runner,

@@ -1,6 +1,7 @@
 """How a plan is run."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.select import Scheduler
@@ -23,6 +24,8 @@ class Options:
     """How often a stage is started in all when its worker process dies. An exception is final at once."""
     plugin: str | None = None
     """Path of the plug-in's source."""
+    first_models: Mapping[str, str] = field(default_factory=dict)
+    """Paths of the files with a network for task 1, by their SHA-256."""
     lease_timeout: float = LEASE_TIMEOUT
     """Seconds without a heartbeat after which another launcher's stage is taken over."""
     free: bool = False

@@ -9,10 +9,11 @@ from typing import Any, Literal, cast
 from dfcil_core import config
 from dfcil_core.config import AugmentationChoice, DataRecipe, Recipe
 from dfcil_core.methods.base import Method
+from dfcil_core.methods.first_model import FirstModel as FirstModelMethod
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.garbage import no_garbage
 from orchestrator.plan.stage import Stage
-from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec, matches
+from orchestrator.spec.model import Dataset, FirstModel, MethodEntry, Split, SweepSpec, matches
 
 # What of `training` builds the network; the rest acts only while it learns.
 _NETWORK_SETTINGS = ("backbone",)
@@ -114,7 +115,7 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
                 excluded += 1
                 continue
             known = launched.get(job_name(entry, split, seed), ()) if launched else ()
-            chain = _Chain(entry, split, seed, common, known)
+            chain = _Chain(entry, split, seed, common, known, entry.first_model(spec.first_models, seed))
             for stage in chain.stages:
                 stages.setdefault(stage.key, stage)
                 users.setdefault(stage.key, []).append(len(jobs))
@@ -157,8 +158,7 @@ class _Common:
     @classmethod
     def of(cls, entry: MethodEntry, dataset: Dataset, device: str) -> "_Common":
         training = entry.training.in_recipe()
-        if entry.method.network_variant:
-            training["backbone"] += f"-{entry.method.network_variant}"
+        training["backbone"] = entry.backbone
         kind = cast(Literal["cpu", "cuda"], device)  # what a launch computes on, as cluster/device.py names it
         return cls(
             kind, data_recipe(dataset, entry.method, entry.training.augmentation), training, asdict(entry.dreaming)
@@ -177,8 +177,15 @@ class _Chain:
     """The stages of one job, in order."""
 
     def __init__(
-        self, entry: MethodEntry, split: Split, seed: int, common: _Common, launched: Sequence[str] = ()
+        self,
+        entry: MethodEntry,
+        split: Split,
+        seed: int,
+        common: _Common,
+        launched: Sequence[str] = (),
+        first_model: FirstModel | None = None,
     ) -> None:
+        self.first_model = first_model
         self.entry, self.split, self.seed, self.common, self.launched = entry, split, seed, common, launched
         # All classes, also where not all tasks are run: the head is as wide as the whole sweep's.
         self.order = split.order.labels or class_order(sum(split.sizes), seed)
@@ -197,7 +204,10 @@ class _Chain:
         method = self.entry.method
         parents: dict[str, str] = {}
         for task in range(1, len(self.tasks) + 1):
-            parents["model"] = self._learn(task, self.tasks[:task], task - 1, parents)
+            if task == 1 and self.first_model is not None:
+                parents["model"] = self._take(self.first_model)
+            else:
+                parents["model"] = self._learn(task, self.tasks[:task], task - 1, parents)
             if task < len(self.tasks):
                 # Dreaming and remembering open the next task: nothing of either after the last one.
                 if method.selection:
@@ -221,6 +231,17 @@ class _Chain:
         plugin = self.entry.plugin if name == self.entry.method.name else None
         versions = {"data": config.DATA_VERSION, "loop": config.LOOP_VERSION, "method": version}
         key = self._add("learn", classes, stream, self.common.training, name, versions, settings, parents, plugin)
+        self.learnt.append(key)
+        return key
+
+    def _take(self, file: FirstModel) -> str:
+        """`learn` of task 1, whose network is that of a file. It is tested alone: of no method, nor of its schedule."""
+        versions = {"data": config.DATA_VERSION, "loop": config.LOOP_VERSION, "method": FirstModelMethod.version}
+        training = {name: self.common.training[name] for name in _NETWORK_SETTINGS}
+        settings = {"first_model": file.sha256}
+        data = replace(self.common.data, augmentation="none")
+        name = FirstModelMethod.name
+        key = self._add("learn", self.tasks[:1], 0, training, name, versions, settings, {}, data=data)
         self.learnt.append(key)
         return key
 
@@ -265,6 +286,7 @@ class _Chain:
         settings: dict[str, Any],
         parents: Mapping[str, str],
         plugin: str | None = None,
+        data: DataRecipe | None = None,
     ) -> str:
         backbone = BACKBONES.get(training.get("backbone", ""))
         if backbone and backbone.version > 1:
@@ -278,7 +300,7 @@ class _Chain:
                 device=self.common.device,
                 seed=self.seed,
                 stream=stream,
-                data=self.common.data,
+                data=data or self.common.data,
                 classes=classes,
                 width=len(self.order),
                 training=training,

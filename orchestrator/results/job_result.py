@@ -73,6 +73,7 @@ def job_id(job: Job) -> str:
 def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
     """Every resolved setting of a job by its dotted path, as text; its method, data set, split and seed with them."""
     training = job.entry.training
+    first = job.entry.first_model(spec.first_models, job.seed)
     milestones = {"training.milestones": list(training.resolved_milestones())}
     settings = {
         "method": job.entry.method.name,
@@ -82,6 +83,7 @@ def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
         "tasks": job.split.label,
         "seed": job.seed,
         **settings_of(job.entry),
+        **({"first_model": first.sha256} if first else {}),
         **(milestones if training.schedule == "milestones" else {}),
     }
     return {path: str(value) for path, value in settings.items()}

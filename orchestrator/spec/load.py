@@ -5,7 +5,7 @@ Precedence of settings, lowest first: the defaults (the published recipe), the m
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,9 @@ from dfcil_core.methods import plugins
 from orchestrator.errors import UserError, choices
 from orchestrator.spec.dataset import read_dataset
 from orchestrator.spec.exclude import read_exclude
+from orchestrator.spec.first_model import read_first_model
 from orchestrator.spec.methods import read_methods
-from orchestrator.spec.model import SweepSpec
+from orchestrator.spec.model import FirstModel, SweepSpec
 from orchestrator.spec.name import read_name
 from orchestrator.spec.reading import Reading
 from orchestrator.spec.seeds import read_seeds
@@ -42,6 +43,7 @@ SECTIONS: dict[str, Reader | None] = {
     "quirks": None,
     "exclude": read_exclude,
     "tune": read_tune,
+    "first_model": read_first_model,
 }
 """The keys of a spec, each with what reads it, in this order; None: it is read with one of the others.
 
@@ -91,13 +93,15 @@ def parse_spec(
     data_root: str | None = None,
     plugin: str | None = None,
     known: DatasetInfo | None = None,
+    first_models: Mapping[int, FirstModel] | None = None,
 ) -> SweepSpec:
     """The sweep that `text` describes; `file_name` is for messages. Raises SpecError with every mistake.
 
-    `known` is the data set as it was read before: its files are not looked at again.
+    `known` is the data set, and `first_models` are the first models, as they were read before: their files are not
+    looked at again.
     """
     load_plugins(plugin)
-    reading = Reading(read_document(text, file_name, overrides), data_root, known)
+    reading = Reading(read_document(text, file_name, overrides), data_root, known, first_models)
     document, values = reading.document, reading.values
     for key, value in document.data.items():
         if key not in SECTIONS:
@@ -117,5 +121,6 @@ def parse_spec(
         tune=values.pop("tune"),
         overrides=tuple(overrides),
         plugin=plugin and str(Path(plugin).expanduser().absolute()),
+        first_models=values.pop("first_model"),
         more=values,
     )

@@ -49,6 +49,16 @@ SHUFFLED = ClassOrder()
 
 
 @dataclass(frozen=True)
+class FirstModel:
+    """A file with the network after task 1."""
+
+    path: str
+    """On this machine, and on every worker's; no part of any identity."""
+    sha256: str
+    """Of its content, 64 hexadecimal digits."""
+
+
+@dataclass(frozen=True)
 class Split:
     """How the classes are dealt to tasks, in the class order: the first `sizes[0]` to task 1, and so on."""
 
@@ -132,6 +142,16 @@ class MethodEntry:
     def names(self) -> tuple[str, ...]:
         """What it is called by: its label, its method's name and, of a cell of a grid, the label of the whole grid."""
         return self.label, family_of(self.label), self.method.name
+
+    @property
+    def backbone(self) -> str:
+        """The network that it trains, by its name in `dfcil_core.networks.catalog.BACKBONES`."""
+        variant = self.method.network_variant
+        return f"{self.training.backbone}-{variant}" if variant else self.training.backbone
+
+    def first_model(self, files: Mapping[int, FirstModel], seed: int) -> FirstModel | None:
+        """The file that its job with this seed takes the network after task 1 from; None: it trains task 1."""
+        return files.get(seed) if self.method.chained else None
 
 
 @dataclass(frozen=True)
@@ -220,6 +240,8 @@ class SweepSpec:
     """Whether this is the rehearsal of the spec in `text` (rehearse.py)."""
     plugin: str | None = None
     """The file of the plug-in that was given, on this machine."""
+    first_models: Mapping[int, FirstModel] = field(default_factory=dict)
+    """The file with the network after task 1, by seed; empty: task 1 is trained."""
     more: Mapping[str, Any] = field(default_factory=dict)
     """What the readers of further top-level keys gave, by key."""
 

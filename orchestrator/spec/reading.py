@@ -1,11 +1,11 @@
 """A spec while it is read: what the reader of one section may ask of the sections read before it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from dfcil_core.data.catalog import DatasetInfo
-from orchestrator.spec.model import Dataset, MethodEntry, Split
+from orchestrator.spec.model import Dataset, FirstModel, MethodEntry, Split
 from orchestrator.spec.yaml_document import Document
 
 
@@ -18,6 +18,8 @@ class Reading:
     """Where the data set lies, in the place of its `root`."""
     known: DatasetInfo | None = None
     """The data set as it was read before: its files are not looked at again."""
+    first_models: Mapping[int, FirstModel] | None = None
+    """The first models by seed as they were read before: their files are not looked at again."""
     values: dict[str, Any] = field(default_factory=dict)
     """Top-level key to what its reader gave, which is of use where the section has no problem."""
 

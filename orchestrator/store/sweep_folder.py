@@ -12,7 +12,7 @@ Nothing in it is executed: the folder may come from a stranger.
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from orchestrator.errors import UserError, choices
 from orchestrator.files import listing, there
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.spec.load import load_spec, parse_spec
+from orchestrator.spec.model import FirstModel
 from orchestrator.spec.rehearsal import rehearse
 from orchestrator.spec.yaml_document import read_document
 from orchestrator.store import recorded_plan
@@ -47,6 +48,7 @@ class _Settings:
     plugin: str | None
     rehearsed: bool
     dataset: dict[str, Any] | None
+    first_models: dict[int, FirstModel] = field(default_factory=dict)
 
 
 _SETTINGS = TypeAdapter(_Settings)
@@ -160,6 +162,7 @@ def _load(runs: Path, name: str, as_launched: bool) -> Plan:
         settings.overrides,
         data_root=settings.data_root,
         known=None if settings.dataset is None else recorded_plan.dataset_info(settings.dataset, folder / SETTINGS),
+        first_models=settings.first_models,
     )
     return make_plan(
         rehearse(read_spec) if settings.rehearsed else read_spec,
@@ -218,8 +221,19 @@ def _settings(plan: Plan) -> dict[str, Any]:
     info = {key: value for key, value in asdict(read.dataset.info).items() if key != "opens"}
     root = read.dataset.root and str(Path(read.dataset.root).absolute())
     # Image files can change or go; the sweep was of these.
-    told = _Settings(plan.device, read.overrides, root, read.plugin, read.rehearsed, info if of_files else None)
-    return asdict(told)
+    told = _Settings(
+        plan.device,
+        read.overrides,
+        root,
+        read.plugin,
+        read.rehearsed,
+        info if of_files else None,
+        dict(read.first_models),
+    )
+    settings = asdict(told)
+    if not read.first_models:
+        del settings["first_models"]
+    return settings
 
 
 def find(runs: Path, name_or_spec: str, device: str, as_launched: bool = False) -> Plan:

@@ -55,6 +55,7 @@ class StageTask:
     """`cpu`, or `cuda:0`: a worker sees one device only."""
     data_root: str | None
     plugin: str | None
+    first_models: dict[str, str]
     save_every: float
     """Seconds between saves within the stage."""
     lease_timeout: float
@@ -137,9 +138,16 @@ def _run(
 ) -> dict[str, Any]:
     """Run the stage; its record but for what the store adds."""
     module, run = _runner(task.runner)
-    options = {"device": task.device, "data_root": task.data_root, "saves": saves, "save_every": task.save_every}
+    options: dict[str, Any] = {
+        "device": task.device,
+        "data_root": task.data_root,
+        "saves": saves,
+        "save_every": task.save_every,
+    }
     if task.plugin is not None:
         options["plugin"] = task.plugin
+    if task.first_models:
+        options["first_models"] = task.first_models
     started, clock = time.time(), time.perf_counter()
     result = run(stage.recipe, work, parents, module.Execution(**options, report=report))
     seconds = time.perf_counter() - clock

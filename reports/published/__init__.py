@@ -65,6 +65,8 @@ def _obstacle(job: JobReport) -> str | None:
         return f"they are of cifar100, and this is {job.dataset}"
     if job.split.removeprefix("cifar100 ") != str(job.tasks):
         return f"they are of equal tasks, all of them, in shuffled order, and this is {job.title}"
+    if "first_model" in job.settings:
+        return "they trained task 1, and this took a network from a file"
     for path, value in _as_published(job.method).items():
         if job.settings.get(path, value) != value:
             return f"{path} is {job.settings[path]}, and was {value}"

@@ -8,12 +8,13 @@ from typing import Any
 from dfcil_core.config import Dreaming, Training
 from dfcil_core.data.catalog import DATASETS, DatasetInfo, synthetic_info
 from dfcil_core.execution import Execution
+from dfcil_core.first_model import sha256
 from dfcil_core.methods import METHODS
 from dfcil_core.run_stage import run_stage
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.job_result import JobResult, job_result
-from orchestrator.spec.model import Dataset, MethodEntry, Split, SweepSpec
+from orchestrator.spec.model import Dataset, FirstModel, MethodEntry, Split, SweepSpec
 
 DIGITS = DATASETS["digits"]
 
@@ -28,6 +29,7 @@ def plan_of(
     settings: Mapping[str, Any] | None = None,
     steps: int = 3,
     image_size: int = 8,
+    first_model: Path | None = None,
 ) -> Plan:
     """A sweep over tasks of so many classes each, seed 0, on 8x8 images of as many classes made on the spot.
 
@@ -47,7 +49,8 @@ def plan_of(
     ]
     info = dataset or synthetic_info(sum(sizes), train_per_class=20, test_per_class=4)
     split = Split(sizes, "+".join(map(str, sizes)))
-    return make_plan(SweepSpec("test", Dataset(info, image_size), tuple(entries), (split,), (0,)))
+    first = {0: FirstModel(str(first_model), sha256(first_model.read_bytes()))} if first_model else {}
+    return make_plan(SweepSpec("test", Dataset(info, image_size), tuple(entries), (split,), (0,), first_models=first))
 
 
 def run_plan(plan: Plan, folder: Path, execution: Execution | None = None) -> dict[str, dict[str, Any]]:

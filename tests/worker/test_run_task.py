@@ -41,6 +41,7 @@ def task_of(store, stage, **parents):
         recompute=False,
         device="cpu",
         data_root=None,
+        first_models={},
         plugin=None,
         save_every=60.0,
         lease_timeout=1.0,
