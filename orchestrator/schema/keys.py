@@ -121,6 +121,13 @@ KEYS: dict[str, Key] = {
         "quirks: iccv2021",
         "`none`",
     ),
+    "first_model": Key(
+        _always(str | None),
+        "A safetensors file with the network after task 1, which then nobody trains: every method goes on from it "
+        "([training.md](training.md)). `{seed}` in its name stands for the seed.",
+        "first_model: first-{seed}.safetensors",
+        "task 1 is trained",
+    ),
     "exclude": Key(
         lambda: list[forms.exclusion_form()] | None,  # type: ignore[misc]
         "Jobs that are left out: those that match every field of an item. Beside these fields an item may name "

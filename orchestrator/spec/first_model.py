@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestrator.spec.model import FirstModel, MethodEntry
+from orchestrator.spec.model import FirstModel, MethodEntry, Split
 from orchestrator.spec.reading import Reading
 from orchestrator.spec.yaml_document import Document, show
 
@@ -19,9 +19,9 @@ def read_first_model(reading: Reading) -> dict[int, FirstModel]:
     (`Reading.first_models`) they are not looked at again.
     """
     document = reading.document
-    if "first_model" not in document.data:
+    given = document.data.get("first_model")
+    if given is None:
         return {}
-    given = document.data["first_model"]
     if not isinstance(given, str) or not given:
         remedy = "Give the path of a safetensors file, as first-{seed}.safetensors"
         document.add(_PATH, f"{show(given)} is no file's name", given, remedy)
@@ -42,15 +42,12 @@ def read_first_model(reading: Reading) -> dict[int, FirstModel]:
 
 def _one_first_task(reading: Reading, given: str, seeds: Sequence[int]) -> bool:
     """Whether a file's network is of the first task of every job that is to start from it."""
-    document = reading.document
-    sizes = sorted({split.sizes[0] for split in reading.splits})
-    own = [entry for entry in reading.methods if not entry.method.takes_first_model]
-    if len(sizes) > 1:
-        message = (
-            f"the splits' first tasks have {', '.join(map(str, sizes))} classes, and a network is of one first task"
-        )
-        document.add(_PATH, message, given, "Make a sweep of the splits that begin alike")
-    elif len(set(seeds)) > 1 and SEED not in given:
+    document, splits = reading.document, reading.splits
+    own = [entry for entry in reading.methods if entry.method.chained and not entry.method.takes_first_model]
+    if len({_first_task(split) for split in splits}) > 1:
+        message = "the splits begin with different classes, and a network is of one first task"
+        document.add(_PATH, message, given, "Make a sweep of those that begin alike")
+    elif len(set(seeds)) > 1 and SEED not in given and splits[0].order.labels is None:
         message = "one network for several seeds, each of which has other classes in its first task"
         document.add(_PATH, message, given, f"Give a file for each, with {SEED} in the name, or one seed")
     elif own:
@@ -59,6 +56,12 @@ def _one_first_task(reading: Reading, given: str, seeds: Sequence[int]) -> bool:
     else:
         return True
     return False
+
+
+def _first_task(split: Split) -> tuple[int, tuple[int, ...] | None]:
+    """The classes of the first task; of an order shuffled by the seed, how many they are."""
+    size, labels = split.sizes[0], split.order.labels
+    return size, None if labels is None else labels[:size]
 
 
 def _file(document: Document, given: str, seed: int, entries: Sequence[MethodEntry], classes: int) -> FirstModel | None:
