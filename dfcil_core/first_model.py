@@ -30,18 +30,19 @@ class Misfit(ValueError):
     """Tensors are not those of a network; the message names them."""
 
 
-def sha256(data: bytes) -> str:
-    """64 hexadecimal digits."""
-    return hashlib.sha256(data).hexdigest()
+def sha256(path: Path) -> str:
+    """Of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def shapes(data: bytes) -> Shapes:
-    """Names and shapes of the tensors in a safetensors file's content. Raises Misfit where it is none."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load
+def shapes(path: Path) -> Shapes:
+    """Names and shapes of a safetensors file's tensors; nothing else of it is read. Raises Misfit where it is none."""
+    from safetensors import SafetensorError, safe_open
 
     try:
-        return {name: tuple(tensor.shape) for name, tensor in load(data).items()}
+        with safe_open(path, framework="pt") as tensors:
+            return {name: tuple(tensors.get_slice(name).get_shape()) for name in tensors.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise Misfit(f"it is no safetensors file ({error})") from None
 
@@ -93,10 +94,10 @@ def load_first_model(files: Mapping[str, str], digest: str, backbone: str, width
         raise MissingData(
             f"the first model {path} cannot be read here: {error.strerror}. Workers read it too"
         ) from None
-    if (now := sha256(data)) != digest:
+    if (now := hashlib.sha256(data).hexdigest()) != digest:
         raise MissingData(f"the first model {path} is another file than when the sweep was planned: {now[:16]}...")
-    check_fits(shapes(data), backbone, width, channels)
     tensors = load(data)
+    check_fits({name: tuple(tensor.shape) for name, tensor in tensors.items()}, backbone, width, channels)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise Misfit(f"{path}: {name} has a value that is no finite number")

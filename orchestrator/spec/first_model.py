@@ -50,6 +50,10 @@ def _one_first_task(reading: Reading, given: str, seeds: Sequence[int]) -> bool:
     elif len(set(seeds)) > 1 and SEED not in given and splits[0].order.labels is None:
         message = "one network for several seeds, each of which has other classes in its first task"
         document.add(_PATH, message, given, f"Give a file for each, with {SEED} in the name, or one seed")
+    elif (tune := reading.values["tune"]) and "training.backbone" in tune.space:
+        document.add(
+            _PATH, "a search over training.backbone cannot start from one network", given, "Tune other settings"
+        )
     elif own:
         message = f"{own[0].label} learns more than a network in its first task, and cannot start from one"
         document.add(_PATH, message, given, f"Leave {own[0].label} out")
@@ -69,17 +73,20 @@ def _file(document: Document, given: str, seed: int, entries: Sequence[MethodEnt
 
     path = Path(given.replace(SEED, str(seed))).expanduser().absolute()
     try:
-        data = path.read_bytes()
+        digest = sha256(path) if path.is_file() or not path.exists() else ""  # a pipe or a device has no end
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         document.add(_PATH, f"{path} cannot be read: {why}", given, "Give the path of a safetensors file")
         return None
+    if not digest:
+        document.add(_PATH, f"{path} is no file", given, "Give the path of a safetensors file")
+        return None
     for entry in {entry.backbone: entry for entry in reversed(entries)}.values():
         try:
-            check_fits(shapes(data), entry.backbone, classes)
+            check_fits(shapes(path), entry.backbone, classes)
         except Misfit as misfit:
             network = f"{entry.backbone} with {classes} outputs, the network of {entry.label}"
             remedy = "`dfcil-sweep convert-model` makes a file of the public code's class.pth"
             document.add(_PATH, f"{path} is not of {network}: {misfit}", given, remedy)
             return None
-    return FirstModel(str(path), sha256(data))
+    return FirstModel(str(path), digest)

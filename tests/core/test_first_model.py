@@ -32,7 +32,7 @@ def network(seed=0, backbone="resnet8", width=10):
 
 def saved(path, network):
     save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
-    return sha256(path.read_bytes())
+    return sha256(path)
 
 
 # ---- the public code's network, by its architecture and its names ----------------------------------------------------
@@ -138,7 +138,7 @@ def test_the_command(public, tmp_path):
     run = "from orchestrator.cli import main; main()"
     command = [sys.executable, "-c", run, "convert-model", str(path), str(target)]
     done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0 and sha256(target.read_bytes()) in done.stdout
+    assert done.returncode == 0 and sha256(target) in done.stdout
     assert "resnet32 with 20 outputs" in done.stdout
     again = subprocess.run(command, capture_output=True, text=True)
     assert again.returncode == 2 and "is there already" in again.stderr
@@ -149,7 +149,7 @@ def test_the_command(public, tmp_path):
 
 def test_a_network_that_does_not_fit_is_named_tensor_by_tensor(tmp_path):
     saved(tmp_path / "narrow", network(width=5))
-    found = shapes((tmp_path / "narrow").read_bytes())
+    found = shapes(tmp_path / "narrow")
     check_fits(found, "resnet8", 5)
     with pytest.raises(Misfit) as told:
         check_fits(found, "resnet8", 10)
@@ -163,7 +163,8 @@ def test_a_network_that_does_not_fit_is_named_tensor_by_tensor(tmp_path):
     with pytest.raises(Misfit, match="^it has what the network has not: head.bias$"):
         check_fits(found, "resnet8-r-dfcil", 5)
     with pytest.raises(Misfit, match="it is no safetensors file"):
-        shapes(b"no tensors")
+        (tmp_path / "text").write_text("no tensors")
+        shapes(tmp_path / "text")
 
 
 def test_a_worker_reads_the_file_that_was_planned_or_none(tmp_path):
@@ -194,7 +195,7 @@ def test_a_network_that_was_trained_here_goes_on_to_the_same_numbers(tmp_path):
     file = tmp_path / first / NETWORK
 
     taken = plan_of(["base", "e2e"], (2, 2, 2), memory=24, first_model=file)
-    execution = Execution(first_models={sha256(file.read_bytes()): str(file)})
+    execution = Execution(first_models={sha256(file): str(file)})
     again = {key: run_one(stage, tmp_path, execution) for key, stage in taken.stages.items()}
     assert not set(trained.stages) & set(taken.stages)
     assert len(taken.stages) == len(trained.stages), "the first stage is shared, and so is nothing less than before"

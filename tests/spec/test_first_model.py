@@ -101,6 +101,7 @@ def test_what_is_no_file_of_tensors(tmp_path):
     text.write_text("no tensors")
     assert "it is no safetensors file" in told(text)
     assert told(tmp_path / "none").startswith(f"x.yaml:5:14: first_model: {tmp_path}/none cannot be read: No such file")
+    assert told("/dev/zero") == "x.yaml:5:14: first_model: /dev/zero is no file. Give the path of a safetensors file"
     assert told("[a, b]").startswith('x.yaml:5:14: first_model: ["a", "b"] is no file\'s name.')
 
 
@@ -109,6 +110,24 @@ def test_what_cannot_start_from_one_network(tmp_path):
     assert "dgr learns more than a network in its first task" in told(first, "methods: [dgr]\ntasks: [2]\nseeds: [0]\n")
     assert "one network for several seeds" in told(first, "methods: [base]\ntasks: [2]\nseeds: [0, 1]\n")
     assert "begin with different classes" in told(first, "methods: [base]\ntasks: [2, 5]\nseeds: [0]\n")
+
+
+TUNE = """\
+methods: [base]
+tasks: [2]
+seeds: [0]
+tune: {method: base, space: {SPACE}, confirm: {top: 1, seeds: [7, 8]}}
+"""
+
+
+def test_a_search_needs_the_files_of_the_seeds_that_confirm_it(tmp_path):
+    rest = TUNE.replace("SPACE", "training.lr: {low: 0.01, high: 0.1}")
+    saved(tmp_path / "first-0")
+    assert f"{tmp_path}/first-7 cannot be read" in told(tmp_path / "first-{seed}", rest)
+    saved(tmp_path / "first-7", 7), saved(tmp_path / "first-8", 8)
+    assert list(spec(tmp_path / "first-{seed}", rest).first_models) == [0, 7, 8]
+    rest = TUNE.replace("SPACE", "training.backbone: {choices: [resnet8, resnet14]}")
+    assert "a search over training.backbone" in told(tmp_path / "first-{seed}", rest)
 
 
 # ---- digits ----------------------------------------------------------------------------------------------------------

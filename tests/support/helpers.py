@@ -49,7 +49,7 @@ def plan_of(
     ]
     info = dataset or synthetic_info(sum(sizes), train_per_class=20, test_per_class=4)
     split = Split(sizes, "+".join(map(str, sizes)))
-    first = {0: FirstModel(str(first_model), sha256(first_model.read_bytes()))} if first_model else {}
+    first = {0: FirstModel(str(first_model), sha256(first_model))} if first_model else {}
     return make_plan(SweepSpec("test", Dataset(info, image_size), tuple(entries), (split,), (0,), first_models=first))
 
 

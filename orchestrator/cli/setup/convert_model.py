@@ -27,7 +27,7 @@ def convert_model(source: Path, target: Path, backbone: str) -> None:
     except Misfit as misfit:
         raise UserError(f"{source} is no {backbone} of the public ABD code: {misfit}") from None
     outputs = len(tensors["head.weight"])
-    say(f"{target}: {backbone} with {outputs} outputs, SHA-256 {sha256(target.read_bytes())}")
+    say(f"{target}: {backbone} with {outputs} outputs, SHA-256 {sha256(target)}")
     say(
         f"In a spec: `first_model: {target}`. Its outputs are taken in the order in which the sweep learns its classes."
     )
