@@ -66,6 +66,13 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dfcil-sweep schema -o spec.schema.json", "for the editor, beside your specs"),
         ("dfcil-sweep schema --plugin mine.py -o spec.schema.json", "with the methods of a plug-in"),
     ),
+    "convert-model": (
+        (
+            "dfcil-sweep convert-model class.pth first-0.safetensors",
+            "of a ResNet-32; then `first_model: first-0.safetensors`",
+        ),
+        ("dfcil-sweep convert-model class.pth first-0.safetensors --backbone resnet18-abd", "of its ResNet-18"),
+    ),
     "report": (
         ("dfcil-sweep report demo", "the table"),
         ("dfcil-sweep report demo --format html -o demo.html", "a page with figures, matrices and dreams"),
