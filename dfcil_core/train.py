@@ -56,7 +56,8 @@ def train(context: TrainContext, phases: Iterator[Phase], execution: Execution) 
                 )
             curves["loss"].append(loss)
             curves["lr"].append(lr)
-            execution.report({"phase": phase.name, "epoch": run.epoch, "epochs": phase.epochs, "loss": loss})
+            told = {"phase": phase.name, "epoch": run.epoch, "epochs": phase.epochs, "loss": loss, "lr": lr}
+            execution.report(told)
             due = time.monotonic() - saved_at >= execution.save_every
             if execution.saves is not None and due and run.epoch < phase.epochs:
                 state = {"phase": index, "entered": entered, "curves": curves}

@@ -85,8 +85,8 @@ class _Run:
                 self._one_step(statistics)
                 now = time.monotonic()
                 if now - reported >= REPORT_EVERY or self.step == self.settings.steps:
-                    loss = self._means()[0]
-                    execution.report({"phase": "dream", "step": self.step, "steps": self.settings.steps, "loss": loss})
+                    means = dict(zip(CURVES, self._means(), strict=True))
+                    execution.report({"phase": "dream", "step": self.step, "steps": self.settings.steps, **means})
                     reported = now
                 if self.step % self.interval == 0 or self.step == self.settings.steps:
                     self._close_point()

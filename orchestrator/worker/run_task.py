@@ -137,6 +137,10 @@ def _run(
     task: StageTask, stage: Stage, work: Path, parents: dict[str, Path], saves: Path, report: "_Reporter"
 ) -> dict[str, Any]:
     """Run the stage; its record but for what the store adds."""
+    if task.runner.startswith("dfcil_core.") and "torch" not in sys.modules:
+        report({"phase": "loading torch"})  # some seconds, once a worker
+        _runner(task.runner)
+        report({"phase": "starting"})
     module, run = _runner(task.runner)
     options: dict[str, Any] = {
         "device": task.device,
