@@ -2,12 +2,15 @@
 
 Each command has a module of its name; those that one needs before the first sweep have it in setup/. Beside them:
 
-options.py   options that several commands share
-progress.py  what `launch` shows
-sources.py   where `report` and `compare` take a sweep from
-tables.py    a table on the terminal
-terminal.py  what every command writes with
-usage/       how a command is found, shown and completed
+options.py     options that several commands share
+standing.py    how a launch stands, by its events
+progress.py    what `launch` shows of it: lines, and in a terminal
+live.py        a display
+next_steps.py  commands to go on with
+sources.py     where `report` and `compare` take a sweep from
+tables.py      a table on the terminal
+terminal.py    what every command writes with
+usage/         how a command is found, shown and completed
 """
 
 import importlib

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.next_steps import command
 from orchestrator.cli.terminal import say
 from orchestrator.text import counted, readable
 
@@ -64,7 +65,7 @@ def launch(spec: str, dry_run: bool, **told: Any) -> None:
     except KeyboardInterrupt:
         options.say_stopped(told["runs"])
         sys.exit(130)
-    _summarise(outcome, told["retry_failed"])
+    _summarise(outcome, told)
     sys.exit(0 if outcome.ok else 1)
 
 
@@ -106,7 +107,7 @@ class _Display:
             say(f"warning: {text}")
 
 
-def _summarise(outcome: "LaunchOutcome", retried_failed: bool) -> None:
+def _summarise(outcome: "LaunchOutcome", told: dict[str, Any]) -> None:
     name, jobs = outcome.plan.spec.name, len(outcome.jobs)
     whole = len(outcome.plan.jobs)
     chosen = counted(jobs, "job") if jobs == whole else f"the {counted(jobs, 'job')} chosen (of {whole})"
@@ -124,9 +125,21 @@ def _summarise(outcome: "LaunchOutcome", retried_failed: bool) -> None:
     for key, failure in outcome.failures.items():
         needing = ", ".join(job.name for job in outcome.plan.jobs_of(key))
         say(f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True)
-    if not retried_failed and any(failure.traceback for failure in outcome.failures.values()):
+    if not told["retry_failed"] and any(failure.traceback for failure in outcome.failures.values()):
         say("what raised an error is started again with --retry-failed", err=True)
     if outcome.undelivered:
         lacking = counted(outcome.undelivered, "job")
-        say(f"MLflow lacks {lacking} still: `dfcil-sweep sync {name}` delivers what is missing", err=True)
-    say(f"`dfcil-sweep report {name}` prints the table, `dfcil-sweep ui {name}` opens MLflow")
+        deliver = command("sync", name, runs=told["runs"], tracking_uri=told["tracking_uri"])
+        say(f"MLflow lacks {lacking} still. What delivers it: {deliver}", err=True)
+    _show_results(outcome)
+    say(f"the table:     {command('report', name, runs=told['runs'])}")
+    say(f"a page of it:  {command('report', name, '--format', 'html', '--output', f'{name}.html', runs=told['runs'])}")
+    say(f"the MLflow UI: {command('ui', name, runs=told['runs'], tracking_uri=told['tracking_uri'])}")
+
+
+def _show_results(outcome: "LaunchOutcome") -> None:
+    from reports.tables.render import render
+
+    results = outcome.results
+    if results["final"].notna().any():
+        say(render(results, "terminal"), nl=False, styled=True)

@@ -19,7 +19,7 @@ _GAP = 2
 def display(standing: Standing, console: Console) -> RenderableType:
     """The launch as it is now, in as many columns and lines as the console has."""
     busy = sorted(standing.busy.items())
-    room = max(console.height - 6, 4)  # beside the bars, the headings and the empty lines
+    room = max(console.height - 8, 4)  # beside the bars, headings, empty lines, and what tells of more
     workers = busy[: max(room // 2, room - len(standing.groups()))]
     groups = _chosen(standing, room - len(workers))
     return Stack(

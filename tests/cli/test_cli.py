@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -259,9 +260,20 @@ def test_a_launch_tells_its_stages_its_jobs_and_what_to_do_next(tiny):
     assert out[0] == "tiny: 3 jobs, 6 stages, 0 in the store; 2 at a time on cpu"
     assert sum(line.startswith("done ") for line in out) == STAGES
     assert sum(line.startswith("job done ") for line in out) == 3
-    assert out[-2] == "tiny: 3 of 3 jobs done; 6 stages run, 0 reused"
-    assert out[-1] == "`dfcil-sweep report tiny` prints the table, `dfcil-sweep ui tiny` opens MLflow"
+    assert "tiny: 3 of 3 jobs done; 6 stages run, 0 reused" in out
     assert tiny.answer.stderr == ""
+
+
+def test_a_launch_ends_with_its_table_and_commands_that_work_when_copied(tiny, tmp_path):
+    out = tiny.answer.stdout
+    told = dict(line.split(":", 1) for line in out.splitlines()[-3:])
+    assert list(told) == ["the table", "a page of it", "the MLflow UI"]
+    table, page, ui = (shlex.split(line) for line in told.values())
+    shown = call(*table[1:])[1]
+    assert shown in out and "│" in shown
+    assert call(*page[1:-4], "--output", tmp_path / "tiny.html", *page[-2:])[0] == 0
+    assert page[-4:-2] == ["--output", "tiny.html"] and (tmp_path / "tiny.html").stat().st_size > 1000
+    assert ui == ["dfcil-sweep", "ui", "tiny", "--runs", str(tiny.runs)]
 
 
 def test_a_launch_writes_only_under_its_runs_folder(tiny):

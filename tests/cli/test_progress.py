@@ -1,11 +1,13 @@
 """What a launch shows: plain lines where there is no terminal, a live display where there is one."""
 
 import io
+import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from orchestrator.cli.live import display
 from orchestrator.cli.progress import Progress
 from orchestrator.engine.events import (
     StageDamaged,
@@ -16,8 +18,10 @@ from orchestrator.engine.events import (
     StageRetried,
     StageStarted,
 )
+from orchestrator.launch import JobAdvanced, LaunchBegan
 from orchestrator.results.job_result import job_result
 from orchestrator.status import read_state
+from orchestrator.store.sweep_folder import Changes
 from tests.support.fabricated import record, sweep
 
 
@@ -25,8 +29,16 @@ def plain():
     return Console(file=io.StringIO(), width=60, highlight=False)
 
 
-def terminal():
-    return Console(file=io.StringIO(), width=120, highlight=False, force_terminal=True, record=True)
+def terminal(width=120, height=40):
+    return Console(
+        file=io.StringIO(), width=width, height=height, highlight=False, force_terminal=True, color_system=None
+    )
+
+
+def begun(plan, workers, console, records=()):
+    progress = Progress(plan, workers, console)
+    progress.on_event(LaunchBegan(plan, workers, dict(records), Changes()))
+    return progress
 
 
 @pytest.fixture
@@ -46,7 +58,7 @@ def stages(plan):
 def finish(progress, plan, stage, records):
     records[stage.key] = record(plan, stage)
     for position in plan.users[stage.key]:
-        progress.result(job_result(plan.jobs[position], records))
+        progress.on_event(JobAdvanced(job_result(plan.jobs[position], records)))
     progress.on_event(StageFinished(stage, records[stage.key]))
 
 
@@ -54,42 +66,57 @@ def lines(progress):
     return progress.console.file.getvalue().splitlines()
 
 
-def shown(progress):
+def shown(progress, width=120, height=40):
     """The live display as it is now, without the lines above it."""
-    console = Console(file=io.StringIO(), width=120, highlight=False)
-    console.print(progress._display())
-    return console.file.getvalue()
+    console = terminal(width, height)
+    console.print(display(progress.standing, console))
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    assert max(map(len, lines)) <= width and len(lines) <= height
+    return "\n".join(lines)
 
 
 def test_plain_lines_of_a_whole_launch(plan, stages):
-    progress, records = Progress(plan, 2, plain()), {}
+    progress, records = begun(plan, 2, plain()), {}
     with progress:
-        progress.reuse({})
         for stage in plan.stages.values():
             progress.on_event(StageStarted(stage, "w0", 0.0))
             finish(progress, plan, stage, records)
     # Lines are not folded to the width of 60, so that they can be searched.
     assert lines(progress) == [
         "fab: 2 jobs, 4 stages, 0 in the store; 2 at a time on cpu",
-        "done     learn 1 · cross-entropy · seed 0 in 1.5 s, 100.0% of all seen classes  [1/4]",
+        "done     learn 1 · cross-entropy · seed 0 in 2 s: 100.0% after task 1 of 2  "
+        "[for 2 methods and splits, 1/4 stages]",
+        "done     learn 2 · base · seed 0 in 2 s: 77.5% after task 2 of 2  [base 2/2 tasks, 2/4 stages]",
         "job done base · 2 tasks · seed 0: final accuracy 77.5%",
-        "done     learn 2 · base · seed 0 in 1.5 s, 77.5% of all seen classes  [2/4]",
-        "done     dream 1 · deep-inversion · seed 0 in 1.5 s  [3/4]",
+        "done     dream 1 · deep-inversion · seed 0 in 2 s  [3/4 stages]",
+        "done     learn 2 · abd · seed 0 in 2 s: 91.2% after task 2 of 2  [abd 2/2 tasks, 4/4 stages]",
         "job done abd · 2 tasks · seed 0: final accuracy 91.2%",
-        "done     learn 2 · abd · seed 0 in 1.5 s, 91.2% of all seen classes  [4/4]",
     ]
-    assert progress.jobs_done == {job.name for job in plan.jobs}
+    assert progress.standing.jobs == (2, 2)
+
+
+def test_a_stage_that_splits_share_has_the_accuracy_of_each():
+    plan = sweep(("upper-bound",), seeds=(0,), splits=((5, 5), (6, 4)))
+    progress = begun(plan, 1, plain())
+    (stage,) = plan.stages.values()
+    made = record(plan, stage)
+    for label, count in zip(plan.jobs[0].tasks[0], (0, 20), strict=False):  # of 40 images each
+        made["evaluation"]["correct"][str(label)] = count
+    for job in plan.jobs:
+        progress.on_event(JobAdvanced(job_result(job, {stage.key: made})))
+    progress.on_event(StageFinished(stage, made))
+    # The mean over tasks, as everywhere. Tasks of 5 and 5 classes: (70 + 100) / 2; of 6 and 4: (75 + 100) / 2.
+    assert ": 85.0% after task 2 of 2, 87.5% after task 2 of 2  [" in lines(progress)[1]
 
 
 def test_what_is_in_the_store_counts_from_the_start(plan, stages):
-    progress = Progress(plan, 1, plain())
     base = {key: record(plan, plan.stages[key]) for key in plan.jobs[0].stages}
+    progress = begun(plan, 1, plain(), base)
     with progress:
-        progress.reuse(base)
-        assert progress.jobs_done == {"base · 2 tasks · seed 0"}
+        assert progress.standing.jobs == (1, 2) and "base    2/2    1/1   100.0 77.5" in shown(progress)
         finish(progress, plan, stages["dream 1"], dict(base))
     assert lines(progress)[0] == "fab: 2 jobs, 4 stages, 2 in the store; 1 at a time on cpu"
-    assert lines(progress)[-1].endswith("[3/4]")
+    assert lines(progress)[-1].endswith("[3/4 stages]")
 
 
 def test_failures_and_warnings_are_told(plan, stages):
@@ -109,79 +136,110 @@ def test_failures_and_warnings_are_told(plan, stages):
         "put aside as /runs/stages/.damaged-x-1 and done again",
         "warning: MLflow [red]is[/red] away",
     ]
+    assert "base    0/2    0/1, 1 failed" in shown(progress)
 
 
 def test_a_damaged_stage_is_to_do_again(plan, stages):
-    progress = Progress(plan, 1, plain())
-    progress.reuse({key: record(plan, stage) for key, stage in plan.stages.items()})
+    progress = begun(plan, 1, plain(), {key: record(plan, stage) for key, stage in plan.stages.items()})
     progress.on_event(StageDamaged(stages["learn 1"], "gone", Path("/x")))
-    assert progress.left == {stages["learn 1"].key}
+    assert progress.standing.left == {stages["learn 1"].key}
 
 
 def test_a_long_stage_gives_a_sign_of_life_now_and_then(plan, stages, monkeypatch):
     now = [100.0]
     monkeypatch.setattr("orchestrator.cli.progress.time.monotonic", lambda: now[0])
-    progress = Progress(plan, 1, plain())
-    progress.reuse({})
+    monkeypatch.setattr("orchestrator.cli.progress.time.time", lambda: now[0])
+    progress = begun(plan, 1, plain())
+    progress.on_event(StageStarted(stages["learn 1"], "w0", 100.0))
     for epoch in range(1, 41):
         now[0] += 1
         progress.on_event(StageProgress(stages["learn 1"], "w0", {"phase": "learn", "epoch": epoch, "epochs": 40}))
     assert [line for line in lines(progress) if line.startswith("running")] == [
-        "running  learn 1 · cross-entropy · seed 0 epoch 15/40  [0/4, ]",
-        "running  learn 1 · cross-entropy · seed 0 epoch 30/40  [0/4, ]",
+        "running  learn 1 · cross-entropy · seed 0 epoch 15/40 for 15 s  [0/4 stages, elapsed 15 s]",
+        "running  learn 1 · cross-entropy · seed 0 epoch 30/40 for 30 s  [0/4 stages, elapsed 30 s]",
     ]
 
 
 def test_the_time_left_is_reckoned_by_stages_like_those_left(plan, stages):
-    progress = Progress(plan, 2, plain())
-    progress.reuse({})
-    assert progress.seconds_left() is None
+    standing = begun(plan, 2, plain()).standing
+
+    def left():
+        standing._estimated = None  # it is kept for a while
+        return standing.seconds_left()
+
+    assert left() is None
     learn, dream = record(plan, stages["learn 1"]), record(plan, stages["dream 1"])
-    progress.on_event(StageFinished(stages["learn 1"], {**learn, "seconds": 10.0}))
-    assert progress.seconds_left() is None  # of the dream nothing is known yet
-    progress.on_event(StageFinished(stages["dream 1"], {**dream, "seconds": 100.0}))
-    assert progress.seconds_left() == pytest.approx(10.0)
-    progress.on_event(StageFailed(stages["learn 2"], "x", "", Path("x")))
+    standing.note(StageFinished(stages["learn 1"], {**learn, "seconds": 10.0}))
+    assert left() is None  # of the dream nothing is known yet
+    standing.note(StageFinished(stages["dream 1"], {**dream, "seconds": 100.0}))
+    assert left() == pytest.approx(10.0)
+    standing.note(StageFailed(stages["learn 2"], "x", "", Path("x")))
     # The other one takes its time, however many are idle.
-    assert progress.seconds_left() == pytest.approx(10.0)
+    assert left() == pytest.approx(10.0)
 
 
 def test_the_time_left_is_the_one_that_status_tells(plan, stages, tmp_path):
-    progress, records = Progress(plan, 1, plain()), {}
-    progress.reuse({})
+    standing, records = begun(plan, 1, plain()).standing, {}
     for name, seconds in (("learn 1", 10.0), ("dream 1", 100.0)):
         records[stages[name].key] = {**record(plan, stages[name]), "seconds": seconds}
-        progress.on_event(StageFinished(stages[name], records[stages[name].key]))
-        assert progress.seconds_left() == read_state(tmp_path, plan, records).seconds_left
-    assert progress.seconds_left() == pytest.approx(20.0)
+        standing.note(StageFinished(stages[name], records[stages[name].key]))
+        standing._estimated = None
+        assert standing.seconds_left() == read_state(tmp_path, plan, records).seconds_left
+    assert standing.seconds_left() == pytest.approx(20.0)
 
 
-def test_the_terminal_display(plan, stages):
-    progress, records = Progress(plan, 2, terminal()), {}
-    with progress:
-        progress.reuse({})
-        finish(progress, plan, stages["learn 1"], records)
-        finish(progress, plan, stages["learn 2"], records)
-        progress.on_event(StageStarted(stages["dream 1"], "w1", 0.0))
-        assert "starting" in shown(progress)
-        info = {"phase": "dream", "step": 20, "steps": 40, "loss": 1.25}
-        progress.on_event(StageProgress(stages["dream 1"], "w1", info))
-        display = shown(progress)
-        progress.live.refresh()
-    rows = [line.split() for line in display.splitlines()]
-    assert [row for row in rows if row[:1] == ["jobs"]][0][-2:-1] == ["1/2"]
-    stages_row = next(line for line in display.splitlines() if line.startswith("stages"))
-    assert "2/4" in stages_row and "left" not in stages_row
-    assert "w1      dream 1 · deep-inversion · seed 0  step 20/40  1.2500  abd" in display
-    assert "accuracy so far: base 77.5% (1)" in display
-    text = progress.console.export_text()
-    # What stays above the display when it is gone: results, and no line a stage.
-    assert "job done base · 2 tasks · seed 0: final accuracy 77.5%" in text
-    assert "done     learn 1" not in text
-    assert "step 20/40" in text
+@pytest.mark.parametrize("width", [80, 200])
+def test_the_display_reads_well(plan, stages, width):
+    progress, records = begun(plan, 2, terminal(width)), {}
+    finish(progress, plan, stages["learn 1"], records)
+    finish(progress, plan, stages["learn 2"], records)
+    progress.on_event(StageStarted(stages["dream 1"], "1", time.time() - 12))
+    assert "1       dream 1 · deep-inversion · seed 0  starting        12 s" in shown(progress, width)
+    progress.on_event(StageProgress(stages["dream 1"], "1", {"phase": "loading torch"}))
+    assert "dream 1 · deep-inversion · seed 0  loading torch        12 s" in shown(progress, width)
+    info = {"phase": "dream", "step": 20, "steps": 40, "loss": 1.25}
+    progress.on_event(StageProgress(stages["dream 1"], "1", info))
+    rows = shown(progress, width).splitlines()
+    assert [row.split()[-1] for row in rows[:1]] == ["1/2"] and " 2/4 elapsed 0 s" in rows[1]
+    assert rows[3:6] == [
+        "method  tasks  jobs  accuracy after each task, %",
+        "base    2/2    1/1   100.0 77.5",
+        "abd     1/2    0/1   100.0",
+    ]
+    wide = ("  methods", "  abd") if width == 200 else ("", "")
+    assert rows[7:] == [
+        f"worker  works on                           at          loss    for {wide[0]}".rstrip(),
+        f"1       dream 1 · deep-inversion · seed 0  step 20/40  1.2500  12 s{wide[1]}",
+    ]
     finish(progress, plan, stages["dream 1"], records)
-    progress.estimated = None
-    assert "about 2 s left" in shown(progress)
+    progress.standing._estimated = None
+    assert ", about 2 s left" in shown(progress, width) and "dream 1" not in shown(progress, width)
+
+
+def test_what_does_not_fit_is_cut_and_never_folded():
+    methods = ("base", "lwf", "lwf-mc", "dgr", "deep-inversion", "lwf-synthetic", "abd", "rehearsal")
+    plan = sweep(methods, seeds=(0, 1), splits=((1,) * 10, (5, 5), (6, 4)))
+    progress, records = begun(plan, 64, terminal(60, 16)), {}
+    stages = [stage for stage in plan.stages.values() if stage.recipe.kind == "learn" and stage.recipe.method == "lwf"]
+    for stage in stages[:9]:
+        finish(progress, plan, stage, records)
+    for number, stage in enumerate(list(plan.stages.values())[-64:]):
+        progress.on_event(StageStarted(stage, str(number), 0.0))
+    display = shown(progress, 60, 16)  # asserts that nothing is wider or longer
+    assert " more" in display and display.count("methods more") == 1 and "workers more" in display
+    assert any(line.startswith("lwf") and "… " in line for line in shown(progress, 60, 60).splitlines())
+
+
+def test_in_a_terminal_stays_the_accuracy_of_each_task(plan, stages):
+    progress, records = begun(plan, 2, terminal(80)), {}
+    with progress:
+        finish(progress, plan, stages["learn 1"], records)
+        finish(progress, plan, stages["dream 1"], records)
+        finish(progress, plan, stages["learn 2"], records)
+    text = progress.console.file.getvalue()
+    assert "done     learn 2 · base · seed 0 in 2 s: 77.5% after task 2 of 2\n" in text
+    assert "job done base · 2 tasks · seed 0: final accuracy 77.5%\n" in text
+    assert "done     dream 1" not in text
 
 
 def test_a_finished_stage_leaves_the_display(plan, stages):
