@@ -172,14 +172,18 @@ def _steady_numbers(device: str) -> Iterator[None]:
     """Arithmetic that depends on nothing but the recipe: one thread on a CPU, deterministic kernels on a GPU."""
     threads = torch.get_num_threads()
     deterministic = torch.are_deterministic_algorithms_enabled()
+    filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device == "cpu":
         torch.set_num_threads(THREADS)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # By default new memory is then filled, a pass over each result of a kernel that writes all of it anyway.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(threads)
         torch.use_deterministic_algorithms(deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 
 __all__ = ["LOGITS", "NETWORK", "Execution", "ImageData", "run_stage"]

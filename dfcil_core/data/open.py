@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from functools import cached_property, lru_cache
 from importlib import import_module
 
 import torch
@@ -14,12 +16,36 @@ from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES
 from dfcil_core.data.images import ImageData, Images, moments
 from dfcil_core.streams import stream
 
+_OF_METHODS = ("augmentation", "mean", "std")
+"""Fields of a DataRecipe in which the methods of a sweep differ, and the images do not."""
+
 
 def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
-    """Open the data set that the recipe names, at its image size.
+    """Open the data set that the recipe names, at its image size; to be read only, for it is the next caller's too.
 
     Raises MissingData (sources.py) when its files are not there, DataMismatch when its content is not the recipe's.
     """
+    fields = {name: value for name, value in vars(recipe).items() if name not in _OF_METHODS}
+    opened = _opened(json.dumps(fields, sort_keys=True), root)
+    return ImageData(opened.train, opened.test, *_normalisation(recipe, opened))
+
+
+class _Opened:
+    """A data set's images, and the moments of its training images, computed at first use."""
+
+    def __init__(self, recipe: DataRecipe, train: Images, test: Images) -> None:
+        self.recipe, self.train, self.test = recipe, train, test
+
+    @cached_property
+    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        of_files = self.recipe.name in IMAGE_FILES
+        return decoded.moments(self.recipe, self.train) if of_files else moments(self.train)
+
+
+@lru_cache(maxsize=1)
+def _opened(fields: str, root: str | None) -> _Opened:
+    """What a worker opened last: the stages of a sweep have the same images. `fields` of the recipe, as JSON."""
+    recipe = DataRecipe(**json.loads(fields))
     train, test = _opener(recipe.name)(recipe, root)
     if recipe.name in FIXED:
         train, test = (
@@ -29,7 +55,7 @@ def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
     train, test = (_resized(images, recipe.image_size) for images in (train, test))
     if recipe.holdout:
         train, test = _held_out(train, recipe.holdout, recipe.holdout_seed)
-    return ImageData(train, test, *_normalisation(recipe, train))
+    return _Opened(recipe, train, test)
 
 
 def _opener(name: str) -> Callable[[DataRecipe, str | None], tuple[Images, Images]]:
@@ -38,14 +64,14 @@ def _opener(name: str) -> Callable[[DataRecipe, str | None], tuple[Images, Image
     return found
 
 
-def _normalisation(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(recipe: DataRecipe, opened: _Opened) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The recipe's mean and standard deviation, else the published ones of the data set, else those of its images."""
     info = DATASETS[recipe.name]
     if recipe.mean and recipe.std:
         return recipe.mean, recipe.std
     if info.mean and info.std:
         return info.mean, info.std
-    return decoded.moments(recipe, train) if recipe.name in IMAGE_FILES else moments(train)
+    return opened.moments
 
 
 def _first(images: Images, classes: int | None, count: int | None) -> Images:

@@ -69,6 +69,10 @@ class Generator(nn.Module):
     def forward(self, noise: Tensor) -> Tensor:
         x = self.linear(noise).view(-1, self.layers[0], self.start, self.start)
         x = self.normalisation(x.contiguous(memory_format=torch.channels_last))
+        if x.requires_grad:
+            # A normalisation adds its gradient up in the order in which it lies in memory, and the numbers of
+            # DREAM_VERSION 1 are of this order.
+            x.register_hook(torch.Tensor.contiguous)
         for convolution, normalisation in zip(self.convolutions, self.normalisations, strict=True):
             assert isinstance(convolution, nn.Conv2d)
             x = upsampled_convolution(x, convolution)
@@ -96,12 +100,12 @@ def upsampled_convolution(x: Tensor, convolution: nn.Conv2d) -> Tensor:
     convolution of `x` with weights added up beforehand, and its results are every second pixel of every second row.
     """
     n, _, height, width = x.shape
-    padded = functional.pad(x, (1, 1, 1, 1))
     rows = []
     for down, row_weights in enumerate(_merged(convolution.weight, 2)):
         row = []
         for right, weights in enumerate(_merged(row_weights, 3)):
-            window = padded[:, :, down : down + height + 1, right : right + width + 1]
+            # Padded on two sides: cut out of an image padded on all four, each case would be copied once more.
+            window = functional.pad(x, (1 - right, right, 1 - down, down))
             weights = weights.contiguous(memory_format=torch.channels_last)
             row.append(functional.conv2d(window, weights, convolution.bias).permute(0, 2, 3, 1))
         rows.append(torch.stack(row, dim=3))

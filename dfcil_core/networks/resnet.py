@@ -54,7 +54,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         residual = functional.relu(self.normalisation1(self.convolution1(x)), inplace=True)
         residual = self.normalisation2(self.convolution2(residual))
-        total = residual + shortcut(x, self.size, self.stride, even=not self.linear)
+        # In place: the gradient of a normalisation, or of a convolution, needs its input alone.
+        total = residual.add_(shortcut(x, self.size, self.stride, even=not self.linear))
         return total if self.linear else functional.relu(total, inplace=True)
 
 
