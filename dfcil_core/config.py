@@ -28,6 +28,9 @@ DREAM_VERSION = 1  # generator, inversion losses, their optimisation
 # What `quirks: iccv2021` does, in whichever component; only in the identities of stages that are told so. 2: networks
 # and generators start as torch 1.0.1 made them, rehearsal's shares of the memory, lwf-mc's probabilities.
 QUIRKS_VERSION = 2
+# What `precision: bfloat16` computes in it (precision.py); only in the identities of stages that are told so. 1 was
+# heads and losses too, and stayed unsaid.
+BFLOAT16_VERSION = 2
 
 
 LATER = {"later": True}

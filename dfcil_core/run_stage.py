@@ -30,6 +30,7 @@ from dfcil_core.methods.base import Method
 from dfcil_core.networks.build import build, fold_batchnorm, load, on_device
 from dfcil_core.networks.generator import Generator
 from dfcil_core.networks.network import Network
+from dfcil_core.precision import computed
 from dfcil_core.streams import stream
 from dfcil_core.train import train
 
@@ -47,7 +48,10 @@ def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executi
         raise ValueError(f"a stage of the device kind {recipe.device} cannot run on {execution.device}")
     run = {"learn": learn, "remember": remember, "dream": dream}[recipe.kind]
     with _steady_numbers(recipe.device):
-        return run(recipe, folder, parents, execution)
+        result = run(recipe, folder, parents, execution)
+    if recipe.training.get("precision") == "bfloat16":
+        result["precision"] = computed("bfloat16", recipe.device)
+    return result
 
 
 def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: Execution) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from dfcil_core.context import Batch, Phase, TrainContext
 from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
 from dfcil_core.optimization import scheduled
+from dfcil_core.precision import reduced
 from dfcil_core.streams import stream
 
 SAVE = "learn.pt"
@@ -106,7 +107,7 @@ class _PhaseRun:
         total, steps = torch.zeros((), device=context.device), 0
         for slots in batches(len(phase.pool), self.batch_size, self.streams["order"]):
             batch = self._batch(slots)
-            with torch.autocast(context.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            with reduced(self.precision, context.device.type):
                 loss = phase.loss(context, batch)
             context.step(self.optimizer, loss)
             if phase.after_step is not None:

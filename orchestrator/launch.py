@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dfcil_core.processor import multiplies_bfloat16
 from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished, StageRecomputed
 from orchestrator.engine.options import Options
 from orchestrator.errors import UserError, choices
@@ -128,6 +129,16 @@ class Preview:
         return len(self.plan.stages) - len(self.in_store)
 
 
+def _tell_of_precision(planned: Plan, warn: Callable[[str], None]) -> None:
+    """Warn of `training.precision: bfloat16` on a processor that is quicker without."""
+    asked = any(stage.recipe.training.get("precision") == "bfloat16" for stage in planned.stages.values())
+    if asked and planned.device == "cpu" and not multiplies_bfloat16():
+        warn(
+            "training.precision: bfloat16: this processor does not multiply bfloat16 (it has neither AVX512-BF16 nor "
+            "AMX); those stages are computed in float32, as fast as float32 is, and their records say so"
+        )
+
+
 def _print_warning(text: str) -> None:
     print(f"warning: {printable(text)}", file=sys.stderr)
 
@@ -165,8 +176,8 @@ def launch(
     The options are those of `dfcil-sweep launch` (`overrides` are its `--set`: `["training.lr=0.05"]`), with the same
     defaults. `only` has texts (`["method=abd,seed=0"]`) or mappings (`[{"method": "abd", "seed": 0}]`): the jobs that
     one of them chooses are run, all where it is empty. `on_event` is called in this thread with what happens; what it
-    raises ends the launch. `warn` is given a text where MLflow takes no results; it is called from any thread, and by
-    default writes to standard error.
+    raises ends the launch. `warn` is given a text where MLflow takes no results, or a processor cannot do what is
+    asked for; it is called from any thread, and by default writes to standard error.
 
     A stage that fails is in the outcome, and does not raise. Raises UserError (SpecError with every mistake of a spec)
     before anything is written, and where workers elsewhere cannot be had; KeyboardInterrupt on Ctrl-C and, in the main
@@ -184,6 +195,8 @@ def launch(
     chosen = choose(planned, only)
     if elsewhere is None or planned.spec.dataset.info.name in IMAGE_FILES:
         require_files(planned.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
+    if elsewhere is None:
+        _tell_of_precision(planned, warn)
     options = run_options(planned.spec, planned.device, jobs, per_gpu)
     options = replace(
         options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere

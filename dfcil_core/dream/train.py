@@ -24,6 +24,7 @@ from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
 from dfcil_core.networks import build as networks
 from dfcil_core.networks.generator import Generator, build_generator
+from dfcil_core.precision import of_networks, reduced
 from dfcil_core.streams import stream
 
 SAVE = "dream.save"
@@ -96,11 +97,11 @@ class _Run:
 
     def _one_step(self, statistics: losses.BatchNormStatistics) -> None:
         settings, device = self.settings, self.totals.device
-        with torch.autocast(device.type, torch.bfloat16, enabled=self.training["precision"] == "bfloat16"):
-            images = self.generator(noise(self.training["batch_size"], self.noise, self.generator))
+        with reduced(self.training["precision"], device.type):
+            with of_networks(device.type):
+                images = self.generator(noise(self.training["batch_size"], self.noise, self.generator))
+            images = images.to(self.totals.dtype)
             logits = self.teacher(images)[:, : self.old]
-        # The losses are never in reduced precision.
-        logits, images = (values.to(self.totals.dtype) for values in (logits, images))
         ce = losses.confidence(logits, settings.temperature)
         bn = statistics.divergence()
         prior = losses.image_prior(images)

@@ -8,12 +8,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from dfcil_core.precision import of_networks
+
 AnyModule = TypeVar("AnyModule", bound=nn.Module)
 
 
 class Network(nn.Module):
     """A backbone and a linear head with one output for each class of the data set.
 
+    Features and logits are in the parameters' precision, whatever the backbone computes in (precision.py).
     The head is as wide as it will ever be, and losses slice its outputs: a network has one shape for all tasks.
     """
 
@@ -24,7 +27,9 @@ class Network(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """(n, channels, height, width) images to (n, feature_size) features."""
-        return self.backbone(images)
+        with of_networks(images.device.type):
+            features: Tensor = self.backbone(images)
+        return features.to(self.head.weight.dtype)
 
     def forward(self, images: Tensor) -> Tensor:
         """(n, channels, height, width) images to (n, width) logits."""

@@ -293,6 +293,8 @@ class _Chain:
             versions = {**versions, "network": backbone.version}
         if settings.get("quirks") == "iccv2021":
             versions = {**versions, "quirks": config.QUIRKS_VERSION}
+        if training.get("precision") == "bfloat16":
+            versions = {**versions, "bfloat16": config.BFLOAT16_VERSION}
         stage = Stage(
             Recipe(
                 kind=kind,
