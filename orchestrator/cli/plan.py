@@ -14,7 +14,7 @@ from orchestrator.text import counted, duration
 if TYPE_CHECKING:
     from orchestrator.launch import Preview
     from orchestrator.plan.plan import Plan
-    from orchestrator.spec.model import Split
+    from orchestrator.spec.model import FirstModel, Split
 
 _KINDS = ("learn", "remember", "dream")
 _MOST_SEEDS = 10  # that are listed one by one
@@ -42,6 +42,7 @@ def _facts(preview: "Preview") -> dict[str, Any]:
     from orchestrator.spec.dataset import missing_files
 
     plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
+    files = [{"path": file.path, "sha256": file.sha256, "seeds": seeds} for file, seeds in _files(plan).items()]
     return {
         "sweep": plan.spec.name,
         "device": plan.device,
@@ -52,6 +53,7 @@ def _facts(preview: "Preview") -> dict[str, Any]:
         "without_sharing": plan.unshared,
         "shared": preview.shared,
         "in_store": len(preview.in_store),
+        **({"first_models": files} if files else {}),
         "missing_files": missing_files(plan.spec.dataset) or None,
         # Of one worker, by what stages like these took; null where one has none like it in the store.
         "estimated_hours": None if seconds is None else seconds / 3600,
@@ -77,6 +79,8 @@ def print_plan(preview: "Preview") -> None:
             seeds = tuple(dict.fromkeys(job.seed for job in jobs))
         if jobs or not chosen:
             say(f"  {entry.title}: {counted(len(jobs), 'job')} ({_splits(splits)}; seeds {_listed(seeds)})")
+    for file, with_seeds in _files(plan).items():
+        say(f"task 1 is {file.path} (SHA-256 {file.sha256[:16]}...; seeds {_listed(with_seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"
     say(f"{counted(len(plan.stages), 'stage')} ({kinds}); {shared if preview.shared else 'none is shared'}")
     if seconds is not None and without is not None:
@@ -85,6 +89,15 @@ def print_plan(preview: "Preview") -> None:
     if missing := missing_files(plan.spec.dataset):
         say(f"before a launch: {missing}")
     say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
+
+
+def _files(plan: "Plan") -> "dict[FirstModel, tuple[int, ...]]":
+    """Each file with a network after task 1, and the seeds that start from it."""
+    seeds: dict[FirstModel, tuple[int, ...]] = {}
+    for seed, file in plan.spec.first_models.items():
+        if seed in plan.spec.seeds:
+            seeds[file] = (*seeds.get(file, ()), seed)
+    return seeds
 
 
 def _splits(splits: Sequence["Split"]) -> str:

@@ -1,9 +1,12 @@
 """`first_model:` in a spec: which stages it changes, what is refused, and that a sweep is known without the file."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
 
+from dfcil_core.first_model import sha256
 from dfcil_core.networks import build as networks
 from orchestrator.errors import SpecError
 from orchestrator.launch import launch
@@ -77,6 +80,16 @@ def test_each_seed_has_its_file(tmp_path):
 def test_one_file_serves_several_seeds_of_one_class_order(tmp_path):
     rest = "methods: [base]\ntasks: [2]\nseeds: [0, 1]\nclass_order: natural\n"
     assert len({file.sha256 for file in spec(saved(tmp_path / "first"), rest).first_models.values()}) == 1
+
+
+def test_plan_says_which_file_it_is(tmp_path, call):
+    first = saved(tmp_path / "first")
+    (tmp_path / "x.yaml").write_text(f"{HEAD}first_model: {first}\n{REST}")
+    digest = sha256(first)
+    status, out, _ = call("plan", tmp_path / "x.yaml")
+    assert status == 0 and f"task 1 is {first} (SHA-256 {digest[:16]}...; seeds 0)" in out
+    _, out, _ = call("plan", tmp_path / "x.yaml", "--json")
+    assert json.loads(out)["first_models"] == [{"path": str(first), "sha256": digest, "seeds": [0]}]
 
 
 # ---- mistakes --------------------------------------------------------------------------------------------------------
