@@ -35,6 +35,7 @@ ORDER = (
     "orchestrator.tracking",
     "reports",
     "orchestrator.tuning",
+    "orchestrator.first_spec",
     "orchestrator.launch",
     "orchestrator.tune",
     "orchestrator.cli",

@@ -29,6 +29,7 @@ from orchestrator.errors import OurWarning
 
 # Each is the name of a command, and with _ for - of the function in the module of that name.
 _COMMANDS = (
+    "init",
     "launch",
     "plan",
     "tune",
@@ -46,7 +47,7 @@ _COMMANDS = (
     "sync",
 )
 
-_SETUP = ("schema", "convert-model")
+_SETUP = ("schema", "convert-model", "init")
 """Those of them whose modules are in setup/."""
 
 

@@ -12,9 +12,8 @@ from orchestrator.schema.json_schema import spec_schema
 from orchestrator.schema.keys import KEYS
 from orchestrator.spec import load
 from orchestrator.spec.yaml_document import read_document
-from sweeps import bundled
+from sweeps import SCHEMA, bundled
 from tests.support.launched import dfcil
-from tests.support.spec_page import SCHEMA
 
 SPEC = "name: s\nmethods: [base, {name: abd, label: mine}]\ntasks: [5]\nseeds: [0]\n"
 MODELINE = "# yaml-language-server: $schema=spec.schema.json\n"

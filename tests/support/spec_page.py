@@ -17,10 +17,10 @@ from orchestrator.schema.keys import KEYS
 from orchestrator.spec.grid import KEY
 from orchestrator.spec.load import parse_spec
 from orchestrator.spec.settings import Common, names
+from sweeps import SCHEMA
 from tests.support.paths import ROOT
 
 FILE = ROOT / "docs" / "spec.md"
-SCHEMA = ROOT / "sweeps" / "spec.schema.json"
 WIDTH = 120
 HEAD = """\
 <!-- Made by `python -m tests.support.spec_page` from the classes that read a spec: change those, not this file. -->

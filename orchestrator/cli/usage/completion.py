@@ -77,6 +77,22 @@ def methods(context: click.Context, parameter: click.Parameter, incomplete: str)
     return _matching({name: method.summary for name, method in METHODS.items()}, incomplete)
 
 
+def method_list(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The last of several methods with commas between them."""
+    before, comma, last = incomplete.rpartition(",")
+    return [
+        CompletionItem(f"{before}{comma}{item.value}", help=item.help) for item in methods(context, parameter, last)
+    ]
+
+
+def data(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Data sets, and where none fits any folder."""
+    from dfcil_core.data.catalog import DATASETS
+
+    found = {name: info.summary for name, info in DATASETS.items() if name not in ("folder", "synthetic")}
+    return _matching(found, incomplete) or folders(context, parameter, incomplete)
+
+
 def _runs(context: click.Context) -> Path:
     from orchestrator.store import sweep_folder
 

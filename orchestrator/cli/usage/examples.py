@@ -8,6 +8,11 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dfcil-sweep report demo", "its table"),
         ("dfcil-sweep ui demo", "its accuracies, curves and dreams in MLflow"),
     ),
+    "init": (
+        ("dfcil-sweep init", "ask, and write first.yaml"),
+        ("dfcil-sweep init flowers --data ~/flowers --tasks 4 --yes", "of your own images, without a question"),
+        ("dfcil-sweep init small --data cifar100 --methods base,abd,r-dfcil --device cpu", "of chosen methods"),
+    ),
     "launch": (
         ("dfcil-sweep launch demo", "a bundled spec"),
         ("dfcil-sweep launch sweep.yaml --jobs 2", "a spec of your own, two stages at a time"),
