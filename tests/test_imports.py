@@ -36,6 +36,7 @@ ORDER = (
     "reports",
     "orchestrator.tuning",
     "orchestrator.first_spec",
+    "orchestrator.doctor",
     "orchestrator.launch",
     "orchestrator.tune",
     "orchestrator.cli",

@@ -30,6 +30,7 @@ from orchestrator.errors import OurWarning
 # Each is the name of a command, and with _ for - of the function in the module of that name.
 _COMMANDS = (
     "init",
+    "doctor",
     "launch",
     "plan",
     "tune",
@@ -47,7 +48,7 @@ _COMMANDS = (
     "sync",
 )
 
-_SETUP = ("schema", "convert-model", "init")
+_SETUP = ("schema", "convert-model", "init", "doctor")
 """Those of them whose modules are in setup/."""
 
 

@@ -85,7 +85,7 @@ FORMS: dict[str, type[DatasetForm]] = {
 }
 """Data set to what `dataset:` can say of it; of one that is not here, what it can of any."""
 _SECONDS_TO_ANSWER = 10
-_ADDRESSES = {**{name: archive.address for name, archive in ARCHIVES.items()}, "fashion-mnist": FASHION_MNIST_ADDRESS}
+ADDRESSES = {**{name: archive.address for name, archive in ARCHIVES.items()}, "fashion-mnist": FASHION_MNIST_ADDRESS}
 """Where what can be downloaded is downloaded from."""
 
 
@@ -125,10 +125,10 @@ def require_files(dataset: Dataset) -> None:
     try:
         _look(dataset)
     except AbsentData as error:
-        address = _ADDRESSES.get(dataset.info.name)
+        address = ADDRESSES.get(dataset.info.name)
         if address is None:
             raise UserError(str(error)) from None
-        if not _answers(address):
+        if not answers(address, _SECONDS_TO_ANSWER):
             raise UserError(f"{error}. It cannot be downloaded either: {address} does not answer") from None
     except MissingData as error:
         raise UserError(str(error)) from None
@@ -157,11 +157,12 @@ def _look(dataset: Dataset) -> None:
         image_files_info(name, dataset.root, dataset.info.options.get("classes"))
 
 
-def _answers(address: str) -> bool:
+def answers(address: str, seconds: float) -> bool:
+    """Whether a server answers for that address within the time."""
     from urllib.request import Request, urlopen
 
     try:
-        with urlopen(Request(address, method="HEAD"), timeout=_SECONDS_TO_ANSWER):
+        with urlopen(Request(address, method="HEAD"), timeout=seconds):
             return True
     except OSError:
         return False

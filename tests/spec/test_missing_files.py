@@ -48,13 +48,13 @@ def test_plan_says_which_file_to_put_where(tmp_path, name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_launch_stops_before_it_starts(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(dataset, "_answers", lambda address: False)
+    monkeypatch.setattr(dataset, "answers", lambda address, seconds: False)
     with pytest.raises(UserError, match=f"{name} is not in .*It cannot be downloaded either"):
         launch(spec(name, tmp_path), runs=tmp_path / "runs", device="cpu")
     assert not (tmp_path / "runs").exists()
-    monkeypatch.setattr(dataset, "_answers", lambda address: True)
+    monkeypatch.setattr(dataset, "answers", lambda address, seconds: True)
     dataset.require_files(parse_spec(spec(name, tmp_path), "s").dataset)
-    monkeypatch.setattr(dataset, "_answers", lambda address: pytest.fail("asked a network for what is there"))
+    monkeypatch.setattr(dataset, "answers", lambda address, seconds: pytest.fail("asked a network for what is there"))
     put(name, tmp_path)
     dataset.require_files(parse_spec(spec(name, tmp_path), "s").dataset)
 
@@ -71,7 +71,7 @@ def test_data_that_a_worker_did_not_find_is_no_remembered_failure(monkeypatch):
     }
     monkeypatch.setattr(module, "stages_failed", lambda runs, plan: failed)
     begun = module._Launch.__new__(module._Launch)
-    begun._runs = begun._plan = None
+    begun._runs = begun._chosen = None
     assert set(begun._given_up()) == {"b"}
 
 

@@ -13,6 +13,10 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dfcil-sweep init flowers --data ~/flowers --tasks 4 --yes", "of your own images, without a question"),
         ("dfcil-sweep init small --data cifar100 --methods base,abd,r-dfcil --device cpu", "of chosen methods"),
     ),
+    "doctor": (
+        ("dfcil-sweep doctor", "is this machine ready, and what to do where it is not"),
+        ("dfcil-sweep doctor --data-root ~/data --json", "another folder of data sets; for programs"),
+    ),
     "launch": (
         ("dfcil-sweep launch demo", "a bundled spec"),
         ("dfcil-sweep launch sweep.yaml --jobs 2", "a spec of your own, two stages at a time"),
