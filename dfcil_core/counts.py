@@ -61,6 +61,17 @@ def count_right_locally(logits: np.ndarray, labels: np.ndarray, tasks: Tasks) ->
     return counts
 
 
+def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """(seen, seen) counts of images: the row says what they are, the column which class argmax takes them for.
+
+    `logits` are (n, seen), `labels` (n,) positions in the class order, which is that of rows and columns.
+    """
+    import numpy as np
+
+    seen = logits.shape[1]
+    return np.bincount(labels.astype(np.int64) * seen + logits.argmax(1), minlength=seen * seen).reshape(seen, seen)
+
+
 def group_name(classes: tuple[int, ...]) -> str:
     """The name of a task's classes in a record: `3-7-1`."""
     return "-".join(map(str, classes))

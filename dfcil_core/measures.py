@@ -44,6 +44,8 @@ class Measure:
     """In a few words, for the help of `report --metric`."""
     column: str
     """What a column of its numbers has."""
+    latex: str = ""
+    """The formula as LaTeX text; empty: `formula` stands there as it is."""
     source: str = ""
     """The publication."""
     unit: str = PERCENT
@@ -107,6 +109,7 @@ FINAL = register(
         name="final",
         title="final accuracy",
         formula="A(T) = mean over j = 1..T of a(T,j)",
+        latex=r"$A_T = \frac{1}{T}\sum_{j=1}^{T} a_{T,j}$",
         value=_final,
         brief="accuracy after the last task",
         column="final accuracy A_T, percent, mean over tasks",
@@ -121,6 +124,7 @@ register(
         name="average",
         title="average incremental accuracy",
         formula="mean over t = 1..T of A(t), where A(t) = mean over j = 1..t of a(t,j)",
+        latex=r"$\frac{1}{T}\sum_{t=1}^{T} A_t$, where $A_t = \frac{1}{t}\sum_{j=1}^{t} a_{t,j}$",
         value=lambda scores: metrics.average_incremental_accuracy(scores.matrix),
         brief="its mean over all tasks",
         column="average incremental accuracy, mean over t of A_t, percent",
@@ -135,6 +139,7 @@ register(
         name="forgetting",
         title="forgetting",
         formula="mean over j = 1..T-1 of (max over s = j..T-1 of a(s,j)) - a(T,j)",
+        latex=r"$\frac{1}{T-1}\sum_{j=1}^{T-1} \bigl(\max_{j \le s < T} a_{s,j} - a_{T,j}\bigr)$",
         value=lambda scores: metrics.forgetting(scores.matrix),
         brief="what was lost since",
         column="mean over old tasks of best accuracy before the last task minus final accuracy, percent",
@@ -151,6 +156,7 @@ register(
         name="bwt",
         title="backward transfer",
         formula="mean over j = 1..T-1 of a(T,j) - a(j,j)",
+        latex=r"$\frac{1}{T-1}\sum_{j=1}^{T-1} (a_{T,j} - a_{j,j})$",
         value=lambda scores: metrics.backward_transfer(scores.matrix),
         brief="backward transfer",
         column="backward transfer: mean over old tasks of final accuracy minus accuracy when learnt, percent",
@@ -162,6 +168,7 @@ register(
         name="omega",
         title="Omega",
         formula="mean over t = 1..T of A(t) / A(t) of the upper bound, where A(t) = mean over j = 1..t of a(t,j)",
+        latex=r"$\frac{1}{T}\sum_t A_t / A_t^{*}$, $A_t = \frac{1}{t}\sum_j a_{t,j}$, $A_t^{*}$ of the upper bound",
         value=lambda scores: None if scores.bound is None else metrics.omega(scores.matrix, scores.bound),
         brief="ratio to an upper bound trained at every task",
         column="mean over t of A_t as a ratio to the upper bound's, of the same seed and split (at_every_task)",
@@ -176,6 +183,7 @@ register(
         name="local",
         title="final task-incremental accuracy",
         formula="mean over j = 1..T of a(T,j), where only the classes of task j compete",
+        latex=r"$\frac{1}{T}\sum_{j=1}^{T} a_{T,j}$, where only the classes of task $j$ compete",
         value=lambda scores: _of_last_row(scores.local),
         brief="accuracy within each task's own classes",
         column="final task-incremental accuracy, percent, mean over tasks",
@@ -187,6 +195,7 @@ register(
         name="weighted",
         title="final accuracy over images",
         formula="(sum over j = 1..T of n(j) a(T,j)) / (sum of n(j)), where n(j) are the test images of task j",
+        latex=r"$\sum_{j=1}^{T} n_j a_{T,j} / \sum_{j=1}^{T} n_j$, where $n_j$ are the test images of task $j$",
         value=_weighted,
         brief="each test image weighing the same",
         column="final accuracy, percent, each test image weighing the same",
@@ -199,6 +208,7 @@ register(
         name="top5",
         title="final top-5 accuracy",
         formula="mean over j = 1..T of a(T,j), where an answer is right if the class is among the five likeliest",
+        latex=r"$\frac{1}{T}\sum_{j=1}^{T} a_{T,j}$, where an answer is right if the class is among the five likeliest",
         value=lambda scores: metrics.mean_accuracy(scores.top5) if scores.top5 else None,
         brief="the class among the five likeliest, from 50 classes on",
         column="final top-5 accuracy, percent, mean over tasks; from 50 classes on",
@@ -211,6 +221,7 @@ register(
         name="learning",
         title="learning accuracy",
         formula="mean over j = 1..T of a(j,j)",
+        latex=r"$\frac{1}{T}\sum_{j=1}^{T} a_{j,j}$",
         value=lambda scores: metrics.learning_accuracy(scores.matrix),
         brief="accuracy on each task right after it was learnt",
         column="learning accuracy: mean over tasks of the accuracy right after the task was learnt, percent",
@@ -222,6 +233,7 @@ register(
         name="intransigence",
         title="intransigence",
         formula="mean over j = 1..T of a(j,j) of the upper bound - a(j,j)",
+        latex=r"$\frac{1}{T}\sum_{j=1}^{T} (a_{j,j}^{*} - a_{j,j})$, $a_{j,j}^{*}$ that of the upper bound",
         value=lambda scores: None if scores.bound is None else metrics.intransigence(scores.matrix, scores.bound),
         brief="what a new task lacks of an upper bound trained at every task",
         column="mean over j of a(j,j) of the upper bound, of the same seed and split, minus a(j,j), percent",

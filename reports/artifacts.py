@@ -5,6 +5,7 @@ Importing this loads neither pandas nor matplotlib; making the first table or pi
 
 from collections.abc import Sequence
 
+from orchestrator.results.by_class import Confusion
 from orchestrator.results.job_result import JobResult
 from orchestrator.spec.model import SweepSpec
 from orchestrator.tracking.figures import Figures
@@ -19,15 +20,18 @@ def result_tables(spec: SweepSpec, results: Sequence[JobResult]) -> dict[str, st
     return {"results.md": render(table, "markdown"), "results.csv": render(table, "csv")}
 
 
-def job_pictures(result: JobResult) -> dict[str, bytes]:
-    """File name to PNG: the accuracy matrix of a job as a heat map, and its accuracy over tasks."""
-    from reports.figures.job_figures import accuracy_matrix, accuracy_over_tasks
+def job_pictures(result: JobResult, confusion: Confusion | None) -> dict[str, bytes]:
+    """File name to PNG: the accuracy matrix of a job as a heat map, its accuracy over tasks, its confusion matrix."""
+    from reports.figures.job_figures import accuracy_matrix, accuracy_over_tasks, confusion_matrix
     from reports.figures.style import png
 
-    return {
+    pictures = {
         "accuracy_matrix.png": png(accuracy_matrix(result)),
         "accuracy_over_tasks.png": png(accuracy_over_tasks(result)),
     }
+    if confusion is not None:
+        pictures["confusion_matrix.png"] = png(confusion_matrix(result.name, confusion))
+    return pictures
 
 
 def sweep_pictures(results: Sequence[JobResult]) -> dict[str, bytes]:

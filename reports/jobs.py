@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from orchestrator.results.by_class import ClassCounts, Confusion
 from orchestrator.spec.label import title_of, varied_by
 from orchestrator.spec.model import Value, order_name, split_title
 
@@ -16,6 +17,10 @@ PROVENANCE = ("commit", "versions", "device", "host", "processor", "instructions
 def no_dreams() -> list[tuple[int, bytes]]:
     """Of a job that dreams nothing."""
     return []
+
+
+def not_known() -> None:
+    """Of a job whose source does not tell."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,17 @@ class JobReport:
     """Folders of its stages in the store; each ends in the first 16 digits of the stage's key."""
     run: str | None = None
     """Address of its MLflow run, where it is known."""
+    times: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """Seconds of each of its finished stages, by folder, where they are known."""
     top5: tuple[float, ...] | None = None
     """Top-5 accuracy after the last task, by task; None where it was not counted."""
     dreams: Callable[[], list[tuple[int, bytes]]] = field(default=no_dreams, compare=False, repr=False)
     """Task and picture (a file's content) of what was dreamed, read when asked for."""
+
+    counts: Callable[[], ClassCounts | None] = field(default=not_known, compare=False, repr=False)
+    """Right answers by class after each task; None where the source does not know them."""
+    confusion: Callable[[], Confusion | None] = field(default=not_known, compare=False, repr=False)
+    """Which class was taken for which after the last task; None where that is not known."""
 
     @property
     def title(self) -> str:

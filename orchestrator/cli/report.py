@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from reports.jobs import JobReport, SweepReport
 
 
+TIDY = ("matrix", "classes", "confusion")
+"""The kinds of `reports.rows`, which this must not load."""
+
+
 class Metrics(click.ParamType[tuple[str, ...]]):
     """Names of measures, joined by commas."""
 
@@ -69,8 +73,10 @@ class Metrics(click.ParamType[tuple[str, ...]]):
 @click.option("--against", type=click.Choice(["published"]), help="Published figures beside, where comparable.")
 @click.option(
     "--rows",
-    type=click.Choice(["cells", "jobs"]),
-    help="csv and json: a row a cell, or a row a job. Default: cells; of json both, with all that is said of them.",
+    type=click.Choice(["cells", "jobs", *TIDY]),
+    help="csv and json: a row a cell, or a row a job. Default: cells; of json both, with all that is said of them. "
+    "Terminal too: right answers on each task (matrix) or class (classes) after each task, or which class was taken "
+    "for which in the end (confusion).",
 )
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
 @click.option(
@@ -112,7 +118,9 @@ def report(
 
     # A report makes millions of objects and ends: looking for garbage among them takes a third of its time.
     gc.disable()
-    if rows and form not in ("csv", "json"):
+    if rows in TIDY and form not in ("terminal", "csv", "json"):
+        raise click.UsageError(f"--rows {rows} goes with --format terminal, csv or json")
+    if rows and rows not in TIDY and form not in ("csv", "json"):
         raise click.UsageError(f"--rows {rows} goes with --format csv or json; html has a row a job anyway")
     if ci and ddof == 0:
         raise click.UsageError("--ci is computed from the sample standard deviation: leave --ddof 0 out")
@@ -124,7 +132,7 @@ def report(
     sources.warn_of_damage(read)
     jobs, notes = merge(read)
     jobs = _of_splits(jobs, splits)
-    if rows == "cells" and len(metric) > 1 and not FORMATS[form].any_cells:
+    if rows != "jobs" and rows not in TIDY and len(metric) > 1 and not FORMATS[form].any_cells:
         _require_one_split(jobs)
     published = None
     if against:
@@ -171,6 +179,14 @@ def _text(
 ) -> str:
     import json
 
+    if rows in TIDY:
+        from reports.rows import rows as tidy
+        from reports.tables.rows_text import rows_text
+
+        found = tidy(rows, jobs)
+        if form == "csv":
+            return found.to_csv(index=False)
+        return rows_text(rows, found) if form == "terminal" else found.to_json(orient="records", indent=1) + "\n"
     from reports.frame import frame_of
 
     frame = frame_of(jobs)

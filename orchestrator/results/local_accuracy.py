@@ -36,7 +36,7 @@ def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]
     kept = derived.of(folder)
     if all(group_name(classes) in kept for classes in tasks):
         return kept
-    tensors = _logits(folder / LOGITS)
+    tensors = read_logits(folder / LOGITS)
     kept |= count_right_locally(tensors["logits"], tensors["labels"], tasks)
     try:
         derived.keep(folder, kept)
@@ -46,7 +46,8 @@ def _derived(folder: Path, tasks: tuple[tuple[int, ...], ...]) -> dict[str, int]
     return kept
 
 
-def _logits(path: Path) -> dict[str, Any]:
+def read_logits(path: Path) -> dict[str, Any]:
+    """The `logits` and `labels` that a stage's file has, as numpy arrays. Raises UserError where it is damaged."""
     from safetensors import SafetensorError
     from safetensors.numpy import load
 

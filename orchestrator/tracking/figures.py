@@ -6,6 +6,7 @@ Drawing loads matplotlib and takes time: it is asked for in the tracker's thread
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from orchestrator.results.by_class import Confusion
 from orchestrator.results.job_result import JobResult
 
 Pictures = Mapping[str, bytes]
@@ -16,7 +17,7 @@ Pictures = Mapping[str, bytes]
 class Figures:
     """The makers of pictures; each gives no picture where there is nothing to draw yet."""
 
-    of_job: Callable[[JobResult], Pictures] = lambda result: {}
+    of_job: Callable[[JobResult, Confusion | None], Pictures] = lambda result, confusion: {}
     of_sweep: Callable[[Sequence[JobResult]], Pictures] = lambda results: {}
     """From the results of all jobs."""
 

@@ -1,17 +1,20 @@
 """Sending the artifacts of runs: the accuracy matrix, figures, dreamed images."""
 
+import csv
 import json
 import math
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 from mlflow.tracking import MlflowClient
 from PIL import Image
 
+from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
+from orchestrator.results.by_class import Confusion, class_counts, confusion
 from orchestrator.results.dreams import picture
 from orchestrator.results.job_result import JobResult, images_by_task, top5_by_task
 from orchestrator.tracking.figures import Figures
@@ -19,12 +22,18 @@ from orchestrator.tracking.points import milliseconds
 from orchestrator.tracking.runs import Child
 
 MATRIX = "accuracy_matrix.json"
+CLASSES = "classes.csv"
+CLASS_COLUMNS = ("after_task", "task", "class", "right", "of")
+CONFUSION = "confusion_matrix.json"
 DREAMS = "dreams"
 """The key of the dreamed images; MLflow's image grid steps through the images of one key."""
 
 
-def send_job(client: MlflowClient, run: str, result: JobResult, figures: Figures) -> None:
-    """The accuracy matrix as JSON, and the job's figures. Nothing before the first accuracy."""
+def send_job(client: MlflowClient, run: str, plan: Plan, result: JobResult, runs: Path, figures: Figures) -> None:
+    """The accuracy matrix as JSON, right answers by class, the confusion matrix where it is known, and the figures.
+
+    Nothing before the first accuracy. `runs` is the folder of all results.
+    """
     if not any(result.matrix):
         return
     about = "percent; row t: after task t, column j: on task j; null: not trained; images: test images of each task"
@@ -34,7 +43,29 @@ def send_job(client: MlflowClient, run: str, result: JobResult, figures: Figures
     if top5 := top5_by_task(result):
         told["top5"] = top5
     told["seconds"] = math.fsum(record["seconds"] for record in result.records.values())
-    _send_files(client, run, {MATRIX: json.dumps(told).encode(), **figures.of_job(result)})
+    found = confusion(plan, result, runs / "stages")
+    files = {MATRIX: json.dumps(told).encode(), CLASSES: _classes_text(plan, result)}
+    if found is not None:
+        files[CONFUSION] = _confusion_text(found)
+    _send_files(client, run, {**files, **figures.of_job(result, found)})
+
+
+def _classes_text(plan: Plan, result: JobResult) -> bytes:
+    """Right answers by class as CSV, which the UI shows as a table."""
+    found = class_counts(plan.spec.dataset.info, result)
+    text = StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CLASS_COLUMNS)
+    for after, counted in enumerate(found.after, start=1):
+        for task, names in enumerate(found.tasks[:after] if counted else (), start=1):
+            writer.writerows((after, task, name, *counted[name]) for name in names if counted)
+    return text.getvalue().encode()
+
+
+def _confusion_text(found: Confusion) -> bytes:
+    about = "test images after the last task; row: the class that they are of, column: the class they were taken for"
+    told = {"about": about, "classes": found.classes, "tasks": found.tasks, "images": found.counts.tolist()}
+    return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def send_comparison(client: MlflowClient, run: str, results: Sequence[JobResult], figures: Figures) -> None:

@@ -338,7 +338,7 @@ class Writer:
 
     def _end(self, result: JobResult, child: Child, state: str, *ends: float) -> None:
         """The job's pictures, and its run's state; it ended with its last record, or later at one of `ends`."""
-        pictures.send_job(self.client, child.run, result, self.figures)
+        pictures.send_job(self.client, child.run, self.plan, result, self.folder, self.figures)
         if state == "FINISHED" and not child.fresh:
             for tag in (describe.ERROR, describe.LOG):
                 with suppress(MlflowException):  # there is no such tag unless it failed before

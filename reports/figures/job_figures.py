@@ -9,9 +9,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dfcil_core.metrics import Matrix, mean_accuracy
+from orchestrator.results.by_class import Confusion
 from orchestrator.spec.label import title_of
 from reports.figures.style import blank, dress, panels, style
 
+_NAMED = 30  # classes that a confusion matrix names
 _LINES = ("-", "--", ":", "-.")
 
 
@@ -83,6 +85,40 @@ def accuracy_over_tasks(result: Drawable) -> Figure:
     _accuracy_axes(axes, tasks)
     axes.set_title(_title(result, "accuracy on each task"), fontsize=10)
     return figure
+
+
+def confusion_matrix(name: str, confusion: Confusion) -> Figure:
+    """What the test images of each class (rows) were taken for (columns), in percent of the row; lines part the tasks.
+
+    Classes are in the order in which they were learnt. Up to 30 of them are named.
+    """
+    classes = len(confusion.classes)
+    named = classes <= _NAMED
+    longest = max(len(_shortened(label)) for label in confusion.classes) if named else 0
+    side, room = min(8.0, max(3.0, 0.3 * classes)), 0.6 + 0.085 * longest
+    # In inches. A layout that is computed would double the time of a drawing.
+    width, height = side + room + 1.1, side + room + 0.6
+    figure = blank(width, height)
+    axes = figure.add_axes((room / width, room / height, side / width, side / height))
+    scale = figure.add_axes(((room + side + 0.15) / width, room / height, 0.16 / width, side / height))
+    images = confusion.counts.sum(1, keepdims=True)
+    image = axes.imshow(100 * confusion.counts / images.clip(1), cmap="cividis", vmin=0, vmax=100)
+    for end in itertools.accumulate(confusion.tasks[:-1]):
+        axes.axhline(end - 0.5, color="white", linewidth=0.6)
+        axes.axvline(end - 0.5, color="white", linewidth=0.6)
+    if named:
+        labels = [_shortened(label) for label in confusion.classes]
+        axes.set_xticks(range(classes), labels, rotation=90, fontsize=8)
+        axes.set_yticks(range(classes), labels, fontsize=8)
+    axes.set_xlabel("taken for" if named else "taken for (classes in the order in which they are learnt)")
+    axes.set_ylabel("is")
+    axes.set_title(f"{name}\nconfusion after the last task", fontsize=10)
+    figure.colorbar(image, cax=scale, label="test images of the class (%)")
+    return figure
+
+
+def _shortened(label: str) -> str:
+    return label if len(label) <= 16 else f"{label[:15]}…"
 
 
 def comparison(results: Iterable[Drawable]) -> Figure | None:

@@ -3,33 +3,34 @@
 import base64
 import html
 import io
+import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache
 
+import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib import colormaps
 from matplotlib.figure import Figure
-from PIL import Image
 
 from dfcil_core.measures import FINAL, MEASURES, PERCENT
 from orchestrator.spec.label import title_of
-from orchestrator.text import exact_duration
+from orchestrator.text import counted, exact_duration
 from reports.content import Content
-from reports.figures import grid_figures, job_figures, sweep_figures
+from reports.figures import grid_figures, sweep_figures
 from reports.figures.files import dreams
 from reports.jobs import FINISHED, PROVENANCE, JobReport, SweepReport, machines
+from reports.page import pictures
+from reports.page.curves import curves
 from reports.published import SOURCE
+from reports.tables.caption import caption
 from reports.tables.layout import Column, Layout, layout
-
-_DREAMS_WIDTH = 400  # pixels; wider sheets are shrunk
 
 
 def page(content: Content) -> str:
-    """The page: the table that was asked for, tables of the other measures, figures, dreams, jobs, provenance."""
-    frame, first, jobs = content.frame, content.table, content.jobs
-    shown = dict.fromkeys((*first.metrics, *(name for name in MEASURES if frame[name].notna().any())))
-    published = first.published
+    """The page: what was run, the tables, curves, matrices, dreams, jobs, provenance."""
+    frame, jobs = content.frame, content.jobs
+    splits = {job.split: job.title for job in jobs}
     return (
         _environment()
         .get_template("page.html.j2")
@@ -39,18 +40,20 @@ def page(content: Content) -> str:
                 state: sum(job.state == state for job in jobs) for state in dict.fromkeys(job.state for job in jobs)
             },
             finished=sum(job.state == FINISHED for job in jobs),
-            notes=first.notes,
-            tables=[
-                layout(frame, name, first.ddof, first.ci, content.best, published if name == FINAL.name else None)
-                for name in shown
-            ],
+            notes=content.table.notes,
+            facts=_facts(jobs),
+            splits=splits,
+            tables=_tables(content, list(splits)),
             measures=MEASURES,
             of_jobs=[measure for measure in MEASURES.values() if measure.heading],
             percent=PERCENT,
             source=SOURCE,
+            charts=(charts := curves(jobs)),
+            kinds={curve.name: curve.title for curve in charts},
+            lines={line.label: line for curve in charts for line in curve.lines}.values(),
             figures=_figures(jobs),
-            matrices=sweep_figures.mean_matrices(jobs),
-            dreams=[(job, [(task, _picture(shown)) for task, shown in pictures]) for job, pictures in dreams(jobs)],
+            methods=_methods(jobs),
+            orders=_orders(jobs),
             rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
             sweeps=[(sweep, _provenance(sweep)) for sweep in content.sweeps],
             machines=machines(jobs),
@@ -58,42 +61,102 @@ def page(content: Content) -> str:
     )
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        loader=PackageLoader("reports.page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+def _tables(content: Content, splits: Sequence[str]) -> list[tuple[str, str, Layout]]:
+    """What a table is of (`measures`, or the name of one), its split (empty: all), and the table."""
+    frame, first = content.frame, content.table
+    names = list(dict.fromkeys((*first.metrics, *(name for name in MEASURES if _says_something(frame, name)))))
+
+    def table(of_frame: pd.DataFrame, metrics: Sequence[str]) -> Layout:
+        published = first.published if FINAL.name in metrics else None
+        return layout(of_frame, metrics, first.ddof, first.ci, content.best, published)
+
+    by_split = [("measures", split, table(frame[frame["split"] == split], names)) for split in splits]
+    by_measure = [(name, "", table(frame, (name,))) for name in names] if len(splits) > 1 else []
+    return [*by_split, *by_measure]
+
+
+def _says_something(frame: pd.DataFrame, name: str) -> bool:
+    """Whether any job has the measure, and, of one that tells of tasks of unequal sizes, whether there are such."""
+    numbers = frame[name].dropna().astype(float)
+    if MEASURES[name].logged_where_sizes_differ:
+        return bool((numbers - frame.loc[numbers.index, FINAL.name]).abs().gt(1e-9).any())
+    return not numbers.empty
+
+
+def _facts(jobs: Sequence[JobReport]) -> list[tuple[str, str]]:
+    """What was run, on what, and how long."""
+    started = [job.started for job in jobs if job.started is not None]
+    ended = [job.ended for job in jobs if job.ended is not None]
+    times = {folder: seconds for job in jobs for folder, seconds in job.times.items()}
+    took = (
+        f"; {len(times)} stages that took {exact_duration(math.fsum(times.values()))} one after the other"
+        if times
+        else ""
     )
-    environment.filters |= {"number": _number, "moment": _moment, "duration": exact_duration, "heat": _heat}
-    environment.filters |= {"method": title_of}
-    environment.globals |= {"entry": _entry}
-    return environment
+    seeds = sorted({job.seed for job in jobs})
+    facts = {
+        "Data": _values(jobs, "dataset", "{}") + ", " + _values(jobs, "image_size", "{} pixels wide and high"),
+        "Methods": ", ".join(dict.fromkeys(title_of(job.label) for job in jobs)),
+        "Splits": ", ".join(dict.fromkeys(job.title for job in jobs)),
+        "Seeds": f"{', '.join(map(str, seeds[:10]))}{f' and {len(seeds) - 10} more' if len(seeds) > 10 else ''}",
+        "Training": _values(jobs, "training.backbone", "{}")
+        + ", "
+        + _values(jobs, "training.epochs", "{} epochs a task"),
+        "Computed on": "; ".join(machines(jobs)),
+        "When": f"{_moment(min(started))} to {_moment(max(ended))} (UTC){took}" if started and ended else "",
+    }
+    return [(name, text) for name, text in facts.items() if text.strip(", ")]
+
+
+def _values(jobs: Sequence[JobReport], path: str, form: str) -> str:
+    """The values that jobs have of a setting; empty where none is known."""
+    known = list(dict.fromkeys(job.settings[path] for job in jobs if path in job.settings))
+    return form.format(" or ".join(known[:3]) + (" and others" if len(known) > 3 else "")) if known else ""
+
+
+def _methods(jobs: Sequence[JobReport]) -> list[dict[str, object]]:
+    """Of each label and split the mean accuracy matrix; confusions and dreams of the first seed that has them."""
+    sheets = {f"{job.label} {job.split}": (job, found) for job, found in dreams(jobs)}
+    addresses = pictures.dreams({key: found for key, (_, found) in sheets.items()})
+    matrices = sweep_figures.mean_matrices(jobs)
+    made: list[dict[str, object]] = []
+    for label, split, title in dict.fromkeys((job.label, job.split, job.title) for job in jobs):
+        key = f"{label} {split}"
+        seeds, matrix = matrices.get((title, label), (0, None))
+        confused = next(
+            (
+                (job, pictures.confusion(found))
+                for job in jobs
+                if (job.label, job.split) == (label, split) and job.finished and (found := job.confusion())
+            ),
+            None,
+        )
+        if matrix is None and confused is None and key not in sheets:
+            continue
+        told = {"label": label, "split": split, "title": title, "seeds": seeds, "matrix": matrix}
+        made.append(
+            {**told, "confusion": confused, "dreamer": sheets.get(key, (None,))[0], "dreams": addresses.get(key)}
+        )
+    return made
+
+
+def _orders(jobs: Sequence[JobReport]) -> list[tuple[str, str, int, tuple[tuple[str, ...], ...]]]:
+    """Split, its title, seed, and the names of the classes of each task, for each order that there is."""
+    found: dict[tuple[str, str, int], tuple[tuple[str, ...], ...]] = {}
+    for job in jobs:
+        place = (job.split, job.title, job.seed)
+        if place not in found and (counts := job.counts()) is not None:
+            found[place] = counts.tasks
+    return [(*place, tasks) for place, tasks in sorted(found.items())]
 
 
 def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
-    """Title, description and data address of each figure."""
-    drawn = (
-        (
-            "Accuracy over tasks",
-            "Average accuracy in percent after each task, a line a method, bands of one standard deviation over seeds. "
-            "Of a method whose seeds are all finished, the line ends in the final accuracy of the table, and its mean "
-            "is the average incremental accuracy.",
-            job_figures.comparison(jobs),
-        ),
-        (
-            "Forgetting per task",
-            "What each old task has lost at the end since its best moment, in percent, a line a method. Its means are "
-            "in the table of forgetting.",
-            sweep_figures.forgetting_per_task(jobs),
-        ),
-        (
-            "Accuracy against cost",
-            "Final accuracy in percent against the time that a job's stages took, a point a job. Both are in the table "
-            "of jobs.",
-            sweep_figures.accuracy_against_cost(jobs),
-        ),
+    """Title, description and data address of each further figure."""
+    cost = (
+        "Final accuracy against the time that a job took",
+        "Final accuracy in percent against the time that a job's stages took, those shared with other jobs included: a "
+        "point a job, the mean of a method larger. Both are in the table of jobs.",
+        sweep_figures.accuracy_against_cost(jobs),
     )
     over_values = (
         (
@@ -104,7 +167,28 @@ def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:
         )
         for path, figure in grid_figures.over_values(jobs).items()
     )
-    return [(title, told, _svg(figure)) for title, told, figure in (*drawn, *over_values) if figure is not None]
+    return [(title, told, _svg(figure)) for title, told, figure in (*over_values, cost) if figure is not None]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("reports.page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "number": _number,
+        "moment": _moment,
+        "duration": exact_duration,
+        "heat": _heat,
+        "counted": counted,
+        "caption": caption,
+        "method": title_of,
+    }
+    environment.globals |= {"entry": _entry}
+    return environment
 
 
 def _svg(figure: Figure) -> str:
@@ -118,26 +202,16 @@ def _svg(figure: Figure) -> str:
     return f"data:image/svg+xml;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
-def _picture(content: bytes) -> str:
-    """A picture as JPEG in a data address, its colours as sharp as its brightness: dreams are small."""
-    file = io.BytesIO()
-    with Image.open(io.BytesIO(content)) as image:
-        shown = image.convert("RGB")
-        if shown.width > _DREAMS_WIDTH:
-            shown.thumbnail((_DREAMS_WIDTH, _DREAMS_WIDTH))
-        shown.save(file, "JPEG", quality=88, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
 def _entry(table: Layout, label: str, column: Column) -> dict[str, object]:
     """What a cell of a table shows, and by what it is sorted."""
     cell, standing = table.cell(label, column), table.standing(label, column)
     return {
-        "text": str(cell) if cell else "—",
+        "text": "—" if cell is None else str(cell) if table.n is None or cell.lacking else cell.number,
         "sort": "" if cell is None or cell.mean is None else repr(cell.mean),
         "best": bool(standing and standing.best),
         "mark": standing.mark if standing else "",
         "incomplete": bool(cell and not cell.complete),
+        "lacking": bool(cell and cell.lacking),
         "published": table.figure(label, column),
         "difference": table.difference(label, column),
     }

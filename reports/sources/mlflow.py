@@ -4,6 +4,8 @@ A run that has ended holds its accuracies in one artifact, to the last digit. Th
 artifacts are out of reach, are put together from its metrics, which are as exact.
 """
 
+import csv
+import io
 import json
 import math
 import re
@@ -14,9 +16,10 @@ from functools import partial
 from typing import Any
 
 from dfcil_core.methods import METHODS
+from orchestrator.results.by_class import ClassCounts, Confusion, Counted
 from orchestrator.tracking import describe
 from orchestrator.tracking.links import run_address
-from orchestrator.tracking.pictures import DREAMS, MATRIX
+from orchestrator.tracking.pictures import CLASSES, CONFUSION, DREAMS, MATRIX
 from orchestrator.tracking.reading import Run, TrackingStore
 from reports.jobs import FAILED, FINISHED, HALF, MISSING, PROVENANCE, JobReport, SweepReport
 
@@ -111,6 +114,8 @@ class _Source:
             stages=_stages(run),
             run=run_address(self.store.uri, run.info.run_id, run.info.experiment_id),
             dreams=partial(self._dreams, run),
+            counts=partial(self._counts, run),
+            confusion=partial(self._confusion, run),
         )
 
     def text(self, run: Run, path: str) -> str | None:
@@ -157,6 +162,27 @@ class _Source:
         tasks = max([tasks, *(step for step, _ in cells)])
         known = {step for step, _ in cells}
         return [[cells[t, j] for j in range(1, t + 1)] if t in known else None for t in range(1, tasks + 1)]
+
+    def _counts(self, run: Run) -> ClassCounts | None:
+        text = self.text(run, CLASSES)
+        if text is None:
+            return None
+        tasks: dict[int, dict[str, None]] = {}
+        after: dict[int, dict[str, Counted]] = {}
+        for row in csv.DictReader(io.StringIO(text)):
+            tasks.setdefault(int(row["task"]), {})[row["class"]] = None
+            after.setdefault(int(row["after_task"]), {})[row["class"]] = int(row["right"]), int(row["of"])
+        names = tuple(tuple(tasks.get(task, ())) for task in range(1, max(tasks, default=0) + 1))
+        return ClassCounts(names, tuple(after.get(task) for task in range(1, len(names) + 1)))
+
+    def _confusion(self, run: Run) -> Confusion | None:
+        text = self.text(run, CONFUSION)
+        if text is None:
+            return None
+        import numpy as np
+
+        told = json.loads(text)
+        return Confusion(tuple(told["classes"]), tuple(told["tasks"]), np.array(told["images"]))
 
     def _dreams(self, run: Run) -> list[tuple[int, bytes]]:
         found: dict[int, bytes] = {}

@@ -10,13 +10,14 @@ from typing import Any
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
+from orchestrator.results.by_class import class_counts, confusion
 from orchestrator.results.dreams import picture
 from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings, top5_by_task
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store
-from reports.jobs import FAILED, FINISHED, HALF, MISSING, PROVENANCE, JobReport, SweepReport, no_dreams
+from reports.jobs import FAILED, FINISHED, HALF, MISSING, PROVENANCE, JobReport, SweepReport, no_dreams, not_known
 
 
 def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lambda job: None) -> SweepReport:
@@ -77,7 +78,10 @@ def job_report(
         ended=max((record["ended"] for record in records), default=None),
         provenance=provenance(records),
         stages=tuple(plan.stages[key].folder for key in job.stages) if plan else (),
+        times={plan.stages[key].folder: record["seconds"] for key, record in result.records.items()} if plan else {},
         dreams=partial(_dreams, plan, result, stages) if plan and stages else no_dreams,
+        counts=partial(class_counts, spec.dataset.info, result),
+        confusion=partial(confusion, plan, result, stages) if plan and stages else not_known,
     )
 
 

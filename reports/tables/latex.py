@@ -3,7 +3,7 @@ r"""The table as LaTeX: `booktabs` rules, to be put into a paper with \input. It
 from orchestrator.spec.label import title_of
 from reports.published import SOURCE
 from reports.tables.cells import DASH, NONE, NOT_WORSE, UNTESTED, Cell, Standing
-from reports.tables.layout import Column, Layout
+from reports.tables.layout import Layout
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -39,13 +39,12 @@ def escape(text: str) -> str:
 
 def latex(table: Layout) -> str:
     """A `table` environment with a caption that says all that the terminal's says."""
-    across = sum(_span(table, column) for column in table.columns)
     lines = [
         "% Needs \\usepackage{booktabs} in the preamble.",
         r"\begin{table}",
         r"  \centering",
         f"  \\caption{{{escape(_sentence(table.caption))}{_source(table)}}}",
-        f"  \\begin{{tabular}}{{l{'r' * across}}}",
+        f"  \\begin{{tabular}}{{l{'r' * table.across}}}",
         r"    \toprule",
         *_head(table),
         r"    \midrule",
@@ -53,18 +52,13 @@ def latex(table: Layout) -> str:
     for number, (title, labels) in enumerate(table.rows):
         if number:
             lines.append(r"    \addlinespace")
-        lines.append(f"    \\multicolumn{{{1 + across}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\")
+        lines.append(f"    \\multicolumn{{{1 + table.across}}}{{l}}{{\\emph{{{escape(title)}}}}} \\\\")
         lines += [f"    \\quad {escape(title_of(label))} & {' & '.join(_line(table, label))} \\\\" for label in labels]
     lines += [r"    \bottomrule", r"  \end{tabular}"]
     if table.notes:
         lines += [r"  \par\medskip\raggedright\footnotesize"]
         lines += [f"  {escape(_sentence(note))}\\par" for note in table.notes]
     return "\n".join([*lines, r"\end{table}", ""])
-
-
-def _span(table: Layout, column: Column) -> int:
-    """Columns of the tabular that a column of the table takes."""
-    return 3 if table.compares(column) else 1
 
 
 def _head(table: Layout) -> list[str]:
@@ -79,7 +73,7 @@ def _head(table: Layout) -> list[str]:
         else:
             spans.append("")
             below.append(escape(column.heading))
-        left += _span(table, column)
+        left += table.span(column)
     return [f"    & {' & '.join(spans)} \\\\", f"    {' '.join(rules)}", f"    method & {' & '.join(below)} \\\\"]
 
 

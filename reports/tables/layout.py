@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from dfcil_core.measures import FINAL, MEASURES, PERCENT
-from orchestrator.spec.model import split_title, stops
+from dfcil_core.measures import FINAL, MEASURES
+from orchestrator.spec.model import split_title
 from reports.published import Published
-from reports.statistics import LEVEL
-from reports.tables.cells import NONE, NOT_WORSE, UNTESTED, Cell, Standing, cells, standings
+from reports.tables.caption import caption
+from reports.tables.cells import Cell, Standing, cells, standings
 
 GROUPS = {"bound": "Bounds", "data-free": "Data-free", "memory": "With memory", "": "Group not known"}
 Place = tuple[str, str, str]
@@ -32,6 +32,8 @@ class Layout:
     metrics: tuple[str, ...]
     ddof: int
     ci: bool
+    splits: Mapping[str, str]
+    """Split to its title."""
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
     """Heading of a group, and the labels in it."""
@@ -40,8 +42,18 @@ class Layout:
     """Empty where the best are not asked for."""
     published: Mapping[tuple[str, str], Published] | None
     """(label, split) to the published final accuracy; None where they are not asked for."""
-    caption: str
     notes: tuple[str, ...]
+
+    @property
+    def n(self) -> int | None:
+        """The number of jobs, where all cells that have a number are complete and of as many."""
+        counts = {cell.n if cell.complete else None for cell in self.cells.values() if not cell.lacking}
+        return counts.pop() if len(counts) == 1 else None
+
+    @property
+    def caption(self) -> str:
+        """What is to be read beside the table, as text."""
+        return caption(self)
 
     def cell(self, label: str, column: Column) -> Cell | None:
         """None where no job was asked for."""
@@ -54,6 +66,15 @@ class Layout:
     def compares(self, column: Column) -> bool:
         """Whether published figures stand beside a column."""
         return self.published is not None and column.metric == FINAL.name
+
+    def span(self, column: Column) -> int:
+        """Columns that a column takes, with what stands beside it."""
+        return 3 if self.compares(column) else 1
+
+    @property
+    def across(self) -> int:
+        """Columns in all, but for the methods' names."""
+        return sum(map(self.span, self.columns))
 
     def figure(self, label: str, column: Column) -> Published | None:
         """What was published of a cell."""
@@ -91,6 +112,7 @@ def layout(
         metrics,
         ddof,
         ci,
+        splits,
         tuple(
             Column(split, name, MEASURES[name].short if len(metrics) > 1 else title)
             for split, title in splits.items()
@@ -100,53 +122,8 @@ def layout(
         table,
         standing,
         published or None,
-        _caption(table, metrics, splits, ddof, ci) + _legend(standing, bool(published)),
         tuple(notes),
     )
-
-
-def _caption(
-    table: Mapping[Place, Cell], metrics: Sequence[str], splits: Mapping[str, str], ddof: int, ci: bool
-) -> str:
-    """What the cells are, what a star means where there is one, and the formulas of the measures."""
-    deviation = "sample standard deviation (n - 1)" if ddof == 1 else "population standard deviation (n)"
-    spread = "half the width of its 95% t interval" if ci else deviation
-    told = [MEASURES[name] for name in metrics]
-    one = len(told) == 1
-    of = f"{told[0].title} {told[0].unit}" if one else f"{', '.join(splits.values())}, {PERCENT}"
-    text = f"{of}: mean ± {spread} over seeds (n)"
-    starred = {metric for (*_, metric), cell in table.items() if not cell.complete}
-    if starred:
-        reasons = dict.fromkeys(MEASURES[name].lacking for name in metrics if name in starred)
-        text += "; * incomplete: " + ", or ".join(["some jobs of the cell are not finished", *filter(None, reasons)])
-    lacking = {metric for (*_, metric), cell in table.items() if cell.lacking}
-    reasons = dict.fromkeys(MEASURES[name].lacking for name in metrics if name in lacking)
-    if lacking:
-        text += f"; {NONE}: " + ", or ".join(filter(None, reasons))
-    for measure in told:
-        unit = f", {measure.unit}" if not one and measure.unit != PERCENT else ""
-        name = measure.title if one or measure.short == measure.title else f"{measure.short}: {measure.title}"
-        text += f"; {name}{unit} = {measure.formula}"
-    text += "; a(t,j): accuracy on task j after task t of T"
-    if any(map(stops, splits)):
-        text += "; after task k of more: no later one was run, and k is T"
-    return text
-
-
-def _legend(standing: Mapping[Place, Standing], published: bool) -> str:
-    text, marks = "", {entry.mark for entry in standing.values()}
-    if standing:
-        text += "; bold: the best of its group, among complete cells"
-    if NOT_WORSE in marks:
-        text += (
-            f"; {NOT_WORSE} not distinguishable from the best (paired t test over the seeds, "
-            f"Holm-corrected, p at least {LEVEL})"
-        )
-    if UNTESTED in marks:
-        text += f"; {UNTESTED} fewer than two seeds shared with the best: not tested"
-    if published:
-        text += "; published: not measured here, mean ± population standard deviation; difference: measured − published"
-    return text
 
 
 def _rows(frame: pd.DataFrame) -> tuple[tuple[str, tuple[str, ...]], ...]:

@@ -5,8 +5,9 @@ import shlex
 
 import pytest
 
+from tests.support.fabricated import with_logits
 from tests.support.paths import ROOT
-from tests.support.reported import SPEC, launched, output
+from tests.support.reported import AS_EVER, SPEC, launched, output
 
 TEXT = (ROOT / "docs/reports.md").read_text()
 COMMANDS = [line for block in re.findall(r"```bash\n(.*?)```", TEXT, re.S) for line in block.splitlines()]
@@ -19,7 +20,8 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("examples")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        launched(place / "runs", "demo", SMALL, tracked=True)
+        made = with_logits(place / "runs", AS_EVER)
+        launched(place / "runs", "demo", SMALL, made=made, tracked=True)
         launched(place / "runs", "more", SMALL.replace("repeats: 3", "repeats: 4"))
     return place
 

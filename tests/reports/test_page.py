@@ -1,20 +1,27 @@
 """The HTML page: it needs nothing but itself, says what the table says, and everybody can read it."""
 
 import base64
+import io
 import json
 import os
 import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import reports
 from orchestrator.store import sweep_folder
-from tests.support.reported import SPEC, launched, output
+from tests.support.fabricated import with_logits
+from tests.support.reported import AS_EVER, SPEC, launched, output
 from tests.support.tools import lacking, need
 
 HOSTILE = '<script>alert(1)</script> & "quotes"'
+
+
+def made(runs):
+    return with_logits(runs, AS_EVER)
 
 
 def failed(job):
@@ -28,7 +35,7 @@ def runs(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         text = SPEC.replace("name: {name}\n", "# " + HOSTILE + "\nname: {name}\n")
-        launched(folder, text=text, left_out=failed, failed=failed, tracked=True)
+        launched(folder, text=text, left_out=failed, failed=failed, tracked=True, made=made(folder))
     return folder
 
 
@@ -60,12 +67,16 @@ class Elements(HTMLParser):
 def test_the_page_needs_nothing_else(page):
     elements = Elements(page.read_text())
     sources = [value for _, has in elements.all for name, value in has.items() if name in ("src", "srcset", "data")]
-    assert len(sources) >= 3 + 2 and all(source.startswith("data:image/") for source in sources)
+    sources += [has["href"] for has in elements.of("image")]
+    # Accuracy against cost, four sheets of dreams and one, and the confusion matrices of four methods on two splits.
+    assert len(sources) == 1 + 4 + 1 + 8 and all(source.startswith("data:image/") for source in sources)
     assert not elements.of("link", "iframe", "object", "embed", "base")
     assert all("src" not in script for script in elements.of("script"))
     assert not re.search(r"@import|url\(|fetch\(|XMLHttpRequest", page.read_text())
     outward = [has["href"] for has in elements.of("a") if not has["href"].startswith("#")]
-    assert outward and all(re.fullmatch(r"http://127\.0\.0\.1:5000/#/runs/[0-9a-f]{32}", to) for to in outward)
+    assert outward and all(
+        re.fullmatch(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}(\?.*)?", to) for to in outward
+    )
 
 
 def test_every_job_is_linked_to_its_run(page, runs):
@@ -94,14 +105,83 @@ def test_the_structure_that_screen_readers_use(page):
 
 def test_the_page_says_what_the_table_and_the_records_say(page, runs):
     text = page.read_text()
-    cells = output("report", "demo", "--runs", runs, "--format", "markdown", "--best-bold").replace("\\*", "*")
-    for cell in re.findall(r"\d+\.\d ± \d+\.\d \(\d[^)]*\)", cells):
-        assert cell in text
+    for metric in ("final", "forgetting", "omega"):
+        told = output("report", "demo", "--runs", runs, "--format", "markdown", "--best-bold", "--metric", metric)
+        found = re.findall(r"-?\d+\.\d+ ± \d+\.\d+ \(\d[^)]*\)", told.replace("\\*", "*"))
+        assert len(found) >= 6 and all(cell in text or cell.replace(" (3)", "") in text for cell in found)
     assert "1 failed" not in text and "2 failed" in text and "the loss is not a number" in text
     for told in ("c0ffee", "torch 2.9.0", "here", "0, 1, 2", "repeats: 3"):
         assert told in text
     plan = sweep_folder.load(runs, "demo")
     assert all(key[:16] in text for key in plan.stages)
+
+
+def test_the_first_table_is_methods_by_measures_and_says_n_once(runs):
+    text = output("report", "demo", "--runs", runs, "--format", "html", "--tasks", "2")
+    table = text[text.index('<table class="results"') :]
+    table = table[: table.index("</table>")]
+    headings = re.findall(r'<th scope="col"><button type="button">([^<]*)<', table)
+    # Tasks are of equal size, so that accuracy over images would say nothing new; digits are too few for top-5.
+    assert headings == [
+        "method",
+        "final",
+        "average",
+        "forgetting",
+        "backward transfer",
+        "Omega",
+        "local",
+        "learning accuracy",
+        "intransigence",
+    ]
+    assert "(2 of 3)*" in table and "(3)" in table  # abd of seed 1 failed, so the number of seeds stands in each cell
+    assert text.count('<table class="results"') == 1 and 'data-switch="split"' not in text
+
+
+def test_a_measure_that_a_method_does_not_have_is_no_warning(tmp_path):
+    launched(tmp_path, text=SPEC.replace("at_every_task: true", "").replace("upper-bound, ", "upper-bound"))
+    text = output("report", "demo", "--runs", tmp_path, "--format", "html", "--tasks", "2")
+    assert '<td data-sort="" class="quiet">n/a</td>' in text and "(0 of 3)" not in text
+    assert "over 3 seeds;" in text and "(3)</td>" not in text
+
+
+def test_the_top_says_what_was_run_on_what_and_how_long(page):
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", page.read_text()))
+    assert "Data digits, 32 pixels wide and high" in text and "Methods upper-bound, base, abd, rehearsal" in text
+    assert "Splits 2 tasks, 5 tasks" in text and "Seeds 0, 1, 2" in text
+    assert "Training resnet8, 3 epochs a task" in text and "Computed on cpu" in text
+    # Every finished stage took 1.5 s, and counts once however many jobs share it.
+    stages, minutes, seconds = re.findall(r"(\d+) stages that took (\d+) min (\d+) s one after the other", text)[0]
+    assert 60 * int(minutes) + int(seconds) == pytest.approx(1.5 * int(stages), abs=1)
+
+
+def test_the_curves_have_the_numbers(page, runs):
+    charts = [
+        json.loads(has["data-curve-data"]) for has in Elements(page.read_text()).of("svg") if "data-curve-data" in has
+    ]
+    assert len(charts) == 2 * 5  # two splits, five quantities
+    frame = reports.load("demo", runs=str(runs)).query("split == '5' and label == 'base'")
+    accuracy = next(chart for chart in charts if "5" in chart["at"] and chart["across"] == "after task")
+    base = next(line for line in accuracy["lines"] if line["label"] == "base")
+    assert base["points"]["5"] == [round(frame["final"].mean(), 1), round(frame["final"].std(), 1), 3]
+
+
+def test_the_classes_of_each_task_are_named(page):
+    text = re.sub(r"\s+", " ", page.read_text())
+    assert "<li>7, 8</li> <li>1, 5</li> <li>3, 4</li> <li>2, 0</li> <li>9, 6</li>" in text  # seed 0
+
+
+def test_forty_jobs_with_dreams_stay_below_two_megabytes():
+    from PIL import Image
+
+    from reports.page.pictures import dreams
+
+    sheet = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 255, (320, 320, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(sheet, "PNG")  # nothing is larger than noise
+    made = dreams({f"job {number}": [(task, sheet.getvalue()) for task in range(1, 5)] for number in range(10)})
+    # Ten methods with four seeds each; of a method and split the dreams of one seed are shown.
+    assert {len(own) for own in made.values()} == {4}
+    assert sum(len(address) for own in made.values() for _, address in own) < 1_000_000
 
 
 def test_nothing_that_a_spec_says_becomes_markup(page):
@@ -167,6 +247,11 @@ def phone(window, on: bool) -> None:
         window.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+def scheme(window, dark: bool) -> None:
+    features = [{"name": "prefers-color-scheme", "value": "dark"}] if dark else []
+    window.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
 def visible_focus(window):
     script = (
         "const e = document.activeElement, s = getComputedStyle(e); return [e.className, e.tagName, s.outlineStyle];"
@@ -182,15 +267,18 @@ def test_all_pictures_show_and_nothing_went_wrong(shown, page):
 
 
 @pytest.mark.server
+@pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("narrow", [False, True])
-def test_every_text_has_enough_contrast_and_the_page_no_sideways_scroll(shown, narrow):
+def test_every_text_has_enough_contrast_and_the_page_no_sideways_scroll(shown, narrow, dark):
     phone(shown, narrow)
+    scheme(shown, dark)
     try:
         seen, low = shown.driver.execute_script(CONTRAST)
         assert seen > 200 and low == []
         assert shown.driver.execute_script("return document.documentElement.scrollWidth <= innerWidth")
     finally:
         phone(shown, False)
+        scheme(shown, False)
 
 
 @pytest.mark.server
@@ -201,7 +289,7 @@ def test_the_keyboard_reaches_and_sorts(shown):
     body = shown.driver.find_element("tag name", "body")
     body.send_keys(Keys.TAB)
     assert visible_focus(shown) == ["skip", "A", "solid"]
-    button = next(b for b in shown.find(".results thead button") if "5 tasks" in b.text)
+    button = next(b for b in shown.find(".results thead button") if "average" in b.text)
     heading = "return document.querySelectorAll('.results thead')[0].rows[0].cells[2].getAttribute('aria-sort')"
     before = shown.driver.execute_script(COLUMN, ".results", 2)
     shown.driver.execute_script("arguments[0].focus()", button)
@@ -212,6 +300,46 @@ def test_the_keyboard_reaches_and_sorts(shown):
             assert group == sorted(was, key=float, reverse=order == "descending")
         assert order in shown.find("#told")[0].get_attribute("textContent")
     assert visible_focus(shown)[1:] == ["BUTTON", "solid"]
+
+
+@pytest.mark.server
+def test_the_switches_show_one_split_and_one_table(shown):
+    from selenium.webdriver.support.ui import Select
+
+    def seen(css):
+        return [part.get_attribute("id") or part.text for part in shown.find(css) if part.is_displayed()]
+
+    assert [text.splitlines()[0] for text in seen(".result h3")] and len(seen(".result")) == 1
+    split, table, curve = (Select(shown.find(f"[data-switch={name}]")[0]) for name in ("split", "table", "curve"))
+    try:
+        split.select_by_value("5")
+        assert len(seen(".result")) == 1 and len(seen(".chart")) == 1 and len(seen("article")) == 4
+        table.select_by_value("forgetting")
+        assert len(seen(".result")) == 1 and "2 tasks" in seen(".result thead")[0]
+        curve.select_by_value("forgetting")
+        assert seen(".chart figcaption")[0].startswith("curve-") and len(seen(".chart")) == 1
+    finally:
+        for select, value in ((split, "2"), (table, "measures"), (curve, "accuracy")):
+            select.select_by_value(value)
+
+
+@pytest.mark.server
+def test_a_curve_says_its_values_by_key_and_hides_a_method(shown):
+    drawing = next(part for part in shown.find("[data-curve-data]") if part.is_displayed())
+    shown.driver.execute_script("arguments[0].focus()", drawing)
+    drawing.send_keys("\ue012")  # arrow to the left
+    told = shown.find(".values")[0].text
+    assert told.startswith("after task 1\n") and "base " in told and "± " in told
+    assert "base " in drawing.get_attribute("aria-valuetext")
+    button = next(part for part in shown.find(".legend button") if part.text == "base")
+    try:
+        button.click()
+        assert button.get_attribute("aria-pressed") == "false"
+        drawn = [part for part in shown.find("[data-series=base]") if part.is_displayed()]
+        drawing.send_keys("\ue012")
+        assert not drawn and "base " not in shown.find(".values")[0].text
+    finally:
+        button.click()
 
 
 @pytest.mark.server
