@@ -1,19 +1,14 @@
 """What is said below or above a table: what its cells are, what its marks mean, and the formulas of its measures."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from dfcil_core.measures import MEASURES, PERCENT, Measure
 from orchestrator.spec.model import stops
 from orchestrator.text import counted
 from reports.statistics import LEVEL
 from reports.tables.cells import NONE, NOT_WORSE, UNTESTED
-
-if TYPE_CHECKING:
-    from reports.tables.layout import Layout
+from reports.tables.layout import Layout
 
 
 @dataclass(frozen=True)

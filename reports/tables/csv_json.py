@@ -8,6 +8,7 @@ import pandas as pd
 
 from reports.frame import varied_columns
 from reports.published import SOURCE
+from reports.tables.caption import caption
 from reports.tables.layout import Column, Layout
 
 
@@ -19,7 +20,7 @@ def csv(table: Layout, frame: pd.DataFrame) -> str:
 def json_text(table: Layout, frame: pd.DataFrame) -> str:
     """The cells, a row a job, and the caption and notes: all that the other formats say."""
     told = {
-        "caption": table.caption,
+        "caption": caption(table),
         "notes": list(table.notes),
         "published_source": SOURCE if table.published else None,
         "cells": rows_of_cells(frame, table),

@@ -2,6 +2,7 @@ r"""The table as LaTeX: `booktabs` rules, to be put into a paper with \input. It
 
 from orchestrator.spec.label import title_of
 from reports.published import SOURCE
+from reports.tables.caption import caption
 from reports.tables.cells import DASH, NONE, NOT_WORSE, UNTESTED, Cell, Standing
 from reports.tables.layout import Layout
 
@@ -43,7 +44,7 @@ def latex(table: Layout) -> str:
         "% Needs \\usepackage{booktabs} in the preamble.",
         r"\begin{table}",
         r"  \centering",
-        f"  \\caption{{{escape(_sentence(table.caption))}{_source(table)}}}",
+        f"  \\caption{{{escape(_sentence(caption(table)))}{_source(table)}}}",
         f"  \\begin{{tabular}}{{l{'r' * table.across}}}",
         r"    \toprule",
         *_head(table),

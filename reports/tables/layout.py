@@ -8,7 +8,6 @@ import pandas as pd
 from dfcil_core.measures import FINAL, MEASURES
 from orchestrator.spec.model import split_title
 from reports.published import Published
-from reports.tables.caption import caption
 from reports.tables.cells import Cell, Standing, cells, standings
 
 GROUPS = {"bound": "Bounds", "data-free": "Data-free", "memory": "With memory", "": "Group not known"}
@@ -49,11 +48,6 @@ class Layout:
         """The number of jobs, where all cells that have a number are complete and of as many."""
         counts = {cell.n if cell.complete else None for cell in self.cells.values() if not cell.lacking}
         return counts.pop() if len(counts) == 1 else None
-
-    @property
-    def caption(self) -> str:
-        """What is to be read beside the table, as text."""
-        return caption(self)
 
     def cell(self, label: str, column: Column) -> Cell | None:
         """None where no job was asked for."""

@@ -3,6 +3,7 @@
 import io
 
 from orchestrator.spec.label import title_of
+from reports.tables.caption import caption
 from reports.tables.cells import DASH
 from reports.tables.layout import Layout
 
@@ -28,7 +29,7 @@ def terminal(table: Layout) -> str:
     console = Console(file=written, width=width, highlight=False, force_terminal=bool(table.standings), no_color=True)
     console.print(shown)
     # Not as the table's caption, which would be folded to its width.
-    for text in (table.caption, *table.notes):
+    for text in (caption(table), *table.notes):
         console.print(escape(text), soft_wrap=True)
     return written.getvalue()
 
@@ -43,7 +44,7 @@ def markdown(table: Layout) -> str:
             texts = [(_plain(text), bold) for text, bold in _line(table, label)]
             shown = " | ".join(f"**{text}**" if bold else text for text, bold in texts)
             lines.append(f"| {_plain(title_of(label))} | {shown} |")
-    lines += ["", _plain(table.caption)]
+    lines += ["", _plain(caption(table))]
     if table.notes:
         lines += ["", *(f"- {_plain(' '.join(note.splitlines()))}" for note in table.notes)]
     return "\n".join([*lines, ""])
