@@ -6,6 +6,7 @@ from orchestrator.plan.plan import make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.load import parse_spec
 from reports.frame import frame
+from reports.tables.caption import caption
 from reports.tables.layout import layout
 from tests.support.helpers import run_plan
 
@@ -56,7 +57,7 @@ def test_tables_say_so(results):
     whole, of_whole, part, of_part = results
     table = layout(frame(part.spec, of_part))
     assert [column.heading for column in table.columns] == ["after task 2 of 3 (2+3+5, natural order)"]
-    assert "no later one was run, and k is T" in table.caption
+    assert "no later one was run, and k is T" in caption(table)
     table = layout(frame(whole.spec, of_whole))
     assert [column.heading for column in table.columns] == ["3 tasks (2+3+5, natural order)"]
-    assert "no later one was run, and k is T" not in table.caption
+    assert "no later one was run, and k is T" not in caption(table)
