@@ -14,6 +14,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Paper:
+    """What a table in LaTeX is for."""
+
+    columns: int = 1
+    """Of the paper, 1 or 2: the table fits into one of them."""
+    across: bool = False
+    """Whether it stands over both columns of the paper."""
+    label: str = ""
+    r"""For `\ref`; empty: none."""
+    siunitx: bool = False
+    """Whether numbers are aligned at their points by the package siunitx."""
+
+
+ARTICLE = Paper()
+"""Of one column."""
+
+
+@dataclass(frozen=True)
 class Content:
     """A report's content: the frame, the table that was asked for, and the jobs and sweeps behind them."""
 
@@ -26,3 +44,7 @@ class Content:
     sweeps: Sequence[SweepReport] = ()
     jobs: Sequence[JobReport] = ()
     """The jobs of the frame, row by row. A format that needs more than a table shows of them what is there."""
+    paper: Paper = ARTICLE
+    """For LaTeX."""
+    width: int | None = None
+    """Characters that a line of the terminal takes; None: as many as there are."""

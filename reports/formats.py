@@ -36,7 +36,7 @@ def register(form: Format) -> Format:
 def _terminal(content: Content) -> str:
     from reports.tables.text import terminal
 
-    return terminal(content.table)
+    return terminal(content.table, content.width)
 
 
 def _markdown(content: Content) -> str:
@@ -48,7 +48,7 @@ def _markdown(content: Content) -> str:
 def _latex(content: Content) -> str:
     from reports.tables.latex import latex
 
-    return latex(content.table)
+    return latex(content.table, content.paper)
 
 
 def _csv(content: Content) -> str:

@@ -1,5 +1,6 @@
 """`report`."""
 
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -7,12 +8,13 @@ import click
 
 from dfcil_core.measures import FINAL, MEASURES
 from orchestrator.cli import options
-from orchestrator.cli.terminal import say, write_file
+from orchestrator.cli.terminal import line_width, say, write_file
 from orchestrator.cli.usage import completion
 from orchestrator.errors import UserError, choices
 from reports.formats import FORMATS
 
 if TYPE_CHECKING:
+    from reports.content import Paper
     from reports.jobs import JobReport, SweepReport
 
 
@@ -78,6 +80,10 @@ class Metrics(click.ParamType[tuple[str, ...]]):
     "Terminal too: right answers on each task (matrix) or class (classes) after each task, or which class was taken "
     "for which in the end (confusion).",
 )
+@click.option("--columns", type=click.IntRange(1, 2), help="latex: columns of the paper; the table fits into one.")
+@click.option("--across", is_flag=True, help="latex: over both columns of a paper of two.")
+@click.option("--label", metavar="KEY", default="", help="latex: for \\\\ref, as tab:digits.")
+@click.option("--siunitx", is_flag=True, help="latex: numbers aligned at their points by the package siunitx.")
 @click.option("--tracking-uri", metavar="URI", help="Read from this MLflow tracking store, not from the runs folder.")
 @click.option(
     "--figures",
@@ -100,6 +106,10 @@ def report(
     best_bold: bool,
     against: str | None,
     rows: str | None,
+    columns: int | None,
+    across: bool,
+    label: str,
+    siunitx: bool,
     tracking_uri: str | None,
     figures: str | None,
     output: str | None,
@@ -124,6 +134,7 @@ def report(
         raise click.UsageError(f"--rows {rows} goes with --format csv or json; html has a row a job anyway")
     if ci and ddof == 0:
         raise click.UsageError("--ci is computed from the sample standard deviation: leave --ddof 0 out")
+    paper = _paper(form, columns, across, label, siunitx)
     folder = sweep_folder.runs_folder(runs)
     if not tracking_uri and (found := [study for name in sweeps for study in studies.instead_of_a_sweep(folder, name)]):
         _deliver(studies.report_text(folder, found, sweeps, form), output)
@@ -138,7 +149,9 @@ def report(
     if against:
         published, told = comparable(jobs, metric)
         notes += told
-    text = _text(read, jobs, notes, form, rows, metric=metric, ddof=ddof, ci=ci, best=best_bold, published=published)
+    asked = {"metric": metric, "ddof": ddof, "ci": ci, "best": best_bold, "published": published}
+    width = None if output else line_width()
+    text = _text(read, jobs, notes, form, rows, **asked, paper=paper, width=width)
     if figures:
         _figures(jobs, figures)
     _deliver(text, output)
@@ -149,6 +162,18 @@ def _deliver(text: str, output: str | None) -> None:
         write_file(output, text)
     else:
         say(text, nl=False, styled=True)
+
+
+def _paper(form: str, columns: int | None, across: bool, label: str, siunitx: bool) -> "Paper":
+    from reports.content import Paper
+
+    if form != "latex" and (columns or across or label or siunitx):
+        raise click.UsageError("--columns, --across, --label and --siunitx go with --format latex")
+    if across and columns == 1:
+        raise click.UsageError("--across is of a paper of two columns: leave --columns 1 out")
+    if not re.fullmatch(r"[\w:./+-]*", label, re.ASCII):
+        raise UserError(f"--label {label}: only letters, digits and : . / + - _ can be in a label, as in tab:digits")
+    return Paper(2 if across else columns or 1, across, label, siunitx)
 
 
 def _of_splits(jobs: "list[JobReport]", splits: Sequence[str]) -> "list[JobReport]":

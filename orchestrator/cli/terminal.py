@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,17 @@ def write_file(output: str, text: str) -> None:
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror}. Give a file in a folder that exists") from error
     say(f"written: {output}", err=True)
+
+
+def line_width() -> int | None:
+    """Characters of a line where people read; None where the output goes to a file or to another program.
+
+    COLUMNS says it for either.
+    """
+    told = os.environ.get("COLUMNS", "")
+    if told.isdecimal() and int(told):
+        return max(40, int(told))
+    return max(40, shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
 
 
 def _restyled(text: str) -> str:

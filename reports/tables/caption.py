@@ -87,4 +87,4 @@ def _marks(table: Layout) -> Iterable[Clause]:
         yield Clause(f"{UNTESTED} fewer than two seeds shared with the best: not tested")
     if table.published:
         yield Clause("published: not measured here, mean ± population standard deviation")
-        yield Clause("difference: measured − published")
+        yield Clause("difference: measured − published", r"$\Delta$: measured $-$ published")

@@ -1,48 +1,76 @@
 """The table for the terminal, and as Markdown."""
 
 import io
+import math
+import textwrap
+from collections.abc import Sequence
+
+from rich.markup import escape
+from rich.table import Table
 
 from orchestrator.spec.label import title_of
 from reports.tables.caption import caption
 from reports.tables.cells import DASH
-from reports.tables.layout import Layout
+from reports.tables.fold import fold
+from reports.tables.layout import Column, Layout
+
+_FRAME = 3  # characters between two columns
 
 
-def terminal(table: Layout) -> str:
-    """A table of lines, wide enough for its columns; the best in bold where they are asked for."""
+def terminal(table: Layout, width: int | None = None) -> str:
+    """A table of lines; the best in bold where they are asked for.
+
+    `width`: characters of a line. A table that is wider is put into tables below one another, and what stands below is
+    broken between words; None: nothing is.
+    """
     from rich.console import Console
-    from rich.markup import escape
-    from rich.table import Table
 
+    written = io.StringIO()
+    console = Console(file=written, width=10_000, highlight=False, force_terminal=bool(table.standings), no_color=True)
+    longest = max((len(title_of(label)) + 2 for _, labels in table.rows for label in labels), default=0)
+    first = max(longest, *(len(title) for title, _ in table.rows), len("method")) + _FRAME + 1
+    widths = [sum(w + _FRAME for w in _least(table, column)) for column in table.columns]
+    for block in fold(table.columns, widths, math.inf if width is None else width - first):
+        console.print(_shown(table, block), width=width)
+    # Not as the table's caption, which would be folded to its width.
+    for text in (caption(table), *table.notes):
+        lines = [text] if width is None else textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        console.print("\n".join(map(escape, lines)), soft_wrap=True)
+    return written.getvalue()
+
+
+def _least(table: Layout, column: Column) -> list[int]:
+    """Characters that a column and what stands beside it need at least, where headings are broken between words."""
+    lines = [_texts(table, label, column) for _, labels in table.rows for label in labels]
+    headings = [max(map(len, heading.split())) for heading in _headings(table, column)]
+    return [max([heading, *(len(line[at][0]) for line in lines)]) for at, heading in enumerate(headings)]
+
+
+def _shown(table: Layout, columns: Sequence[Column]) -> Table:
     shown = Table()
-    shown.add_column("method")
-    for title in _headings(table):
-        shown.add_column(title, justify="right")
+    shown.add_column("method", no_wrap=True)
+    for column in columns:
+        for heading, least in zip(_headings(table, column), _least(table, column), strict=True):
+            shown.add_column(heading, justify="right", min_width=least)
     for title, labels in table.rows:
         shown.add_row(f"[bold]{title}[/bold]")
         for label in labels:
-            marked = [f"[bold]{escape(text)}[/bold]" if bold else escape(text) for text, bold in _line(table, label)]
+            texts = [text for column in columns for text in _texts(table, label, column)]
+            marked = [f"[bold]{escape(text)}[/bold]" if bold else escape(text) for text, bold in texts]
             shown.add_row(f"  {escape(title_of(label))}", *marked)
         shown.add_section()
-    width = max(100, 24 + 22 * len(_headings(table)))
-    written = io.StringIO()
-    console = Console(file=written, width=width, highlight=False, force_terminal=bool(table.standings), no_color=True)
-    console.print(shown)
-    # Not as the table's caption, which would be folded to its width.
-    for text in (caption(table), *table.notes):
-        console.print(escape(text), soft_wrap=True)
-    return written.getvalue()
+    return shown
 
 
 def markdown(table: Layout) -> str:
     """A table as GitHub shows it, the caption and the notes below it."""
-    headings = _headings(table)
+    headings = [heading for column in table.columns for heading in _headings(table, column)]
     lines = [f"| method | {' | '.join(headings)} |", f"| --- |{' ---: |' * len(headings)}"]
     for title, labels in table.rows:
         lines.append(f"| **{title}** |{'  |' * len(headings)}")
         for label in labels:
-            texts = [(_plain(text), bold) for text, bold in _line(table, label)]
-            shown = " | ".join(f"**{text}**" if bold else text for text, bold in texts)
+            texts = [text for column in table.columns for text in _texts(table, label, column)]
+            shown = " | ".join(f"**{_plain(text)}**" if bold else _plain(text) for text, bold in texts)
             lines.append(f"| {_plain(title_of(label))} | {shown} |")
     lines += ["", _plain(caption(table))]
     if table.notes:
@@ -50,26 +78,23 @@ def markdown(table: Layout) -> str:
     return "\n".join([*lines, ""])
 
 
-def _headings(table: Layout) -> list[str]:
-    headings = []
-    for column in table.columns:
-        headings.append(column.heading)
-        if table.compares(column):
-            headings += [f"{column.heading}, published", "difference"]
-    return headings
+def _headings(table: Layout, column: Column) -> list[str]:
+    """Of a column and what stands beside it."""
+    return [column.heading, *([f"{column.heading}, published", "difference"] if table.compares(column) else [])]
 
 
-def _line(table: Layout, label: str) -> list[tuple[str, bool]]:
-    """The texts of a row, each with whether it is bold; what was published is in brackets, so that none mistakes it."""
-    line = []
-    for column in table.columns:
-        cell, standing = table.cell(label, column), table.standing(label, column)
-        line.append((f"{cell or DASH}{standing.mark if standing else ''}", bool(standing and standing.best)))
-        if table.compares(column):
-            figure, difference = table.figure(label, column), table.difference(label, column)
-            line.append((f"[{figure.mean:.1f} ± {figure.std:.1f}]" if figure else DASH, False))
-            line.append((f"{difference:+.1f}" if difference is not None else DASH, False))
-    return line
+def _texts(table: Layout, label: str, column: Column) -> list[tuple[str, bool]]:
+    """The texts of a cell and what stands beside it, each with whether it is bold.
+
+    What was published is in brackets, so that none mistakes it.
+    """
+    cell, standing = table.cell(label, column), table.standing(label, column)
+    texts = [(f"{cell or DASH}{standing.mark if standing else ''}", bool(standing and standing.best))]
+    if table.compares(column):
+        figure, difference = table.figure(label, column), table.difference(label, column)
+        texts.append((f"[{figure.mean:.1f} ± {figure.std:.1f}]" if figure else DASH, False))
+        texts.append((f"{difference:+.1f}" if difference is not None else DASH, False))
+    return texts
 
 
 def _plain(text: str) -> str:

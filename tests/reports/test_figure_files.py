@@ -1,25 +1,15 @@
-"""What a report writes for a paper: LaTeX, JSON, published figures beside, figures as files."""
+"""What a report writes beside tables: JSON, published figures beside the measured, figures as files."""
 
 import json
-import subprocess
 from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from reports.frame import frame_of
-from reports.jobs import JobReport
 from reports.published import comparable, figures
 from reports.tables.render import render
-from tests.support.reported import SPEC, launched, output
-from tests.support.tools import need
-
-PAPER = r"""\documentclass{article}
-\usepackage{booktabs}
-\begin{document}
-\input{%s}
-\end{document}
-"""
+from tests.support.reported import SPEC, job, launched, output
 
 
 @pytest.fixture(scope="module")
@@ -27,47 +17,6 @@ def runs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("runs")
     launched(folder, left_out=lambda job: job.entry.label == "base" and job.seed == 0)
     return folder
-
-
-def job(label="abd", seed=0, final=40.0, **changed) -> JobReport:
-    """A job on CIFAR-100 with one accuracy everywhere."""
-    matrix = tuple((final,) * t for t in range(1, 6))
-    names = ("dataset", "cifar100"), ("group", "data-free"), ("state", "finished"), ("error", "")
-    about = {"sweep": "s", "source": "s", "id": "", "label": label, "method": label, "split": "5", "tasks": 5}
-    numbers = {"seed": seed, "images": (2000,) * 5, "done": 5, "asked": 5, "seconds": 1.0, "started": 0.0, "ended": 1.0}
-    more = {"settings": {"quirks": "iccv2021"}, "provenance": {}, "stages": (), "matrix": matrix, "local": matrix}
-    return JobReport(**{**dict(names), **about, **numbers, **more, **changed})
-
-
-def test_latex_says_what_the_terminal_says():
-    jobs = [job(seed=seed, final=40.0 + seed) for seed in (0, 1)] + [job(label="a_b & 50%", method="r-dfcil")]
-    text = render(frame_of(jobs), "latex", best=True, notes=("2 jobs of x_y are missing",))
-    for rule in ("toprule", "midrule", "bottomrule"):
-        assert text.count(f"\\{rule}") == 1
-    assert r"\quad a\_b \& 50\% & 40.0 $\pm$ ---$^{\ddagger}$ (1)" in text
-    assert r"\quad abd & \textbf{40.5 $\pm$ 0.7} (2)" in text
-    assert r"2 jobs of x\_y are missing." in text
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("more", [(), ("--best-bold", "--ci", "--metric", "forgetting"), "published", "hostile"])
-def test_the_latex_compiles(runs, tmp_path, more):
-    need("pdflatex")
-    table = tmp_path / "table.tex"
-    if more == "published":
-        jobs = [job(seed=seed, final=40.0 + seed) for seed in (0, 1)]
-        table.write_text(render(frame_of(jobs), "latex", published=comparable(jobs, ("final",))[0]))
-    elif more == "hostile":
-        label = '\\a_b^c {50%} & #1 $x$ ~<y>|é 方法 "q" — ±'
-        table.write_text(render(frame_of([job(label=label, method="abd")]), "latex", notes=(label, "two\nlines")))
-    else:
-        output("report", "demo", "--runs", runs, "--format", "latex", "--output", table, *more)
-    (tmp_path / "paper.tex").write_text(PAPER % "table.tex")
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
-    assert done.returncode == 0, done.stdout[-3000:]
-    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
-    assert "Missing character" not in (tmp_path / "paper.log").read_text(errors="replace")
 
 
 def test_json_has_the_cells_and_a_row_a_job(runs):

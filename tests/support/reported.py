@@ -3,6 +3,7 @@
 import gc
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from click.testing import CliRunner
@@ -12,6 +13,7 @@ from orchestrator.plan.plan import Job, Plan, make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.load import parse_spec
 from orchestrator.store import sweep_folder
+from reports.jobs import JobReport
 from tests.support.fabricated import finish, record
 from tests.support.tracked import Tracker
 
@@ -87,3 +89,29 @@ def output(*arguments: object) -> str:
     gc.enable()  # `report` looks for no garbage, as its process is about to end
     assert done.exit_code == 0, done.output
     return done.stdout
+
+
+def job(label="abd", seed=0, final=40.0, **changed) -> JobReport:
+    """A job on CIFAR-100 with one accuracy everywhere."""
+    matrix = tuple((final,) * t for t in range(1, 6))
+    names = ("dataset", "cifar100"), ("group", "data-free"), ("state", "finished"), ("error", "")
+    about = {"sweep": "s", "source": "s", "id": "", "label": label, "method": label, "split": "5", "tasks": 5}
+    numbers = {"seed": seed, "images": (2000,) * 5, "done": 5, "asked": 5, "seconds": 1.0, "started": 0.0, "ended": 1.0}
+    more = {"settings": {"quirks": "iccv2021"}, "provenance": {}, "stages": (), "matrix": matrix, "local": matrix}
+    return JobReport(**{**dict(names), **about, **numbers, **more, **changed})
+
+
+def on_cifar(splits=(5, 10, 20)) -> list[JobReport]:
+    """Four methods with three seeds on each split; accuracies that get less."""
+    return [
+        replace(
+            job(label, seed, method=label, split=str(split), tasks=split),
+            matrix=tuple(tuple(80.0 - t - seed * j / 7 for j in range(t)) for t in range(1, split + 1)),
+            local=tuple((90.0,) * t for t in range(1, split + 1)),
+            images=(100,) * split,
+            group="bound" if label == "upper-bound" else "memory" if label == "lwf-coreset" else "data-free",
+        )
+        for split in splits
+        for label in ("upper-bound", "abd", "r-dfcil", "lwf-coreset")
+        for seed in (0, 1, 2)
+    ]
