@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo rehearse test test-all test-slurm soak bench bench-compare lint docs docs-serve screenshots clean
+.PHONY: demo rehearse test test-all test-slurm soak bench bench-compare test-gpu bench-gpu lint docs docs-serve screenshots clean
 
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
@@ -39,6 +39,14 @@ bench: $(VENV)/.ready
 # This tree's steps beside those of another revision: make bench-compare BASE=main
 bench-compare: $(VENV)/.ready
 	$(BIN)/python -m benchmarks.compare_steps $(BASE)
+
+# On a machine with a CUDA device: what must hold there, and what a step costs there.
+test-gpu: $(VENV)/.ready
+	$(BIN)/python -m tests.gpu
+
+bench-gpu: $(VENV)/.ready
+	$(BIN)/python -m benchmarks.steps --device cuda --batch-size 128 --json bench-gpu.json --markdown bench-gpu.md
+	$(BIN)/python -m benchmarks.steps --device cuda --batch-size 128 --precision bfloat16
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

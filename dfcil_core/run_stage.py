@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
@@ -179,6 +180,9 @@ def _steady_numbers(device: str) -> Iterator[None]:
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device == "cpu":
         torch.set_num_threads(THREADS)
+    else:
+        # Without it cuBLAS may add up in another order each time; it is read when the first product is asked for.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
     # By default new memory is then filled, a pass over each result of a kernel that writes all of it anyway.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

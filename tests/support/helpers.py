@@ -30,6 +30,7 @@ def plan_of(
     steps: int = 3,
     image_size: int = 8,
     first_model: Path | None = None,
+    device: str = "cpu",
 ) -> Plan:
     """A sweep over tasks of so many classes each, seed 0, on 8x8 images of as many classes made on the spot.
 
@@ -50,7 +51,8 @@ def plan_of(
     info = dataset or synthetic_info(sum(sizes), train_per_class=20, test_per_class=4)
     split = Split(sizes, "+".join(map(str, sizes)))
     first = {0: FirstModel(str(first_model), sha256(first_model))} if first_model else {}
-    return make_plan(SweepSpec("test", Dataset(info, image_size), tuple(entries), (split,), (0,), first_models=first))
+    spec = SweepSpec("test", Dataset(info, image_size), tuple(entries), (split,), (0,), first_models=first)
+    return make_plan(spec, device)
 
 
 def run_plan(plan: Plan, folder: Path, execution: Execution | None = None) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,40 @@
+"""`make test-gpu`: every check on a CUDA device, without pytest. Status 1 where one does not hold."""
+
+import argparse
+import sys
+import tempfile
+import time
+import traceback
+from pathlib import Path
+
+import torch
+
+from tests.gpu.checks import CHECKS, Skipped
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--device", default="cuda", help="cuda (the default), cuda:1, cpu")
+    device = parser.parse_args().device
+    if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+        sys.exit("there is no CUDA device here")
+    name = "the CPU" if device == "cpu" else torch.cuda.get_device_name(device)
+    print(f"on {name}, torch {torch.__version__}", flush=True)
+    failed = 0
+    for check in CHECKS:
+        title, started = check.__name__.replace("_", " "), time.perf_counter()
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                check(device, Path(folder))
+                verdict = "holds"
+            except Skipped as reason:
+                verdict = f"not asked: {reason}"
+            except Exception:
+                traceback.print_exc()
+                failed, verdict = failed + 1, "DOES NOT HOLD"
+        print(f"{title}: {verdict} ({time.perf_counter() - started:.1f} s)", flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
