@@ -152,6 +152,8 @@ class DataRecipe:
     holdout: float = 0.0
     """Share of each class's training images held out, and used in the place of the test images."""
     holdout_seed: int = 0
+    fold: int | None = None
+    """Which of 1/`holdout` parts of each class's training images is held out; None: images drawn by chance."""
     mean: tuple[float, ...] | None = None
     """Per channel, subtracted from pixels in [0, 1]; None: the data set's own."""
     std: tuple[float, ...] | None = None
@@ -196,7 +198,10 @@ class Recipe:
         To be read only: lists and dicts in it are the recipe's own.
         """
         # Not `asdict`, which copies every number: a plan of 10,000 jobs has more than 100,000 recipes.
-        return {**vars(self), "data": dict(vars(self.data))}
+        data = dict(vars(self.data))
+        if self.data.fold is None:
+            del data["fold"]
+        return {**vars(self), "data": data}
 
     @classmethod
     def from_json(cls, payload: dict[str, Any]) -> "Recipe":

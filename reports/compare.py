@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from orchestrator.spec.model import run_name
 from orchestrator.text import counted
 from reports.frame import frame_of
 from reports.jobs import JobReport, machines, told_apart
@@ -14,6 +15,7 @@ COLUMNS = {
     "label": "the method's label",
     "split": "the split",
     "seed": "the seed",
+    "fold": "the fold; None of a sweep that lists none",
     "a": "the metric in A",
     "b": "the metric in B",
     "difference": "B minus A",
@@ -21,8 +23,8 @@ COLUMNS = {
 }
 """Columns of `Comparison.jobs`, explained."""
 
-Place = tuple[str, str, str, int]
-"""Data set, label, split and seed: what pairs a job of A with one of B."""
+Place = tuple[str, str, str, int, int | None]
+"""Data set, label, split, seed and fold: what pairs a job of A with one of B."""
 _Valued = tuple[JobReport, float | None]
 
 
@@ -46,7 +48,7 @@ class Comparison:
 
 
 def compare(a: Sequence[JobReport], b: Sequence[JobReport], metric: str = "final") -> Comparison:
-    """Pair the jobs by data set, label, split and seed; those that are not finished in both are told in the notes."""
+    """Pair the jobs by data set, label, split, seed and fold; the notes tell those that are not finished in both."""
     first, second = _by_place(a, metric), _by_place(b, metric)
     notes: list[str] = []
     rows: list[tuple[object, ...]] = []
@@ -65,11 +67,11 @@ def compare(a: Sequence[JobReport], b: Sequence[JobReport], metric: str = "final
             without.setdefault(f"no number in {where} ({job.state} in A, {other.state} in B)", []).append(place)
             continue
         same = (job.matrix, job.local) == (other.matrix, other.local)
-        rows.append((job.label, job.split, job.seed, value, theirs, theirs - value, same))
+        rows.append((job.label, job.split, job.seed, job.fold, value, theirs, theirs - value, same))
         cells.setdefault((job.label, job.split), []).append(theirs - value)
     notes += [f"{counted(len(places), 'job')} with {why}: {_listed(places)}" for why, places in without.items()]
     found = {place: paired(differences) for place, differences in cells.items()}
-    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    table = pd.DataFrame(rows, columns=list(COLUMNS), dtype=object).infer_objects()
     return Comparison(metric, table, found, tuple(notes), _remarks(first, second))
 
 
@@ -97,11 +99,11 @@ def summary(comparison: Comparison) -> str:
 def _by_place(jobs: Sequence[JobReport], metric: str) -> dict[Place, _Valued]:
     values = frame_of(jobs)[metric].astype(float)
     return {
-        (job.dataset, job.label, job.split, job.seed): (job, None if pd.isna(value) else float(value))
+        (job.dataset, job.label, job.split, job.seed, job.fold): (job, None if pd.isna(value) else float(value))
         for job, value in zip(jobs, values, strict=True)
     }
 
 
 def _listed(places: Sequence[Place]) -> str:
-    names = [f"{label} · {split} · seed {seed}" for _, label, split, seed in places[:5]]
+    names = [f"{label} · {split} · {run_name(seed, fold)}" for _, label, split, seed, fold in places[:5]]
     return "; ".join(names) + (f"; and {len(places) - 5} more" if len(places) > 5 else "")

@@ -36,11 +36,13 @@ COLUMNS = {
     "id": "equal for jobs of equal label, split, seed and stages",
     "run": "address of the MLflow run, where it is known",
     "class_order": "shuffled (by the seed), natural, numpy-1993, or the name of a given order",
+    "holdout": "share of the training images that stands for the test images; 0: the test images",
+    "fold": "which such part of the training images, of a sweep that lists folds; else None",
 }
 """Columns of `frame`, explained; `frame_of` tells which may follow. A number that a job does not have is NaN."""
 
-Place = tuple[str, str | None, str, int]
-"""What two jobs must share to be compared task by task: data set, size of the images, split, seed."""
+Place = tuple[str, str | None, str, int, float, int | None]
+"""What two jobs must share to be compared task by task: data set, size of the images, split, seed, held-out images."""
 
 
 def frame(spec: SweepSpec, results: Iterable[JobResult]) -> pd.DataFrame:
@@ -57,7 +59,9 @@ def frame_of(jobs: Sequence[JobReport]) -> pd.DataFrame:
     bounds = _bounds(jobs)
     varied = {path: None for job in jobs for path in job.varied}
     rows = [_row(job, bounds) | _settings(job, varied) for job in jobs]
-    return pd.DataFrame(rows, columns=[*COLUMNS, *map(_column, varied)])
+    found = pd.DataFrame(rows, columns=[*COLUMNS, *map(_column, varied)])
+    # As objects: pandas would make numbers with a fraction of them where one job has none.
+    return found.assign(fold=pd.Series([job.fold for job in jobs], dtype=object))
 
 
 def varied_columns(frame: pd.DataFrame) -> list[str]:
@@ -87,7 +91,7 @@ def _row(job: JobReport, bounds: dict[Place, JobReport | None]) -> dict[str, obj
 
 
 def _place(job: JobReport) -> Place:
-    return job.dataset, job.settings.get("image_size"), job.split, job.seed
+    return job.dataset, job.settings.get("image_size"), job.split, job.seed, job.holdout, job.fold
 
 
 def _bounds(jobs: Sequence[JobReport]) -> dict[Place, JobReport | None]:

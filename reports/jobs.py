@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.results.by_class import ClassCounts, Confusion
 from orchestrator.spec.label import title_of, varied_by
-from orchestrator.spec.model import Value, order_name, split_title
+from orchestrator.spec.model import Value, order_name, run_name, split_title
 
 Rows = tuple[tuple[float, ...] | None, ...]
 FINISHED, FAILED, HALF, MISSING = "finished", "failed", "half-finished", "missing"
@@ -66,6 +66,8 @@ class JobReport:
     """Seconds of each of its finished stages, by folder, where they are known."""
     top5: tuple[float, ...] | None = None
     """Top-5 accuracy after the last task, by task; None where it was not counted."""
+    fold: int | None = None
+    """Which part of the training images was held out, where the sweep lists folds."""
     dreams: Callable[[], list[tuple[int, bytes]]] = field(default=no_dreams, compare=False, repr=False)
     """Task and picture (a file's content) of what was dreamed, read when asked for."""
 
@@ -80,6 +82,11 @@ class JobReport:
         return split_title(self.split, self.tasks)
 
     @property
+    def holdout(self) -> float:
+        """Share of the training images that was held out to stand for the test images; 0: the test images."""
+        return float(self.settings.get("holdout", 0))
+
+    @property
     def class_order(self) -> str:
         """The name of its class order."""
         return order_name(self.split)
@@ -87,7 +94,7 @@ class JobReport:
     @property
     def name(self) -> str:
         """For people: `abd · 5 tasks · seed 0`."""
-        return f"{title_of(self.label)} · {self.title} · seed {self.seed}"
+        return f"{title_of(self.label)} · {self.title} · {run_name(self.seed, self.fold)}"
 
     @property
     def varied(self) -> dict[str, Value]:

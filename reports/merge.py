@@ -6,7 +6,7 @@ from dataclasses import replace
 from reports.jobs import FINISHED, HALF, STATES, JobReport, SweepReport
 
 # Where a job stands, not what it is.
-_PLACE = ("tasks", "seed", "dataset", "label")
+_PLACE = ("tasks", "seed", "fold", "dataset", "label")
 _SHOWN = 5
 
 
@@ -69,10 +69,10 @@ def _different_settings(jobs: Sequence[JobReport], contested: set[tuple[str, str
 
 def _once(jobs: Sequence[JobReport], contested: set[tuple[str, str]]) -> tuple[list[JobReport], int, list[str]]:
     """Equal jobs once; the number left out; the names of those that conflict, whose labels are added to `contested`."""
-    by_cell: dict[tuple[str, str, str, int, str], list[JobReport]] = {}
+    by_cell: dict[tuple[str, str, str, int, int | None, str], list[JobReport]] = {}
     for job in jobs:
         source = job.source if _family(job) in contested else ""
-        by_cell.setdefault((*_family(job), job.split, job.seed, source), []).append(job)
+        by_cell.setdefault((*_family(job), job.split, job.seed, job.fold, source), []).append(job)
     conflicts = []
     for group in by_cell.values():
         done = [job for job in group if job.finished]

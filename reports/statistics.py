@@ -5,6 +5,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+Run = tuple[int, int | None]
+"""Seed and fold: what pairs the jobs of two rows."""
 LEVEL = 0.05
 """Significance level of every test, and 1 minus the confidence of every interval."""
 
@@ -56,16 +58,16 @@ def holm(p: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def against_best(values: Mapping[str, Mapping[int, float]], best: str) -> dict[str, float | None]:
-    """Holm-adjusted p of each other row against the row `best`, over the seeds that both have.
+def against_best(values: Mapping[str, Mapping[Run, float]], best: str) -> dict[str, float | None]:
+    """Holm-adjusted p of each other row against the row `best`, over the runs that both have.
 
-    `values`: row to seed to value. None for a row with fewer than two seeds in common: nothing can be told of it.
+    `values`: row to run to value. None for a row with fewer than two runs in common: nothing can be told of it.
     """
     raw: dict[str, float | None] = {}
-    for name, of_seed in values.items():
+    for name, of_run in values.items():
         if name == best:
             continue
-        common = sorted(of_seed.keys() & values[best].keys())
-        raw[name] = paired([values[best][seed] - of_seed[seed] for seed in common]).p if common else None
+        common = [run for run in of_run if run in values[best]]
+        raw[name] = paired([values[best][run] - of_run[run] for run in common]).p if common else None
     adjusted = holm({name: p for name, p in raw.items() if p is not None})
     return {name: adjusted.get(name) for name in raw}

@@ -53,7 +53,7 @@ class DatasetInfo:
     class_names: tuple[str, ...] = ()
     """In the order of the labels; for people and for folders, and no part of any identity."""
     train_counts: tuple[int, ...] = ()
-    """Training images of each class, where the content is fixed."""
+    """Training images of each class, where they are known."""
     test_counts: tuple[int, ...] = ()
 
     @property
@@ -224,6 +224,7 @@ def synthetic_info(classes: int = 10, train_per_class: int = 100, test_per_class
         test_images=classes * test_per_class,
         digest=f"synthetic:{SYNTHETIC_VERSION}",
         options={"classes": classes, "train_per_class": train_per_class, "test_per_class": test_per_class},
+        train_counts=(train_per_class,) * classes,
     )
 
 
@@ -280,6 +281,7 @@ def image_files_info(name: str, root: str | None, classes: Sequence[str] | None 
         digest=listing.digest(),
         options={"classes": list(listing.classes)} if name == "folder" else {},
         class_names=listing.classes,
+        train_counts=listing.train_counts,
     )
 
 

@@ -54,9 +54,9 @@ def moments(recipe: DataRecipe, train: Images) -> tuple[tuple[float, ...], tuple
     """`images.moments` of these training images, remembered: gigabytes are not read again for every stage."""
     from dfcil_core.data.images import moments
 
-    key = (
-        f"moments {DATA_VERSION}.{_DECODING} {recipe.digest} {recipe.image_size} {recipe.holdout} {recipe.holdout_seed}"
-    )
+    fold = "" if recipe.fold is None else f" fold {recipe.fold}"
+    part = f"{recipe.holdout} {recipe.holdout_seed}{fold}"
+    key = f"moments {DATA_VERSION}.{_DECODING} {recipe.digest} {recipe.image_size} {part}"
     mean, std = json.loads(cached_text(key, lambda: json.dumps(moments(train))))
     return tuple(mean), tuple(std)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -34,6 +35,12 @@ class Listing:
     classes: tuple[str, ...]
     train: tuple[tuple[str, int], ...]
     test: tuple[tuple[str, int], ...]
+
+    @property
+    def train_counts(self) -> tuple[int, ...]:
+        """Training images of each class."""
+        counts = Counter(label for _, label in self.train)
+        return tuple(counts[label] for label in range(len(self.classes)))
 
     def digest(self) -> str:
         """`sha256:...` over the class list, and every file's part, class, name and content.

@@ -54,7 +54,7 @@ def _opened(fields: str, root: str | None) -> _Opened:
         )
     train, test = (_resized(images, recipe.image_size) for images in (train, test))
     if recipe.holdout:
-        train, test = _held_out(train, recipe.holdout, recipe.holdout_seed)
+        train, test = _held_out(train, recipe.holdout, recipe.holdout_seed, recipe.fold)
     return _Opened(recipe, train, test)
 
 
@@ -93,12 +93,22 @@ def _resized(images: Images, size: int) -> Images:
     return Images(pixels.contiguous(), images.labels)
 
 
-def _held_out(train: Images, share: float, seed: int) -> tuple[Images, Images]:
-    """Split off `share` of each class's training images, at least one; they stand for the test images."""
+def _held_out(train: Images, share: float, seed: int, fold: int | None = None) -> tuple[Images, Images]:
+    """Split off `share` of each class's training images, at least one; they stand for the test images.
+
+    With a fold, its part of as many as there are: 1/`share`, whose sizes differ by one at most. Together the folds are
+    all training images, each once. Raises ValueError where a class has too few images for that.
+    """
     rng = stream(seed, "holdout", 0)
     held = torch.zeros(len(train.labels), dtype=torch.bool)
     for label in train.labels.unique(sorted=True):
         positions = (train.labels == label).nonzero().flatten()
-        count = max(1, round(share * len(positions)))
-        held[positions[torch.randperm(len(positions), generator=rng)[:count]]] = True
+        drawn = positions[torch.randperm(len(positions), generator=rng)]
+        if fold is None:
+            held[drawn[: max(1, round(share * len(positions)))]] = True
+            continue
+        folds = round(1 / share)
+        if len(drawn) < folds:
+            raise ValueError(f"{len(drawn)} images of class {int(label)} make no {folds} folds")
+        held[drawn[fold * len(drawn) // folds : (fold + 1) * len(drawn) // folds]] = True
     return train.take((~held).nonzero().flatten()), train.take(held.nonzero().flatten())

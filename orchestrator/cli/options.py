@@ -82,7 +82,7 @@ only = click.option(
     "--only",
     metavar="FIELD=VALUE,...",
     multiple=True,
-    help="The jobs with these values alone, of method, tasks, class_order, seed: method=abd,seed=0. Again for more.",
+    help="The jobs with these values alone, of method, tasks, class_order, seed, fold: method=abd,seed=0. Repeatable.",
 )
 
 elsewhere = stack(

@@ -77,8 +77,10 @@ def print_plan(preview: "Preview") -> None:
         if chosen:
             splits = tuple(dict.fromkeys(job.split for job in jobs))
             seeds = tuple(dict.fromkeys(job.seed for job in jobs))
+        folds = list(dict.fromkeys(job.fold for job in jobs if job.fold is not None))
+        repeated = f"seeds {_listed(seeds)}" + (f"; folds {', '.join(map(str, folds))}" if folds else "")
         if jobs or not chosen:
-            say(f"  {entry.title}: {counted(len(jobs), 'job')} ({_splits(splits)}; seeds {_listed(seeds)})")
+            say(f"  {entry.title}: {counted(len(jobs), 'job')} ({_splits(splits)}; {repeated})")
     for file, with_seeds in _files(plan).items():
         say(f"task 1 is {file.path} (SHA-256 {file.sha256[:16]}...; seeds {_listed(with_seeds)})")
     shared = f"sharing {preview.shared} of them between jobs saves {plan.unshared - len(plan.stages)}"

@@ -11,7 +11,7 @@ from orchestrator.spec.model import Exclusion, matches
 Only = str | Mapping[str, object]
 """`method=abd,tasks=10,seed=0`, or `{"method": "abd", "tasks": 10, "seed": 0}`; with any of the fields."""
 
-FIELDS = ("method", "tasks", "class_order", "seed")
+FIELDS = ("method", "tasks", "class_order", "seed", "fold")
 _NEXT_FIELD = re.compile(r",(?=\s*\w+\s*=)")  # a value may have commas of its own
 _EXAMPLE = "Write it as method=abd,tasks=10,seed=0, or class_order=natural, with any of these"
 
@@ -24,10 +24,10 @@ class _Choice:
     fields: Mapping[str, str]
 
     def has(self, job: Job) -> bool:
-        seed = int(self.fields["seed"]) if "seed" in self.fields else None
+        seed, fold = (int(self.fields[name]) if name in self.fields else None for name in ("seed", "fold"))
         order = self.fields.get("class_order")
-        wanted = Exclusion(self.fields.get("method"), self.fields.get("tasks"), seed, class_order=order)
-        return matches(wanted, job.entry, job.split, job.seed)
+        wanted = Exclusion(self.fields.get("method"), self.fields.get("tasks"), seed, class_order=order, fold=fold)
+        return matches(wanted, job.entry, job.split, job.seed, job.fold)
 
 
 def choose(plan: Plan, only: Sequence[Only]) -> Plan:
@@ -92,6 +92,7 @@ def _unmatched(choice: _Choice, plan: Plan) -> list[str]:
         "tasks": ("split", list(dict.fromkeys(split.tasks for split in spec.splits))),
         "class_order": ("class order", list(dict.fromkeys(split.order.name for split in spec.splits))),
         "seed": ("seed", [str(seed) for seed in spec.seeds]),
+        "fold": ("fold", [str(fold) for fold in spec.dataset.folds]),
     }
     for field, value in choice.fields.items():
         noun, valid = known[field]

@@ -13,7 +13,7 @@ from dfcil_core.methods.first_model import FirstModel as FirstModelMethod
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.garbage import no_garbage
 from orchestrator.plan.stage import Stage
-from orchestrator.spec.model import Dataset, FirstModel, MethodEntry, Split, SweepSpec, matches
+from orchestrator.spec.model import Dataset, FirstModel, MethodEntry, Split, SweepSpec, matches, run_name
 
 # What of `training` builds the network; the rest acts only while it learns.
 _NETWORK_SETTINGS = ("backbone",)
@@ -34,16 +34,19 @@ class Job:
     """Key of `learn` for each task; None where the job trains nothing (the upper bound before its last task)."""
     stages: tuple[str, ...]
     """Keys of all stages, parents before children."""
+    fold: int | None = None
+    """Which part of the training images stands for the test images; None where the sweep lists no folds."""
 
     @property
     def name(self) -> str:
         """For people: `abd · 5 tasks · seed 0`. Unique within a sweep."""
-        return job_name(self.entry, self.split, self.seed)
+        return job_name(self.entry, self.split, self.seed, self.fold)
 
     @property
     def slug(self) -> str:
-        """For file names and the command line: `abd-5-s0`."""
-        return f"{self.entry.label}-{self.split.label}-s{self.seed}"
+        """For file names and the command line: `abd-5-s0`, `abd-5-s0-f1`."""
+        fold = "" if self.fold is None else f"-f{self.fold}"
+        return f"{self.entry.label}-{self.split.label}-s{self.seed}{fold}"
 
     @property
     def tasks(self) -> tuple[tuple[int, ...], ...]:
@@ -77,9 +80,9 @@ class Plan:
         return sum(stage.recipe.kind == kind for stage in self.stages.values())
 
 
-def job_name(entry: MethodEntry, split: Split, seed: int) -> str:
+def job_name(entry: MethodEntry, split: Split, seed: int, fold: int | None = None) -> str:
     """A job's name for people: `abd · 5 tasks · seed 0`."""
-    return f"{entry.title} · {split.title} · seed {seed}"
+    return f"{entry.title} · {split.title} · {run_name(seed, fold)}"
 
 
 @cache
@@ -111,10 +114,11 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
     unshared = excluded = 0
     with no_garbage():
         for entry, split, seed, common in _cells(spec, device):
-            if any(matches(exclusion, entry, split, seed) for exclusion in spec.exclude):
+            fold = common.data.fold
+            if any(matches(exclusion, entry, split, seed, fold) for exclusion in spec.exclude):
                 excluded += 1
                 continue
-            known = launched.get(job_name(entry, split, seed), ()) if launched else ()
+            known = launched.get(job_name(entry, split, seed, fold), ()) if launched else ()
             chain = _Chain(entry, split, seed, common, known, entry.first_model(spec.first_models, seed))
             for stage in chain.stages:
                 stages.setdefault(stage.key, stage)
@@ -125,8 +129,13 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
     return Plan(spec, tuple(jobs), stages, unshared, excluded, device, used_by)
 
 
-def data_recipe(dataset: Dataset, method: Method, augmentation: AugmentationChoice = "published") -> DataRecipe:
-    """The images of a sweep as a method augments and normalises them, or as `training.augmentation` says."""
+def data_recipe(
+    dataset: Dataset, method: Method, augmentation: AugmentationChoice = "published", fold: int | None = None
+) -> DataRecipe:
+    """The images of a sweep as a method augments and normalises them, or as `training.augmentation` says.
+
+    `fold` is held out, where there are folds.
+    """
     info = replace(dataset.info, image_size=dataset.image_size)
     named = {
         "published": method.augmentation(info),
@@ -140,6 +149,7 @@ def data_recipe(dataset: Dataset, method: Method, augmentation: AugmentationChoi
         image_size=dataset.image_size,
         augmentation=named[augmentation],
         holdout=dataset.holdout,
+        fold=fold,
         mean=mean,
         std=std,
         options=dataset.info.options,
@@ -156,21 +166,21 @@ class _Common:
     dreaming: dict[str, Any]
 
     @classmethod
-    def of(cls, entry: MethodEntry, dataset: Dataset, device: str) -> "_Common":
+    def of(cls, entry: MethodEntry, dataset: Dataset, device: str, fold: int | None) -> "_Common":
         training = entry.training.in_recipe()
         training["backbone"] = entry.backbone
         kind = cast(Literal["cpu", "cuda"], device)  # what a launch computes on, as cluster/device.py names it
-        return cls(
-            kind, data_recipe(dataset, entry.method, entry.training.augmentation), training, asdict(entry.dreaming)
-        )
+        data = data_recipe(dataset, entry.method, entry.training.augmentation, fold)
+        return cls(kind, data, training, asdict(entry.dreaming))
 
 
 def _cells(spec: SweepSpec, device: str) -> Iterator[tuple[MethodEntry, Split, int, _Common]]:
     for entry in spec.methods:
-        common = _Common.of(entry, spec.dataset, device)
+        commons = [_Common.of(entry, spec.dataset, device, fold) for fold in spec.dataset.folds or (None,)]
         for split in spec.splits:
-            for seed in spec.seeds:
-                yield entry, split, seed, common
+            for common in commons:
+                for seed in spec.seeds:
+                    yield entry, split, seed, common
 
 
 class _Chain:
@@ -198,7 +208,7 @@ class _Chain:
 
     def job(self) -> Job:
         keys = tuple(stage.key for stage in self.stages)
-        return Job(self.entry, self.split, self.seed, self.order, tuple(self.learnt), keys)
+        return Job(self.entry, self.split, self.seed, self.order, tuple(self.learnt), keys, self.common.data.fold)
 
     def _chained(self) -> Iterator[None]:
         method = self.entry.method

@@ -42,6 +42,11 @@ class JobResult:
         return self.job.entry.method.name
 
     @property
+    def fold(self) -> int | None:
+        """Which part of the training images was held out, where the sweep lists folds."""
+        return self.job.fold
+
+    @property
     def title(self) -> str:
         """The split, for people: `5 tasks`."""
         return self.job.split.title
@@ -86,6 +91,10 @@ def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
         **({"first_model": first.sha256} if first else {}),
         **(milestones if training.schedule == "milestones" else {}),
     }
+    if spec.dataset.holdout:
+        settings["holdout"] = spec.dataset.holdout
+    if job.fold is not None:
+        settings["fold"] = job.fold
     return {path: str(value) for path, value in settings.items()}
 
 

@@ -12,7 +12,7 @@ from dfcil_core.methods.base import Method
 from orchestrator.schema.explained import explained
 from orchestrator.spec import settings
 from orchestrator.spec.class_order import NamedOrder, NumpySeed
-from orchestrator.spec.dataset import FORMS, DatasetForm
+from orchestrator.spec.dataset import FORMS, DatasetForm, Folds
 from orchestrator.spec.methods import takes
 from orchestrator.spec.model import OBJECTIVES
 from orchestrator.spec.settings import LONGEST_NAME, Common
@@ -59,7 +59,7 @@ def dataset_form() -> Any:
     forms = tuple(
         make_dataclass(
             f"dataset-{name}",
-            [("name", Literal[name], field())],
+            [("name", Literal[name], field()), ("holdout", _holdout(), field(default=0.0))],
             bases=(FORMS.get(name, DatasetForm),),
             kw_only=True,
             frozen=True,
@@ -68,6 +68,14 @@ def dataset_form() -> Any:
         for name, info in DATASETS.items()
     )
     return Literal[tuple(DATASETS)] | _one_of(forms)
+
+
+def _holdout() -> Any:
+    """A share of the training images, or folds of them."""
+    number = Annotated[int, Ge(0)]
+    folds = _told(number | Annotated[list[number], Len(1)], explained(Folds)["fold"])
+    share = get_type_hints(DatasetForm, include_extras=True)["holdout"]
+    return share | make_dataclass("folds", [("fold", folds, field())], bases=(Folds,), frozen=True)
 
 
 def method_form() -> Any:
@@ -113,6 +121,7 @@ def exclusion_form() -> type:
             ("tasks", _told(SplitItem | str, "A split, as under `tasks`, or its name."), field(default=None)),
             ("class_order", _told(str, "The name of a class order, as `natural`."), field(default=None)),
             ("seed", _told(Seed, "A seed."), field(default=None)),
+            ("fold", _told(Annotated[int, Ge(0)], "A fold of the training images."), field(default=None)),
         ],
         frozen=True,
         namespace={"__pydantic_config__": {"extra": "forbid", "json_schema_extra": with_settings}},

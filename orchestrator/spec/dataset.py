@@ -1,11 +1,12 @@
 """The `dataset:` section: which images, of what size, and where they lie."""
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Annotated, Any
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le, MinLen
 
 from dfcil_core.data.catalog import (
     DATASETS,
@@ -78,12 +79,25 @@ class PartForm(DatasetForm):
     """So many test images of each class, the first ones; by default all."""
 
 
+@dataclass(frozen=True)
+class Folds:
+    """`holdout: {share: 0.1, fold: [0, 1, 2]}`: parts of each class's training images, held out one after the other."""
+
+    __pydantic_config__ = {"extra": "forbid"}
+
+    share: Annotated[float, Gt(0), Le(0.5)]
+    """Share of each class's training images in a fold: one part of a whole number, as 0.1 or 0.2."""
+    fold: Annotated[tuple[Annotated[int, Ge(0)], ...], MinLen(1)]
+    """Which folds are held out, from 0 on: a number, or a list; every job runs once with each."""
+
+
 FORMS: dict[str, type[DatasetForm]] = {
     "folder": FolderForm,
     "synthetic": SyntheticForm,
     **dict.fromkeys(FIXED, PartForm),
 }
 """Data set to what `dataset:` can say of it; of one that is not here, what it can of any."""
+_ROUNDED = 0.02  # of a fold that 1/3 written as 0.33 may lack, or 1/7 as 0.14
 _SECONDS_TO_ANSWER = 10
 ADDRESSES = {**{name: archive.address for name, archive in ARCHIVES.items()}, "fashion-mnist": FASHION_MNIST_ADDRESS}
 """Where what can be downloaded is downloaded from."""
@@ -100,7 +114,9 @@ def read_dataset(reading: Reading) -> Dataset | None:
     if isinstance(given, dict):
         name = given.get("name")
         form_type = FORMS.get(name, DatasetForm) if isinstance(name, str) else DatasetForm
-        form = form_type(**settings.read(document, path, given, form_type))
+        folded = isinstance(given.get("holdout"), dict)
+        plain = {key: value for key, value in given.items() if not (folded and key == "holdout")}
+        form = form_type(**settings.read(document, path, plain, form_type))
         path = ("dataset", "name")
         if name is None:
             document.add(path, "the data set has no name", None, choices("", DATASETS))
@@ -114,7 +130,12 @@ def read_dataset(reading: Reading) -> Dataset | None:
         document.add(("dataset", "root"), "'' is empty", "", "It is the folder of the data set, as ~/data")
     root = reading.data_root or (os.path.expanduser(form.root) if form.root else None)
     info = known if known and known.name == name else _info(document, name, form, root)
-    return Dataset(info, form.image_size or info.image_size, root, form.holdout) if info else None
+    if info is None:
+        return None
+    size, holdout = form.image_size or info.image_size, given.get("holdout") if isinstance(given, dict) else None
+    if isinstance(holdout, dict):
+        return Dataset(info, size, root, *_folds(document, holdout, info))
+    return Dataset(info, size, root, form.holdout)
 
 
 def require_files(dataset: Dataset) -> None:
@@ -189,6 +210,33 @@ def _info(document: Document, name: str, form: DatasetForm, root: str | None) ->
     except MissingData as error:
         document.add(("dataset",), str(error), show(document.data.get("dataset")))
     return None
+
+
+def _folds(document: Document, given: dict[str, Any], info: DatasetInfo) -> tuple[float, tuple[int, ...]]:
+    """The share of a fold, and which are held out; what is wrong with them is noted."""
+    path: KeyPath = ("dataset", "holdout")
+    one = isinstance(given.get("fold"), int | float | str)
+    form = settings.read(document, path, {**given, "fold": [given["fold"]]} if one else given, Folds)
+    if len(form) < 2:
+        return 0.0, ()
+    share, folds = form["share"], form["fold"]
+    parts = round(1 / share)
+    if abs(parts * share - 1) > _ROUNDED:
+        below, above = math.floor(1 / share), math.ceil(1 / share)
+        remedy = f"{1 / above:.3g} makes {above} folds, {1 / below:.3g} makes {below}"
+        document.add((*path, "share"), f"folds of {share} do not make up all images", share, remedy)
+        return 0.0, ()
+    fewest = min(info.train_counts, default=parts)
+    if fewest < parts:
+        message = f"{share} makes {parts} folds, and a class has {fewest} training images"
+        document.add((*path, "share"), message, share, f"It must be at least {1 / max(2, fewest):.3g}")
+    for index, fold in enumerate(folds):
+        here: KeyPath = (*path, "fold") if one else (*path, "fold", index)
+        if fold >= parts:
+            document.add(here, f"there is no fold {fold} of {share}", fold, f"It must be at most {parts - 1}")
+        elif fold in folds[:index]:
+            document.add(here, f"{fold} is given twice", fold, "Give each fold once")
+    return 1 / parts, folds
 
 
 def _within(document: Document, name: str, part: dict[str, int | None]) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 from dfcil_core.methods import METHODS
@@ -13,7 +14,7 @@ from orchestrator.spec.settings import Common
 from orchestrator.spec.tasks import split_label
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
-_FIELDS = ("method", "tasks", "class_order", "seed")
+_FIELDS = ("method", "tasks", "class_order", "seed", "fold")
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,14 @@ class Cells:
     entries: Sequence[MethodEntry]
     splits: Sequence[Split]
     seeds: Sequence[int]
+    folds: Sequence[int | None] = (None,)
 
 
 def read_exclude(reading: Reading) -> tuple[Exclusion, ...]:
     """The exclusions."""
     document, cells = reading.document, Cells(reading.methods, reading.splits, reading.seeds)
+    if reading.dataset and reading.dataset.folds:
+        cells = replace(cells, folds=reading.dataset.folds)
     given = document.data.get("exclude")
     if given is None:
         return ()
@@ -82,10 +86,10 @@ def _exclusion(document: Document, path: KeyPath, given: Any, mentioned: _Mentio
             path,
             message,
             given,
-            "Write it as {method: lwf, tasks: 5, class_order: natural, seed: 2}, with any of the four",
+            f"Write it as {{method: lwf, tasks: 5, seed: 2}}, with any of {', '.join(_FIELDS)}",
         )
         return None
-    method, tasks, order, seed = (given.get(key) for key in _FIELDS)
+    method, tasks, order, seed, fold = (given.get(key) for key in _FIELDS)
     split = split_label(tasks, mentioned.classes)
     if "method" in given and (not isinstance(method, str) or method not in mentioned.names):
         message = f"{show(method)} is no method or label of this sweep"
@@ -96,12 +100,14 @@ def _exclusion(document: Document, path: KeyPath, given: Any, mentioned: _Mentio
     if "class_order" in given:
         _check_order(document, (*path, "class_order"), order, cells)
     if "seed" in given:
-        _check_seed(document, (*path, "seed"), seed, cells)
+        _check_number(document, (*path, "seed"), seed, cells.seeds, ("seeds", "repeats"))
+    if "fold" in given:
+        _check_number(document, (*path, "fold"), fold, cells.folds, ("dataset",))
     settings: dict[str, object] = {}
     for key, value in given.items():
         if key not in _FIELDS:
             settings |= _setting(document, (*path, key), value, mentioned)
-    return Exclusion(method, split if "tasks" in given else None, seed, settings, order)
+    return Exclusion(method, split if "tasks" in given else None, seed, settings, order, fold)
 
 
 def _check_order(document: Document, path: KeyPath, order: Any, cells: Cells) -> None:
@@ -110,12 +116,16 @@ def _check_order(document: Document, path: KeyPath, order: Any, cells: Cells) ->
         document.add(path, f"{show(order)} is no class order of this sweep", order, choices(str(order), known))
 
 
-def _check_seed(document: Document, path: KeyPath, seed: Any, cells: Cells) -> None:
-    if type(seed) is not int:
-        document.add(path, f"{show(seed)} is not a whole number", seed)
-    elif document.sound("seeds", "repeats") and seed not in cells.seeds:
-        known = ", ".join(str(known) for known in cells.seeds[:10]) + (", ..." if len(cells.seeds) > 10 else "")
-        document.add(path, f"{seed} is no seed of this sweep", seed, f"Choices: {known}")
+def _check_number(
+    document: Document, path: KeyPath, value: Any, known: Sequence[int | None], sections: tuple[str, ...]
+) -> None:
+    """Note a seed, or a fold, that is none of this sweep's; `sections` say which there are."""
+    if type(value) is not int:
+        document.add(path, f"{show(value)} is not a whole number", value)
+    elif document.sound(*sections) and value not in known:
+        listed = ", ".join(map(str, known[:10])) + (", ..." if len(known) > 10 else "")
+        remedy = "It has no folds" if known[0] is None else f"Choices: {listed}"
+        document.add(path, f"{value} is no {path[-1]} of this sweep", value, remedy)
 
 
 def _setting(document: Document, path: KeyPath, value: Any, mentioned: _Mentioned) -> dict[str, object]:
@@ -135,7 +145,7 @@ def _check_effect(document: Document, exclusions: Sequence[Exclusion], cells: Ce
     excluded = []
     for index, exclusion in enumerate(exclusions):
         # Each field speaks of one axis: an exclusion is a block of cells, and the grid need not be gone through.
-        methods = replace(exclusion, tasks=None, class_order=None, seed=None)
+        methods = replace(exclusion, tasks=None, class_order=None, seed=None, fold=None)
         entries = {
             position
             for position, entry in enumerate(cells.entries)
@@ -145,15 +155,14 @@ def _check_effect(document: Document, exclusions: Sequence[Exclusion], cells: Ce
             remedy = "Leave it out, or mend it: settings are compared after all defaults and overrides"
             document.add(("exclude", index), "matches no job of this sweep", document.data["exclude"][index], remedy)
         excluded.append((entries, exclusion))
-    for position in range(len(cells.entries)):
-        for split in cells.splits:
-            for seed in cells.seeds:
-                if not any(
-                    position in entries
-                    and exclusion.tasks in (None, split.tasks)
-                    and exclusion.class_order in (None, split.order.name)
-                    and exclusion.seed in (None, seed)
-                    for entries, exclusion in excluded
-                ):
-                    return
+    for position, split, seed, fold in product(range(len(cells.entries)), cells.splits, cells.seeds, cells.folds):
+        if not any(
+            position in entries
+            and exclusion.tasks in (None, split.tasks)
+            and exclusion.class_order in (None, split.order.name)
+            and exclusion.seed in (None, seed)
+            and exclusion.fold in (None, fold)
+            for entries, exclusion in excluded
+        ):
+            return
     document.add(("exclude",), "leaves no job in the sweep", document.data["exclude"], "Exclude less")

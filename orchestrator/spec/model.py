@@ -32,7 +32,9 @@ class Dataset:
     image_size: int
     root: str | None = None
     holdout: float = 0.0
-    """Share of each class's training images held out to stand for the test images (tuning); 0: the test images."""
+    """Share of each class's training images held out to stand for the test images; 0: the test images."""
+    folds: tuple[int, ...] = ()
+    """Which parts of 1/`holdout` are held out, one after the other; empty: a part drawn by chance."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,11 @@ def split_title(label: str, tasks: int) -> str:
     told += [f"{order} order"] if order else []
     count = f"after task {stopped[1]} of {stopped[2]}" if stopped else counted(tasks, "task")
     return f"{count} ({', '.join(told)})" if told else count
+
+
+def run_name(seed: int, fold: int | None) -> str:
+    """What tells jobs apart that a table has in one cell: `seed 0`, `seed 0 · fold 1`."""
+    return f"seed {seed}" if fold is None else f"seed {seed} · fold {fold}"
 
 
 def order_name(label: str) -> str:
@@ -164,6 +171,7 @@ class Exclusion:
     settings: dict[str, object] = field(default_factory=dict)
     class_order: str | None = None
     """Its name."""
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -221,7 +229,7 @@ class Tune:
 
 @dataclass(frozen=True)
 class SweepSpec:
-    """A sweep as the person meant it: methods x splits x seeds, less the exclusions."""
+    """A sweep as the person meant it: methods x splits x folds x seeds, less the exclusions."""
 
     name: str
     dataset: Dataset
@@ -246,7 +254,7 @@ class SweepSpec:
     """What the readers of further top-level keys gave, by key."""
 
 
-def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -> bool:
+def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int, fold: int | None = None) -> bool:
     """Whether every field that the exclusion gives is that of this cell; `method` is one of the entry's names."""
     if exclusion.method is not None and exclusion.method not in entry.names:
         return False
@@ -255,6 +263,8 @@ def matches(exclusion: Exclusion, entry: MethodEntry, split: Split, seed: int) -
     if exclusion.class_order is not None and exclusion.class_order != split.order.name:
         return False
     if exclusion.seed is not None and exclusion.seed != seed:
+        return False
+    if exclusion.fold is not None and exclusion.fold != fold:
         return False
     if not exclusion.settings:
         return True

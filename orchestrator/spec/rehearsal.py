@@ -34,7 +34,9 @@ def rehearse(spec: SweepSpec) -> SweepSpec:
 
 
 def _dataset(dataset: Dataset) -> Dataset:
-    info = synthetic_info(dataset.info.classes, TRAIN_PER_CLASS, TEST_PER_CLASS)
+    # One image of each class for each fold, at least.
+    folds = round(1 / dataset.holdout) if dataset.folds else 0
+    info = synthetic_info(dataset.info.classes, max(TRAIN_PER_CLASS, folds), TEST_PER_CLASS)
     # Flipped and cropped as the real images are, so that the same augmentation is rehearsed.
     info = replace(info, flips=dataset.info.flips, resized_crops=dataset.info.resized_crops)
     return replace(dataset, info=info, root=None)

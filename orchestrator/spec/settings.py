@@ -47,6 +47,7 @@ _MESSAGES = {
     "bool_type": ("is neither true nor false", ""),
     "string_type": ("is not text", "Put it in quotes"),
     "tuple_type": ("is not a list", "Write it as [1, 2]"),
+    "too_short": ("has too few items", "Give at least {min_length}"),
     "missing": ("is missing", ""),
 }
 _NUMBER = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")

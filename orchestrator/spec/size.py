@@ -16,9 +16,10 @@ def check_size(reading: Reading, seeds: Sequence[int]) -> None:
     document, entries, splits = reading.document, reading.methods, reading.splits
     if not (entries and splits and seeds and document.sound("methods", "tasks", "seeds", "repeats")):
         return
-    stages = len(seeds) * sum(_stages(entry, split) for entry in entries for split in splits)
+    folds = max(1, len(reading.dataset.folds)) if reading.dataset else 1
+    stages = len(seeds) * folds * sum(_stages(entry, split) for entry in entries for split in splits)
     labels = stages * max(sum(split.sizes) for split in splits)
-    jobs = len(entries) * len(splits) * len(seeds)
+    jobs = len(entries) * len(splits) * len(seeds) * folds
     path, remedy = _largest(entries, splits, seeds), "Make several sweeps of it: they share what they have in common"
     if stages > MOST_STAGES:
         message = f"{jobs} jobs with about {stages} stages are too large a sweep: at most {MOST_STAGES} stages"

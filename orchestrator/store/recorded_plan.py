@@ -91,6 +91,7 @@ class ToldJob:
     seed: Annotated[int, Strict()]
     learn: tuple[Key | None, ...]
     stages: Annotated[tuple[Key, ...], MinLen(1)]
+    fold: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,7 @@ class ToldPlan:
     stages: dict[Key, Recipe]
     """Parents before children."""
     holdout: float = 0.0
+    folds: tuple[Count, ...] = ()
     unshared: Count = 0
     excluded: Count = 0
 
@@ -142,6 +144,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
         "dataset": {name: value for name, value in asdict(spec.dataset.info).items() if name != "opens"},
         "image_size": spec.dataset.image_size,
         "holdout": spec.dataset.holdout,
+        "folds": spec.dataset.folds,
         "methods": [_entry_to_json(entry) for entry in spec.methods],
         "splits": [
             {
@@ -161,6 +164,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
                 "seed": job.seed,
                 "learn": job.learn,
                 "stages": job.stages,
+                "fold": job.fold,
             }
             for job in plan.jobs
         ],
@@ -198,7 +202,7 @@ def from_told(
     )
     spec = SweepSpec(
         name=told.name,
-        dataset=Dataset(info, told.image_size, None, told.holdout),
+        dataset=Dataset(info, told.image_size, None, told.holdout, told.folds),
         methods=entries,
         splits=splits,
         seeds=tuple(dict.fromkeys(job.seed for job in told.jobs)),
@@ -211,7 +215,7 @@ def from_told(
     for position, job in enumerate(told.jobs):
         split = splits[job.split]
         order = split.order.labels or told.orders[job.seed]
-        jobs.append(Job(entries[job.entry], split, job.seed, order, job.learn, job.stages))
+        jobs.append(Job(entries[job.entry], split, job.seed, order, job.learn, job.stages, job.fold))
         for key in job.stages:
             users.setdefault(key, []).append(position)
     used = {key: tuple(where) for key, where in users.items()}
@@ -245,7 +249,7 @@ def _problem(told: ToldPlan) -> str | None:
             return f"jobs.{number}: there is no task {tasks} to stop after"
         if len(job.learn) != tasks or job.learn[-1] is None or not set(job.stages) >= {*job.learn} - {None}:
             return f"jobs.{number}: learn does not name the stages of {tasks} tasks"
-        names.add((job.entry, job.split, job.seed))
+        names.add((job.entry, job.split, job.seed, job.fold))
     return None if len(names) == len(told.jobs) else "a job is there twice"
 
 

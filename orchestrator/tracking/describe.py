@@ -38,6 +38,7 @@ def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:
         "dataset": plan.spec.dataset.info.title,
         "tasks": job.split.label,
         "seed": str(job.seed),
+        **({} if job.fold is None else {"fold": str(job.fold)}),
         **_stage_tags(plan, job),
         **_source_tags(),
     }
@@ -95,7 +96,16 @@ def _stage_tags(plan: Plan, job: Job) -> dict[str, str]:
 def plan_artifact(plan: Plan) -> dict[str, Any]:
     """The plan as JSON: its jobs with their stages, and its stages with their parents."""
     jobs = [
-        {"name": job.name, "slug": job.slug, "id": job_id(job), "stages": [plan.stages[k].folder for k in job.stages]}
+        {
+            "name": job.name,
+            "slug": job.slug,
+            "id": job_id(job),
+            "label": job.entry.label,
+            "tasks": job.split.label,
+            "seed": job.seed,
+            "fold": job.fold,
+            "stages": [plan.stages[key].folder for key in job.stages],
+        }
         for job in plan.jobs
     ]
     stages = {

@@ -27,7 +27,7 @@ def entry_of(spec: SweepSpec) -> MethodEntry:
 
 def held_out(spec: SweepSpec, seeds: tuple[int, ...], entries: tuple[MethodEntry, ...]) -> SweepSpec:
     """A sweep of these entries that is judged by held-out training images: the test images are not looked at."""
-    dataset = replace(spec.dataset, holdout=tune_of(spec).validation)
+    dataset = replace(spec.dataset, holdout=tune_of(spec).validation, folds=())
     return replace(spec, dataset=dataset, methods=entries, seeds=seeds, exclude=(), tune=None)
 
 

@@ -29,6 +29,8 @@ class Drawable(Protocol):
     @property
     def title(self) -> str: ...
     @property
+    def fold(self) -> int | None: ...
+    @property
     def matrix(self) -> Matrix: ...
     @property
     def local(self) -> Matrix: ...
@@ -159,7 +161,8 @@ def _seed_band(axes: Axes, label: str, jobs: Sequence[Drawable], line: str) -> N
             means.append(statistics.fmean(values))
             spreads.append(statistics.stdev(values) if len(values) > 1 else 0.0)
     seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    name = f"{title_of(label)} ({seeds} seed{'s' if max(counts) > 1 else ''})"
+    noun = "seed" if all(job.fold is None for job in jobs) else "job"
+    name = f"{title_of(label)} ({seeds} {noun}{'s' if max(counts) > 1 else ''})"
     axes.plot(steps, means, color=colour, marker=marker, markersize=5, linestyle=line, label=name)
     low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]

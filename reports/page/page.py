@@ -122,6 +122,7 @@ def _methods(jobs: Sequence[JobReport]) -> list[dict[str, object]]:
     made: list[dict[str, object]] = []
     for label, split, title in dict.fromkeys((job.label, job.split, job.title) for job in jobs):
         key = f"{label} {split}"
+        noun = "seed" if all(job.fold is None for job in jobs) else "job"
         seeds, matrix = matrices.get((title, label), (0, None))
         confused = next(
             (
@@ -133,7 +134,7 @@ def _methods(jobs: Sequence[JobReport]) -> list[dict[str, object]]:
         )
         if matrix is None and confused is None and key not in sheets:
             continue
-        told = {"label": label, "split": split, "title": title, "seeds": seeds, "matrix": matrix}
+        told = {"label": label, "split": split, "title": title, "seeds": seeds, "matrix": matrix, "noun": noun}
         made.append(
             {**told, "confusion": confused, "dreamer": sheets.get(key, (None,))[0], "dreams": addresses.get(key)}
         )

@@ -67,6 +67,8 @@ def _obstacle(job: JobReport) -> str | None:
         return f"they are of equal tasks, all of them, in shuffled order, and this is {job.title}"
     if "first_model" in job.settings:
         return "they trained task 1, and this took a network from a file"
+    if job.holdout:
+        return "they are of the test images, and this is of held-out training images"
     for path, value in _as_published(job.method).items():
         if job.settings.get(path, value) != value:
             return f"{path} is {job.settings[path]}, and was {value}"

@@ -103,6 +103,7 @@ class _Source:
             local=_rows(told["task_incremental"]),
             images=tuple(told["images"]) if told.get("images") else None,
             top5=tuple(told["top5"]) if told.get("top5") else None,
+            fold=int(tags["fold"]) if "fold" in tags else None,
             state=state,
             error=tags.get(describe.ERROR, "") if state == FAILED else "",
             done=done,
@@ -216,8 +217,7 @@ def _provenance(tags: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
 
 def _never_begun(sweep: str, planned: Mapping[str, Any], known: Sequence[JobReport]) -> JobReport:
     """A job of the plan that has no run, as far as its name and the other jobs tell of it."""
-    label, _, seed = planned["name"].split(" · ")
-    split = planned["slug"].removeprefix(f"{label}-").rpartition("-s")[0]
+    label, split, seed, fold = _place(planned)
     kin = next((job for job in known if job.label == label), None)
     of_split = next((job for job in known if job.split == split), None)
     tasks = of_split.tasks if of_split else sum("-learn-" in stage for stage in planned["stages"])
@@ -231,7 +231,7 @@ def _never_begun(sweep: str, planned: Mapping[str, Any], known: Sequence[JobRepo
         dataset=known[0].dataset if known else "",
         split=split,
         tasks=tasks,
-        seed=int(seed.removeprefix("seed ")),
+        seed=seed,
         settings=kin.settings if kin else {},
         matrix=(None,) * tasks,
         local=(None,) * tasks,
@@ -245,7 +245,17 @@ def _never_begun(sweep: str, planned: Mapping[str, Any], known: Sequence[JobRepo
         ended=None,
         provenance={},
         stages=tuple(planned["stages"]),
+        fold=fold,
     )
+
+
+def _place(planned: Mapping[str, Any]) -> tuple[str, str, int, int | None]:
+    """Label, split, seed and fold of a job of the plan; what was tracked at first says them in its name alone."""
+    if "label" in planned:
+        return planned["label"], planned["tasks"], planned["seed"], planned["fold"]
+    label, _, seed = planned["name"].split(" · ")
+    split = planned["slug"].removeprefix(f"{label}-").rpartition("-s")[0]
+    return label, split, int(seed.removeprefix("seed ")), None
 
 
 def _in_order(jobs: Sequence[JobReport]) -> list[JobReport]:
@@ -267,6 +277,7 @@ def _in_order(jobs: Sequence[JobReport]) -> list[JobReport]:
             job.label,
             job.tasks,
             job.split,
+            -1 if job.fold is None else job.fold,
             job.seed,
         ),
     )

@@ -69,6 +69,7 @@ def job_report(
         local=result.local,
         images=images_by_task(result),
         top5=top5_by_task(result),
+        fold=job.fold,
         state=state,
         error=failure["error"] if failure and state == FAILED else "",
         done=len(result.records),

@@ -26,19 +26,29 @@ def caption(table: Layout, once: bool = False) -> str:
 
 
 def clauses(table: Layout, once: bool = False) -> list[Clause]:
-    """In order: the cells, unfinished and missing ones, the formulas, the marks, what was published."""
-    return [_cells(table, once), *_missing(table), *_formulas(table), *_marks(table)]
+    """In order: the cells, held-out images, what is missing, the formulas, the marks, what was published."""
+    return [_cells(table, once), *_held_out(table), *_missing(table), *_formulas(table), *_marks(table)]
 
 
 def _cells(table: Layout, once: bool) -> Clause:
     told = [MEASURES[name] for name in table.metrics]
     of = f"{told[0].title} {told[0].unit}" if len(told) == 1 else f"{', '.join(table.splits.values())}, {PERCENT}"
-    count = f"over {counted(table.n, 'seed')}" if once and table.n is not None else "over seeds (n)"
+    over = "seeds and folds" if table.folds else "seeds"
+    count = f"over {over} (n)"
+    if once and table.n is not None:
+        count = f"over {table.n} runs (seeds and folds)" if table.folds else f"over {counted(table.n, 'seed')}"
     if table.ci:
         return Clause(f"{of}: mean ± half the width of its 95% t interval {count}")
     if table.ddof == 1:
         return Clause(f"{of}: mean ± sample standard deviation (n - 1) {count}")
     return Clause(f"{of}: mean ± population standard deviation (n) {count}")
+
+
+def _held_out(table: Layout) -> Iterable[Clause]:
+    if table.held_out:
+        shares = ", ".join(f"{100 * share:.3g}" for share in table.held_out)
+        which = f" (folds {', '.join(map(str, table.folds))})" if table.folds else ""
+        yield Clause(f"tested on {shares}% of each class's training images, held out{which}, not on the test images")
 
 
 def _missing(table: Layout) -> Iterable[Clause]:

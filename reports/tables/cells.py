@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from dfcil_core.measures import MEASURES
-from reports.statistics import LEVEL, against_best, half_width
+from reports.statistics import LEVEL, Run, against_best, half_width
 
 DASH = "—"
 NONE = "n/a"
@@ -100,8 +100,8 @@ def standings(
 ) -> dict[tuple[str, str], Standing]:
     """(label, split) to its standing among the methods of the same group on the same split; bounds have none.
 
-    The best is the best mean of a complete cell. The others are tested against it, paired over the seeds that both
-    have, and corrected for their number within the group and the column (Holm).
+    The best is the best mean of a complete cell. The others are tested against it, paired over the seeds (and folds)
+    that both have, and corrected for their number within the group and the column (Holm).
     """
     found: dict[tuple[str, str], Standing] = {}
     sign = 1 if MEASURES[metric].higher_is_better else -1
@@ -112,17 +112,18 @@ def standings(
         if group == "bound" or not complete or len(means) < 2:
             continue
         best = max(complete, key=lambda label: sign * means[label])
-        values = _by_seed(jobs, metric)
+        values = _by_run(jobs, metric)
         values = {label: values[label] for label in means}
         found[best, split] = Standing(True)
         found |= {(label, split): Standing(False, p) for label, p in against_best(values, best).items()}
     return found
 
 
-def _by_seed(jobs: pd.DataFrame, metric: str) -> dict[str, dict[int, float]]:
-    """Label to seed to value, of the jobs that have one."""
-    found: dict[str, dict[int, float]] = {}
-    for label, seed, value in zip(jobs["label"], jobs["seed"], jobs[metric].astype(float), strict=True):
+def _by_run(jobs: pd.DataFrame, metric: str) -> dict[str, dict[Run, float]]:
+    """Label to run to value, of the jobs that have one."""
+    found: dict[str, dict[Run, float]] = {}
+    values = jobs[metric].astype(float)
+    for label, seed, fold, value in zip(jobs["label"], jobs["seed"], jobs["fold"], values, strict=True):
         if not math.isnan(value):
-            found.setdefault(label, {})[seed] = value
+            found.setdefault(label, {})[seed, fold] = value
     return found

@@ -42,6 +42,10 @@ class Layout:
     published: Mapping[tuple[str, str], Published] | None
     """(label, split) to the published final accuracy; None where they are not asked for."""
     notes: tuple[str, ...]
+    folds: tuple[int, ...] = ()
+    """Of the training images, over which its cells are; empty where the sweeps list none."""
+    held_out: tuple[float, ...] = ()
+    """Shares of the training images that stood for the test images; empty: the test images."""
 
     @property
     def n(self) -> int | None:
@@ -117,6 +121,8 @@ def layout(
         standing,
         published or None,
         tuple(notes),
+        tuple(sorted(frame["fold"].dropna().unique())),
+        tuple(sorted(share for share in frame["holdout"].unique() if share)),
     )
 
 

@@ -59,7 +59,10 @@ def test_without_a_choice_it_is_the_plan_itself(plan):
         ("method=abdd", "--only method=abdd: 'abdd' is no method or label of this sweep. Did you mean 'abd'? Choices:"),
         ("tasks=3", "--only tasks=3: '3' is no split of this sweep. Choices: 2, 4+2"),
         ("seed=one", "--only seed=one: 'one' is no seed of this sweep. Choices: 0, 1"),
-        ("sed=1", "--only sed=1: unknown field 'sed'. Did you mean 'seed'? Choices: method, tasks, class_order, seed"),
+        (
+            "sed=1",
+            "--only sed=1: unknown field 'sed'. Did you mean 'seed'? Choices: method, tasks, class_order, seed, fold",
+        ),
         ("seed=0,seed=1", "'seed' is given twice. Give --only again"),
         ("abd", "'abd' is no field with a value. Write it as method=abd,tasks=10,seed=0"),
         ("", "'' is no field with a value"),

@@ -68,6 +68,7 @@ OTHER_DATA = {
     "split": "another",
     "holdout": 0.1,
     "holdout_seed": 1,
+    "fold": 1,
     "mean": (0.5, 0.5, 0.5),
     "std": (0.2, 0.2, 0.2),
     "options": {"images": 7},

@@ -22,7 +22,7 @@ def numbers(seed, around=50.0):
 def rows(label, finals, group="data-free", split="5"):
     return [
         {"label": label, "group": group, "split": split, "tasks": 5, "seed": seed, "final": value, "forgetting": value}
-        | {"finished": value is not None}
+        | {"finished": value is not None, "fold": None, "holdout": 0.0}
         for seed, value in enumerate(finals)
     ]
 

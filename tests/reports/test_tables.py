@@ -34,7 +34,7 @@ def table(finals, label="abd", group="data-free", split="5", tasks=5):
     return pd.DataFrame(
         [
             {"label": label, "group": group, "split": split, "tasks": tasks, "seed": seed, "final": final}
-            | {"finished": final is not None}
+            | {"finished": final is not None, "fold": None, "holdout": 0.0}
             for seed, final in enumerate(finals)
         ]
     )

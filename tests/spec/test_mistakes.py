@@ -278,12 +278,12 @@ EXCLUDE = [
     (
         "[base]",
         "4:11: exclude.0: 'base' is not a mapping. Write it as "
-        "{method: lwf, tasks: 5, class_order: natural, seed: 2}, with any of the four",
+        "{method: lwf, tasks: 5, seed: 2}, with any of method, tasks, class_order, seed, fold",
     ),
     (
         "[{}]",
         "4:11: exclude.0: {} names nothing. Write it as "
-        "{method: lwf, tasks: 5, class_order: natural, seed: 2}, with any of the four",
+        "{method: lwf, tasks: 5, seed: 2}, with any of method, tasks, class_order, seed, fold",
     ),
     (
         "[{method: bse}]",
@@ -299,7 +299,7 @@ EXCLUDE = [
     (
         "[{training.lrr: 1}]",
         "4:12: exclude.0.training.lrr: no method of this sweep has a setting 'training.lrr'. "
-        "Did you mean 'training.lr'? Choices: method, tasks, class_order, seed, training.backbone, ",
+        "Did you mean 'training.lr'? Choices: method, tasks, class_order, seed, fold, training.backbone, ",
     ),
     (
         "[{training.lr: 1}]",

@@ -54,7 +54,7 @@ def test_a_split_is_excluded_by_its_form_or_by_its_name():
             "[{sizes: [50, 10, 30]}]",
             "5:17: tasks.0.sizes: the sizes add up to 90, and there are 100 classes. They must",
         ),
-        ("[{sizes: []}]", "5:17: tasks.0.sizes:"),
+        ("[{sizes: []}]", "5:17: tasks.0.sizes: [] has too few items. Give at least 1"),
         ("[{sizes: [100, 0]}]", "5:23: tasks.0.sizes.1: 0 is too small. It must be at least 1"),
         ("[{sizes: 5}]", "5:17: tasks.0.sizes: 5 is not a list"),
         ("[{sizes: [100], first: 2}]", "5:24: tasks.0.first: unknown key 'first'. Choices: sizes"),

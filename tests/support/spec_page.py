@@ -110,6 +110,10 @@ def _dataset(name, schema, whole) -> Iterator[str]:
     forms = {form["properties"]["name"]["const"]: form for form in _mappings(schema, whole)}
     common = set.intersection(*(set(form["properties"]) for form in forms.values()))
     yield from _table(_only({**forms["digits"], "properties": _name_first(forms["digits"])}, common), whole)
+    yield "Keys of `holdout`, where it gives folds of the training images ([data.md](data.md)):"
+    yield ""
+    (folds,) = _mappings(forms["digits"]["properties"]["holdout"], whole)
+    yield from _table(folds, whole)
     yield "`name` is one of " + ", ".join(f"`{name}`" for name in DATASETS) + "."
     yield ""
     for ones in (("synthetic",), ("folder",), FIXED):
