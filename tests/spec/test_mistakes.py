@@ -5,16 +5,13 @@ import pytest
 from dfcil_core.methods import METHODS
 from dfcil_core.networks.catalog import backbone_names
 from orchestrator.errors import SpecError
-from orchestrator.spec.load import parse_spec
+from orchestrator.spec.load import SECTIONS, parse_spec
 
 # What stands where nothing else is said; a mistake replaces a line of it, or adds one.
 RIGHT = {"name": "s", "methods": "[base]", "tasks": "[5]"}
 
 METHOD_NAMES = ", ".join(METHODS)
-TOP_KEYS = (
-    "name, dataset, methods, tasks, class_order, stop_after, seeds, repeats, training, dreaming, memory, quirks, "
-    "exclude, tune"
-)
+TOP_KEYS = ", ".join(SECTIONS)
 FOLDER_RULE = "Use letters, digits and . _ + = @ -, and begin with a letter or a digit"
 SCALED = "Leave the milestones out for 40, 60 and 80% of `epochs`"
 
