@@ -1,5 +1,7 @@
 # Everything is set up by the first target that needs it, in .venv; nothing outside this folder is touched.
 PYTHON ?= python3
+# Which build of torch: empty for PyPI's (5.3 GB, with CUDA); cpu (0.7 GB), cu126, ... for one of PyTorch's own index.
+TORCH ?=
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -8,6 +10,11 @@ BIN := $(VENV)/bin
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
 	$(BIN)/dfcil-sweep report demo
+	@printf '\nNext:\n'
+	@printf '  %-52s %s\n' 'source $(BIN)/activate' 'the command dfcil-sweep, in this terminal' \
+		'dfcil-sweep ui demo' 'every accuracy, curve and dream, in MLflow' \
+		'dfcil-sweep report demo --format html -o demo.html' 'a page with figures, matrices and dreams' \
+		'dfcil-sweep init' 'a first spec of your own'
 
 # Every method of both CIFAR-100 tables, all splits, one seed, on made-up images: twenty minutes on two CPU cores.
 rehearse: $(VENV)/.ready
@@ -73,6 +80,7 @@ screenshots: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
+	$(if $(TORCH),$(BIN)/pip install --quiet torch torchvision --index-url https://download.pytorch.org/whl/$(TORCH))
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 

@@ -1,12 +1,11 @@
 """What a command says of itself, and what it answers to a slip of the pen."""
 
-import shlex
-
 import click
 import pytest
 
 from orchestrator.cli import _COMMANDS, cli
 from orchestrator.cli.usage.examples import EXAMPLES
+from tests.support.typed import parse
 
 
 def all_commands(group, words=()):
@@ -27,13 +26,8 @@ def test_an_example_is_a_command_that_can_be_typed(words, tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "demo.tar").write_text("what `store import` is given")
     for typed, does in EXAMPLES[words]:
-        program, *arguments = shlex.split(typed)
-        assert program == "dfcil-sweep" and typed.startswith(f"dfcil-sweep {words}".rstrip()) and does
-        command = cli
-        while arguments and isinstance(command, click.Group):
-            context = command.make_context("dfcil-sweep", list(arguments))
-            _, command, arguments = command.resolve_command(context, [*context._protected_args, *context.args])
-        command.make_context("dfcil-sweep", arguments)
+        assert typed.startswith(f"dfcil-sweep {words}".rstrip()) and does
+        parse(typed)
 
 
 @pytest.mark.parametrize("words", EXAMPLES)

@@ -1,4 +1,4 @@
-"""The README's picture, of the demo: `python -m tests.support.readme_picture RUNS`, RUNS with the finished sweep `demo`.
+"""The README's picture: `python -m tests.support.readme_picture RUNS`, RUNS with the finished sweep `demo`.
 
 On the left accuracy over tasks, as `report --figures` draws it; on the right what `abd` dreamed after the last task but
 one. Written to docs/images/demo.png.
@@ -19,7 +19,7 @@ from tests.support.paths import ROOT
 
 FILE = ROOT / "docs" / "images" / "demo.png"
 HEIGHT, MARGIN, DOTS = 440, 28, 100
-CAPTION = "dreamed by {label} after task {task} (seed {seed}), a row or two a digit"
+CAPTION = "dreamed by {label} after task {task} (seed {seed}): a row for each digit so far"
 
 
 def picture(jobs: list[JobReport]) -> Image.Image:
@@ -29,11 +29,11 @@ def picture(jobs: list[JobReport]) -> Image.Image:
     task, content = sheets[-1]
     side = HEIGHT - 2 * MARGIN
     sheet = Image.open(io.BytesIO(content)).convert("RGB").resize((side, side), Image.Resampling.NEAREST)
-    whole = Image.new("RGB", (curves.width + side + MARGIN, HEIGHT), "white")
+    whole = Image.new("RGB", (curves.width + side + 2 * MARGIN, HEIGHT), "white")
     whole.paste(curves, (0, 0))
-    whole.paste(sheet, (curves.width, MARGIN))
+    whole.paste(sheet, (curves.width + MARGIN, MARGIN))
     text, font = CAPTION.format(label=job.label, task=task, seed=job.seed), ImageFont.load_default(size=12)
-    ImageDraw.Draw(whole).text((curves.width, HEIGHT - MARGIN + 6), text, fill="black", font=font)
+    ImageDraw.Draw(whole).text((curves.width + MARGIN, HEIGHT - MARGIN + 6), text, fill="black", font=font)
     return whole
 
 
