@@ -2,6 +2,7 @@
 
     make bench                            float32 on one thread of this CPU: a table, and bench.json
     python -m benchmarks.steps --device cuda --precision bfloat16 --only abd dream
+    python -m benchmarks.steps --profile base dream    where the time of our steps goes, operator by operator
 
 Each beside a plain one, written from the papers in the obvious way (benchmarks/speed/plain_steps.py), timed in turn
 with it in this process. Its losses must be ours, to 1e-4 (float32): otherwise this ends with status 1. `--only` takes
@@ -12,15 +13,18 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # Before torch: its profiler tells of its starts and stops.
 os.environ.setdefault("KINETO_LOG_LEVEL", "99")
 
-from benchmarks.speed import arguments, report  # noqa: E402
-from benchmarks.speed.measure import Disagreement, Effort, everything  # noqa: E402
+from benchmarks.speed import arguments, profiles, report  # noqa: E402
+from benchmarks.speed.measure import Disagreement, Effort, everything, stepping  # noqa: E402
+from benchmarks.speed.ours import Sizes  # noqa: E402
 from dfcil_core.methods import METHODS  # noqa: E402
 
 
@@ -30,9 +34,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], choices=[*METHODS, "dream", "parts"])
     parser.add_argument("--json", type=Path, help="file for all numbers")
     parser.add_argument("--markdown", type=Path, help="file for the table")
+    parser.add_argument("--profile", nargs="+", default=[], choices=[*METHODS, "dream"], help="on a CPU, and no table")
     asked = parser.parse_args()
     sizes = arguments.sizes(asked)
     started, lines, machine = time.perf_counter(), [], report.machine(sizes)
+    if asked.profile:
+        print("\n".join(profiled(sizes, asked.profile, machine)))
+        return
     try:
         for line in everything(sizes, Effort(asked.rounds, asked.seconds), set(asked.only)):
             lines.append(line)
@@ -46,6 +54,13 @@ def main() -> None:
     if asked.json:
         asked.json.write_text(json.dumps(report.as_json(sizes, machine, lines), indent=1))
     print(f"measured in {time.perf_counter() - started:.0f} s", file=sys.stderr)
+
+
+def profiled(sizes: Sizes, names: list[str], machine: dict[str, Any]) -> Iterator[str]:
+    """A table of each step's operators."""
+    product, copied = machine["matrix_product_gflops"][sizes.precision], machine["copy_gb_per_second"]
+    for name, step in stepping(sizes, names):
+        yield profiles.as_markdown(name, profiles.by_operator(step), product, copied)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -63,6 +63,15 @@ def everything(sizes: Sizes, effort: Effort, only: set[str]) -> Iterator[Measure
             yield _dream(stages, effort)
         if not only or "parts" in only:
             yield from _parts(stages, effort)
+
+
+def stepping(sizes: Sizes, names: Iterable[str]) -> Iterator[tuple[str, Action]]:
+    """Our step alone, of each method or `dream` that is named."""
+    with tempfile.TemporaryDirectory() as folder, as_in_a_stage(sizes.device):
+        stages = Stages(sizes, Path(folder))
+        for name in names:
+            made = Dreamer(stages) if name == "dream" else Learner(stages, name)
+            yield name, made.step
 
 
 def _step(stages: Stages, method: str, effort: Effort) -> Measured:
