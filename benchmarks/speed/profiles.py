@@ -66,7 +66,7 @@ def by_operator(step: Callable[[], object]) -> list[Row]:
     with counter:
         step()
     counted: dict[str, int] = defaultdict(int)
-    for operator, count in counter.get_flop_counts()["Global"].items():
+    for operator, count in counter.get_flop_counts().get("Global", {}).items():
         counted[str(operator).removeprefix("aten.")] += count
     with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
         clock, used = time.perf_counter(), time.process_time()
