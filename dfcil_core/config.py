@@ -85,7 +85,7 @@ class Training:
     weight_decay: Annotated[float, Ge(0)] = 2e-4
     """Factor of the L2 penalty's gradient, which is added to the loss's; AdamW shrinks the weights themselves."""
     precision: Literal["float32", "bfloat16"] = "float32"
-    """Of the forward pass; `bfloat16` is torch's autocast."""
+    """Of the networks' convolutions (docs/performance.md); float32 where a processor does not multiply bfloat16."""
     optimizer: Optimizer = field(default="sgd", metadata=LATER)
     """SGD with momentum, or Adam or AdamW, whose learning rate is 0.001 where none is given."""
     schedule: Schedule = field(default="milestones", metadata=LATER)
