@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dfcil_core import plugins
 from dfcil_core.artifacts import LOGITS, MEMORY, NETWORK
 from dfcil_core.augment import Augmentation
 from dfcil_core.checkpoint import save_tensors
@@ -26,7 +27,7 @@ from dfcil_core.evaluate import plain_features, test_logits
 from dfcil_core.execution import Execution
 from dfcil_core.first_model import load_first_model
 from dfcil_core.memory import Memory, choose_random, choose_ranked, drawn_pool
-from dfcil_core.methods import OBJECTIVES, plugins
+from dfcil_core.methods import OBJECTIVES
 from dfcil_core.methods.base import Method
 from dfcil_core.networks.build import build, fold_batchnorm, load, on_device
 from dfcil_core.networks.generator import Generator
@@ -47,6 +48,7 @@ def run_stage(recipe: Recipe, folder: Path, parents: Mapping[str, Path], executi
     """
     if torch.device(execution.device).type != recipe.device:
         raise ValueError(f"a stage of the device kind {recipe.device} cannot run on {execution.device}")
+    plugins.provide(recipe, execution.plugin)
     run = {"learn": learn, "remember": remember, "dream": dream}[recipe.kind]
     with _steady_numbers(recipe.device):
         result = run(recipe, folder, parents, execution)
@@ -153,8 +155,6 @@ def _context(recipe: Recipe, parents: Mapping[str, Path], execution: Execution) 
 
 
 def _objective(recipe: Recipe, execution: Execution) -> Method:
-    if recipe.plugin is not None:
-        plugins.provide(recipe.method, recipe.plugin, execution.plugin)
     method = OBJECTIVES[recipe.method]
     own_names = {field.name for field in fields(method.settings_type)}
     own = {name: value for name, value in recipe.settings.items() if name in own_names}

@@ -64,10 +64,14 @@ def call(monkeypatch, capsys, tmp_path):
 
 @pytest.fixture
 def registries():
-    """What a test registers is gone after it: methods, objectives and plug-ins."""
-    from dfcil_core.methods import METHODS, OBJECTIVES, plugins
+    """What a test registers is gone after it: methods, objectives, backbones, data sets and plug-ins."""
+    from dfcil_core import plugins
+    from dfcil_core.data.catalog import DATASETS
+    from dfcil_core.methods import METHODS, OBJECTIVES
+    from dfcil_core.networks.catalog import BACKBONES
 
-    kept = [(table, dict(table)) for table in (METHODS, OBJECTIVES, plugins._plugins)]
+    tables = (METHODS, OBJECTIVES, BACKBONES, DATASETS, plugins._plugins)
+    kept = [(table, dict(table)) for table in tables]
     yield
     for table, content in kept:
         table.clear()

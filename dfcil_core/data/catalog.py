@@ -3,7 +3,7 @@
 A new one is an entry of DATASETS: what is known of it, and which function opens it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,8 +26,11 @@ class DatasetInfo:
     """A data set before it is opened."""
 
     name: str
-    opens: str
-    """`module:function` that gives its training and its test images, given a DataRecipe and the folder of the data."""
+    opens: str | Callable[..., Any]
+    """`module:function` that gives its training and its test images, given a DataRecipe and the folder of the data.
+
+    Of a plug-in, the function itself; the SHA-256 of its source is among the `options` then, as `plugin`.
+    """
     summary: str
     classes: int
     train_images: int

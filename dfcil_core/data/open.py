@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import cached_property, lru_cache
-from importlib import import_module
 
 import torch
 from torch.nn.functional import interpolate
@@ -14,6 +13,7 @@ from dfcil_core.config import DataRecipe
 from dfcil_core.data import decoded
 from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES
 from dfcil_core.data.images import ImageData, Images, moments
+from dfcil_core.named import function_of
 from dfcil_core.streams import stream
 
 _OF_METHODS = ("augmentation", "mean", "std")
@@ -28,6 +28,11 @@ def open_data(recipe: DataRecipe, root: str | None) -> ImageData:
     fields = {name: value for name, value in vars(recipe).items() if name not in _OF_METHODS}
     opened = _opened(json.dumps(fields, sort_keys=True), root)
     return ImageData(opened.train, opened.test, *_normalisation(recipe, opened))
+
+
+def forget() -> None:
+    """Have the next call of `open_data` open the files again."""
+    _opened.cache_clear()
 
 
 class _Opened:
@@ -59,8 +64,7 @@ def _opened(fields: str, root: str | None) -> _Opened:
 
 
 def _opener(name: str) -> Callable[[DataRecipe, str | None], tuple[Images, Images]]:
-    module, _, function = DATASETS[name].opens.partition(":")
-    found: Callable[[DataRecipe, str | None], tuple[Images, Images]] = getattr(import_module(module), function)
+    found: Callable[[DataRecipe, str | None], tuple[Images, Images]] = function_of(DATASETS[name].opens)
     return found
 
 

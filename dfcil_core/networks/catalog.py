@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from dfcil_core.named import function_of
 
 if TYPE_CHECKING:
     import torch
@@ -15,9 +16,12 @@ if TYPE_CHECKING:
 class Backbone:
     """How a classifier is made, and how its weights are drawn; both functions are named, and loaded when asked for."""
 
-    makes: str
-    """`module:function`, called with the number of outputs and the channels of an image, and `options`."""
-    draws: str
+    makes: str | Callable[..., Any]
+    """`module:function`, called with the number of outputs and the channels of an image, and `options`.
+
+    Of a plug-in, the function itself; `draws` too.
+    """
+    draws: str | Callable[..., Any]
     """`module:function`, called with the network and the random generator that all its weights are drawn from."""
     options: tuple[tuple[str, Any], ...] = ()
     """Further arguments of `makes`, by name."""
@@ -25,15 +29,19 @@ class Backbone:
     """Hand-bumped when what it computes or how it starts changes; in the identities of its stages from 2 on."""
     variant_of: str | None = None
     """The backbone in whose place a method with a `network_variant` trains this one; None: one that a spec can name."""
+    name: str = ""
+    """What a spec calls one of a plug-in; ours are called by their keys in `BACKBONES`."""
+    plugin: str | None = None
+    """SHA-256 of the source of the plug-in that it comes from: in the identities of its stages."""
 
     def make(self, n_classes: int, channels: int) -> "Network":
         """A network whose weights mean nothing yet."""
-        made: Network = _function(self.makes)(n_classes, channels, **dict(self.options))
+        made: Network = function_of(self.makes)(n_classes, channels, **dict(self.options))
         return made
 
     def draw(self, network: "Network", generator: "torch.Generator") -> None:
         """Draw all weights from `generator`."""
-        _function(self.draws)(network, generator)
+        function_of(self.draws)(network, generator)
 
 
 _SMALL, _RESNET18 = "dfcil_core.networks.resnet", "dfcil_core.networks.resnet18"
@@ -65,9 +73,3 @@ BACKBONES: dict[str, Backbone] = {
 def backbone_names() -> list[str]:
     """The names that `training.backbone` takes."""
     return [name for name, backbone in BACKBONES.items() if backbone.variant_of is None]
-
-
-def _function(name: str) -> Callable[..., Any]:
-    module, _, function = name.partition(":")
-    loaded: Callable[..., Any] = getattr(import_module(module), function)
-    return loaded

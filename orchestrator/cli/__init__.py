@@ -40,6 +40,7 @@ _COMMANDS = (
     "store",
     "methods",
     "datasets",
+    "check-plugin",
     "schema",
     "convert-model",
     "report",
@@ -48,7 +49,7 @@ _COMMANDS = (
     "sync",
 )
 
-_SETUP = ("schema", "convert-model", "init", "doctor")
+_SETUP = ("schema", "convert-model", "init", "doctor", "check-plugin")
 """Those of them whose modules are in setup/."""
 
 

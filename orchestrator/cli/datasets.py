@@ -2,16 +2,20 @@
 
 import click
 
+from orchestrator.cli import options
 from orchestrator.cli.terminal import say
 
 
 @click.command()
-def datasets() -> None:
+@options.plugin
+def datasets(plugin: str | None) -> None:
     """List the data sets."""
     from dfcil_core.data.catalog import DATASETS, FIXED, IMAGE_FILES, SUBSET
     from dfcil_core.data.cifar_files import ARCHIVES
     from orchestrator.cli.tables import print_table
+    from orchestrator.spec.load import load_plugins
 
+    load_plugins(plugin)
     folder = "a folder (root)"
     needs = dict.fromkeys(DATASETS, f"{folder}, downloaded there if there is a network")
     needs |= dict.fromkeys(IMAGE_FILES, folder)

@@ -45,7 +45,10 @@ device = click.option(
     help="auto: CUDA where there is a device, else the CPU.",
 )
 plugin = click.option(
-    "--plugin", metavar="FILE", shell_complete=completion.files, help="A Python file with a method of your own."
+    "--plugin",
+    metavar="FILE",
+    shell_complete=completion.files,
+    help="A Python file of your own methods, backbones or data sets.",
 )
 rehearse = click.option(
     "--rehearse", is_flag=True, help="Synthetic images of the same shape and short schedules: a trial of the spec."

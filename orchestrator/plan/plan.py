@@ -301,6 +301,8 @@ class _Chain:
         backbone = BACKBONES.get(training.get("backbone", ""))
         if backbone and backbone.version > 1:
             versions = {**versions, "network": backbone.version}
+        if backbone and backbone.plugin:
+            training = {**training, "backbone_plugin": backbone.plugin}
         if settings.get("quirks") == "iccv2021":
             versions = {**versions, "quirks": config.QUIRKS_VERSION}
         if training.get("precision") == "bfloat16":

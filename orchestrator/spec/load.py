@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dfcil_core import plugins
 from dfcil_core.data.catalog import DatasetInfo
-from dfcil_core.methods import plugins
 from orchestrator.errors import UserError, choices
 from orchestrator.spec.dataset import read_dataset
 from orchestrator.spec.exclude import read_exclude

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from dfcil_core import plugins
 from dfcil_core.config import Dreaming, Training
-from dfcil_core.methods import METHODS, plugins
+from dfcil_core.methods import METHODS
 from dfcil_core.methods.base import Method
+from dfcil_core.networks.catalog import BACKBONES, backbone_names
 from orchestrator.errors import choices
 from orchestrator.spec import grid, settings
 from orchestrator.spec.label import cell_label
@@ -96,6 +98,7 @@ class _Entries:
         recipe = method_type.recipe_for(self.info) if self.info else method_type.recipe
         own = {**recipe.get("settings", {}), **self._own(path, given, method_type)}
         training = self._training(dict(recipe.get("training", {})), own_training, path)
+        self._check_variant(method_type, training.backbone, at_name)
         if len(document.problems) > before:
             return []
         entry = MethodEntry(
@@ -107,6 +110,15 @@ class _Entries:
             **{"memory": Common.memory, "quirks": Common.quirks, **self.common, **common},
         )
         return [entry]
+
+    def _check_variant(self, method_type: type[Method], backbone: str, at_name: KeyPath) -> None:
+        """Note a method that trains a variant of the backbone where that has none: one of a plug-in."""
+        variant = method_type.network_variant
+        if variant and f"{backbone}-{variant}" not in BACKBONES:
+            able = [name for name in backbone_names() if f"{name}-{variant}" in BACKBONES]
+            message = f"{method_type.name} trains a variant of the backbone, and {backbone} has no {variant} one"
+            remedy = f"Give it `training: {{backbone: ...}}` with one of {', '.join(able)}"
+            self.document.add(at_name, message, method_type.name, remedy)
 
     def _section(
         self, path: KeyPath, given: dict[str, Any], method_type: type[Method], name: str, settings_type: type

@@ -16,6 +16,7 @@ from dfcil_core.config import Dreaming, Quirks, Recipe, Training
 from dfcil_core.data.catalog import DATASETS, DatasetInfo
 from dfcil_core.methods import METHODS
 from dfcil_core.methods.base import Method
+from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.plan.stage import FOLDER, Stage
@@ -57,12 +58,19 @@ class ToldMethod:
 
 
 @dataclass(frozen=True)
+class ToldTraining(Training):
+    """How a network was trained, with a backbone that may be a plug-in's."""
+
+    backbone: _Name = Training.backbone
+
+
+@dataclass(frozen=True)
 class ToldEntry:
     """One line of `methods:`, with every setting resolved."""
 
     label: _Name
     method: ToldMethod
-    training: Training
+    training: ToldTraining
     dreaming: Dreaming
     memory: Count
     quirks: Quirks
@@ -120,13 +128,19 @@ _INFO = TypeAdapter(DatasetInfo)
 
 
 def of_plugin(plan: Plan) -> bool:
-    """Whether a method of the plan is not ours, so that its stages are to be written down."""
-    return any(entry.plugin is not None for entry in plan.spec.methods)
+    """Whether a method, a backbone or the data set is not ours, so that the plan's stages are to be written down."""
+    if "plugin" in plan.spec.dataset.info.options or any(entry.plugin for entry in plan.spec.methods):
+        return True
+    return any("backbone_plugin" in stage.recipe.training for stage in plan.stages.values())
 
 
 def require_own_methods(plan: Plan) -> None:
     """Raise UserError where the networks of a plan's jobs are known only to the code of a plug-in that is not run."""
-    labels = [entry.label for entry in plan.spec.methods if isinstance(entry.method, Recorded)]
+    labels = [
+        entry.label
+        for entry in plan.spec.methods
+        if isinstance(entry.method, Recorded) or entry.training.backbone not in BACKBONES
+    ]
     if labels:
         raise UserError(
             f"--log-models: what {', '.join(labels)} tested only the code of its plug-in knows, which no command runs "
@@ -281,7 +295,7 @@ def _entry(told: ToldEntry) -> MethodEntry:
     return MethodEntry(
         label=told.label,
         method=_ours(told) or Recorded.of(told.method),
-        training=told.training,
+        training=Training(**vars(told.training)),
         dreaming=told.dreaming,
         memory=told.memory,
         quirks=told.quirks,
@@ -310,9 +324,11 @@ def _frozen(value: Any) -> Any:
 def dataset_info(told: Mapping[str, Any], path: Path) -> DatasetInfo:
     """The data set as it was launched. Which function opens it is ours to say, never a file's. Raises Nonsense."""
     name = told.get("name")
-    if not isinstance(name, str) or name not in DATASETS:
+    options = told.get("options")
+    of_plugin = isinstance(options, dict) and "plugin" in options
+    if not isinstance(name, str) or not (name in DATASETS or of_plugin):
         raise Nonsense(path, f"dataset: {name!r} is no data set of this program", REMEDY)
     try:
-        return _INFO.validate_python({**told, "opens": DATASETS[name].opens})
+        return _INFO.validate_python({**told, "opens": "" if of_plugin else DATASETS[name].opens})
     except ValidationError as error:
         raise Nonsense(path, f"dataset.{first_problem(error)}", REMEDY) from None

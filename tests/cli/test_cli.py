@@ -42,7 +42,7 @@ def spec(tmp_path):
 def test_the_commands(call):
     status, out, _ = call("--help")
     assert status == 0
-    listed = re.findall(r"^  (\w+) ", out.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+) ", out.partition("Commands:")[2], re.MULTILINE)
     assert sorted(listed) == sorted(COMMANDS)
 
 

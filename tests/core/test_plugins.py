@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from dfcil_core import plugins
 from dfcil_core.execution import Execution
-from dfcil_core.methods import METHODS, OBJECTIVES, plugins
+from dfcil_core.methods import METHODS, OBJECTIVES
 from dfcil_core.run_stage import run_stage
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import make_plan
@@ -129,7 +130,7 @@ def test_a_worker_refuses_another_source_than_the_plans(plugin, tmp_path):
 
 
 REFUSED = {
-    "x = 1\n": "there is no method in it",
+    "x = 1\n": "there is nothing in it that a sweep can use",
     "import nowhere_to_be_found\n": "ModuleNotFoundError: No module named 'nowhere_to_be_found'",
     "def (\n": "SyntaxError",
     "from dfcil_core.methods.base import Method\nclass A(Method):\n    name = 'abd'\n    summary = source = 'x'\n": (
@@ -168,7 +169,7 @@ def test_an_installed_package_brings_a_method(plugin, tmp_path, monkeypatch):
     entry_point = "[dfcil_sweep.methods]\nfeature-lwf = my_feature_lwf:FeatureLwf\n"
     (information / "entry_points.txt").write_text(entry_point)
     script = (
-        "import json, sys; from dfcil_core.methods import METHODS, plugins\n"
+        "import json, sys; from dfcil_core import plugins; from dfcil_core.methods import METHODS\n"
         "from orchestrator.spec.load import load_plugins\nload_plugins()\n"
         "print(json.dumps([list(METHODS)[-1], plugins.digest_of('feature-lwf'), "
         "'torch' in sys.modules]))"

@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from dfcil_core.methods import METHODS, OBJECTIVES, plugins
+from dfcil_core import plugins
+from dfcil_core.methods import METHODS, OBJECTIVES
 from orchestrator.cli import cli
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import make_plan

@@ -75,6 +75,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dfcil-sweep schema -o spec.schema.json", "for the editor, beside your specs"),
         ("dfcil-sweep schema --plugin mine.py -o spec.schema.json", "with the methods of a plug-in"),
     ),
+    "check-plugin": (("dfcil-sweep check-plugin mine.py", "before the sweep that uses it"),),
     "convert-model": (
         (
             "dfcil-sweep convert-model class.pth first-0.safetensors",
