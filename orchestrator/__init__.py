@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.launch import launch as launch
-    from orchestrator.launch import plan as plan
+    from orchestrator.preview import plan as plan
     from orchestrator.status import status as status
     from orchestrator.tune import tune as tune
 
@@ -26,7 +26,7 @@ __all__ = ["launch", "plan", "status", "tune"]
 # Function to the module that defines it.
 _FUNCTIONS: Mapping[str, str] = {
     "launch": "orchestrator.launch",
-    "plan": "orchestrator.launch",
+    "plan": "orchestrator.preview",
     "status": "orchestrator.status",
     "tune": "orchestrator.tune",
 }

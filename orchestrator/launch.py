@@ -1,8 +1,5 @@
 """A launch, from Python: what the command line calls, and what `import orchestrator` offers.
 
-launch   run what the store lacks of a sweep, and track it
-plan     what a launch would run
-
 This is the one place where the options are read, the store is opened and the workers are counted; `tune` shares it.
 """
 
@@ -18,8 +15,10 @@ from dfcil_core.processor import multiplies_bfloat16
 from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished, StageRecomputed
 from orchestrator.engine.options import Options
 from orchestrator.errors import UserError, choices
+from orchestrator.notify import notifying, require_command
 from orchestrator.plan.choose import Only, choose
 from orchestrator.plan.plan import Plan
+from orchestrator.preview import plan_of, runs_folder
 from orchestrator.results.job_result import JobResult
 from orchestrator.results.read import Results, read_results
 from orchestrator.spec.given import Spec, read_spec
@@ -103,32 +102,6 @@ class LaunchOutcome:
         return reports.load(self.plan.spec.name, runs=str(self.runs))
 
 
-@dataclass(frozen=True)
-class Preview:
-    """A plan, and how much of it is in the store."""
-
-    plan: Plan
-    """Of all jobs, or of those that `only` chooses."""
-    jobs_of_sweep: int
-    runs: Path
-    in_store: frozenset[str]
-    """Keys of the stages that need not run."""
-    seconds: float | None
-    """Of work for one worker in all, by what stages like these took; None where the store has none like one of them."""
-    seconds_without_sharing: float | None
-    """The same if every job did all of its own stages."""
-
-    @property
-    def shared(self) -> int:
-        """How many stages serve several jobs."""
-        return sum(len(users) > 1 for users in self.plan.users.values())
-
-    @property
-    def to_run(self) -> int:
-        """How many stages a launch would run."""
-        return len(self.plan.stages) - len(self.in_store)
-
-
 def _tell_of_precision(planned: Plan, warn: Callable[[str], None]) -> None:
     """Warn of `training.precision: bfloat16` on a processor that is quicker without."""
     asked = any(stage.recipe.training.get("precision") == "bfloat16" for stage in planned.stages.values())
@@ -150,9 +123,11 @@ def launch(
     device: str = "auto",
     jobs: int | None = None,
     per_gpu: int = 1,
+    gpus: str | None = None,
     tracking_uri: str | None = None,
     experiment: str | None = None,
     log_models: bool = False,
+    notify: str | None = None,
     only: Sequence[Only] = (),
     retry_failed: bool = False,
     recompute: bool = False,
@@ -176,8 +151,9 @@ def launch(
     The options are those of `dfcil-sweep launch` (`overrides` are its `--set`: `["training.lr=0.05"]`), with the same
     defaults. `only` has texts (`["method=abd,seed=0"]`) or mappings (`[{"method": "abd", "seed": 0}]`): the jobs that
     one of them chooses are run, all where it is empty. `on_event` is called in this thread with what happens; what it
-    raises ends the launch. `warn` is given a text where MLflow takes no results, or a processor cannot do what is
-    asked for; it is called from any thread, and by default writes to standard error.
+    raises ends the launch. `warn` is given a text where MLflow takes no results, a processor cannot do what is asked
+    for, or `notify` fails; it is called from
+    any thread, and by default writes to standard error.
 
     A stage that fails is in the outcome, and does not raise. Raises UserError (SpecError with every mistake of a spec)
     before anything is written, and where workers elsewhere cannot be had; KeyboardInterrupt on Ctrl-C and, in the main
@@ -188,55 +164,48 @@ def launch(
     from orchestrator.tracking import Tracker
     from reports.artifacts import FIGURES
 
+    require_command(notify)
     if keep not in ("needed", "all"):
         raise UserError(f"keep: '{keep}' is no choice. {choices(keep, ('needed', 'all'))}")
     elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
-    planned = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere is not None)
+    planned = plan_of(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere is not None)
     chosen = choose(planned, only)
     if elsewhere is None or planned.spec.dataset.info.name in IMAGE_FILES:
         require_files(planned.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
     if elsewhere is None:
         _tell_of_precision(planned, warn)
-    options = run_options(planned.spec, planned.device, jobs, per_gpu)
-    options = replace(
-        options, save_every=positive("save_every", save_every), free=keep == "needed", elsewhere=elsewhere
-    )
+    options = run_options(planned.spec, planned.device, jobs, per_gpu, gpus, elsewhere)
+    options = replace(options, save_every=positive("save_every", save_every), free=keep == "needed")
     folder = writable_runs_folder(runs, tracking_uri)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
-    return _Launch(planned, chosen, folder, options, tracker, on_event).run(retry_failed, recompute)
+    about = {"command": "launch", "sweep": planned.spec.name, "runs": str(folder)}
+    with notifying(notify, about, warn) as ended:
+        outcome = _Launch(planned, chosen, folder, options, tracker, on_event).run(retry_failed, recompute)
+        ended(outcome.ok, _summary(outcome))
+    return outcome
 
 
-def plan(
-    spec: Spec,
-    *,
-    runs: str | Path | None = None,
-    device: str = "auto",
-    overrides: Sequence[str] = (),
-    data_root: str | Path | None = None,
-    plugin: str | Path | None = None,
-    rehearse: bool = False,
-    only: Sequence[Only] = (),
-    recompute: bool = False,
-    elsewhere: bool = False,
-) -> Preview:
-    """What `launch` would run if it were given the same (`recompute`: from its beginning). Writes nothing.
-
-    `elsewhere`: the launch would be on other machines, whose `device` cannot be asked for from here and must be given.
-    Raises UserError (SpecError with every mistake of a spec).
-    """
-    from orchestrator.engine.checkpoint_gc import wanted_again
-    from orchestrator.results.estimate import Rates
-
-    whole = _plan(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere)
-    planned = choose(whole, only)
-    folder = runs_folder(runs)
-    store, stages = Store(folder), planned.stages
-    rates = Rates.of(planned, store.records(stages.values(), on_damaged=lambda stage, why: None), store)
-    present = store.finished(stages.values())
-    present -= present if recompute else wanted_again(stages, present, store.whole)
-    seconds = rates.total(stages.values())
-    without = rates.total(stages[key] for job in planned.jobs for key in job.stages)
-    return Preview(planned, len(whole.jobs), folder, frozenset(present), seconds, without)
+def _summary(outcome: LaunchOutcome) -> dict[str, Any]:
+    """What `--notify` is told of a launch that came to its end."""
+    failed = len(outcome.failed_jobs)
+    return {
+        "jobs": {"done": len(outcome.jobs) - failed, "failed": failed, "of_sweep": len(outcome.plan.jobs)},
+        "stages": {"run": outcome.stages_run, "reused": outcome.stages_reused},
+        "failures": [
+            {
+                "stage": str(failure.stage),
+                "error": failure.error,
+                "log": str(failure.log),
+                "jobs": [job.name for job in outcome.plan.jobs_of(key)],
+            }
+            for key, failure in outcome.failures.items()
+        ],
+        "recomputed": {
+            "same": sum(event.aside is None for event in outcome.recomputed.values()),
+            "other": [str(event.stage) for event in outcome.recomputed.values() if event.aside is not None],
+        },
+        "undelivered": outcome.undelivered,
+    }
 
 
 def workers_elsewhere(
@@ -262,11 +231,6 @@ def workers_elsewhere(
 # ---- what is given, read ---------------------------------------------------------------------------------------------
 
 
-def runs_folder(given: str | Path | None) -> Path:
-    """The runs folder: the one given, else DFCIL_RUNS, else `./runs`; absolute."""
-    return sweep_folder.runs_folder(None if given is None else str(given))
-
-
 def writable_runs_folder(given: str | Path | None, tracking_uri: str | None) -> Path:
     """The runs folder, made. Raises UserError where nothing can be written there.
 
@@ -280,26 +244,45 @@ def writable_runs_folder(given: str | Path | None, tracking_uri: str | None) -> 
     return folder
 
 
-def _plan(read: SweepSpec, device: str, elsewhere: bool) -> Plan:
-    from orchestrator.cluster.device import device_elsewhere, device_kind
-    from orchestrator.plan.plan import make_plan
+def run_options(
+    read: SweepSpec,
+    device: str,
+    jobs: int | None,
+    per_gpu: int,
+    gpus: str | None = None,
+    elsewhere: "Profile | Scheduler | None" = None,
+) -> Options:
+    """How stages are run: so many at a time (`jobs`), by default one a core, or `per_gpu` a device (of `gpus`).
 
-    return make_plan(read, device_elsewhere(device) if elsewhere else device_kind(device))
-
-
-def run_options(read: SweepSpec, device: str, jobs: int | None, per_gpu: int) -> Options:
-    """How stages are run: so many at a time (`jobs`), by default one a core, or `per_gpu` a device."""
-    from orchestrator.cluster.device import device_count
+    Raises UserError for a number that is too small, and for `gpus` that are not there.
+    """
+    from orchestrator.cluster.device import chosen_devices, device_count
 
     positive("per_gpu", per_gpu)
-    if jobs is None:
-        workers = device_count() * per_gpu if device == "cuda" else len(os.sched_getaffinity(0))
-    else:
+    if gpus is not None and elsewhere is not None:
+        raise UserError(
+            f"--gpus {gpus}: chooses devices of this machine. Those of others are given by their batch system"
+        )
+    devices = None if gpus is None else chosen_devices(gpus, device)
+    if jobs is not None:
         workers = int(positive("jobs", jobs))
+    elif device == "cuda":
+        workers = (device_count() if devices is None else len(devices)) * per_gpu
+    else:
+        workers = len(os.sched_getaffinity(0))
     # A worker runs in a folder of its own: what it is told must not depend on where it stands.
     root = str(Path(read.dataset.root or "data").expanduser().absolute())
     files = {file.sha256: file.path for file in read.first_models.values()}
-    return Options(workers, device, data_root=root, per_gpu=per_gpu, plugin=read.plugin, first_models=files)
+    return Options(
+        workers,
+        device,
+        data_root=root,
+        per_gpu=per_gpu,
+        gpus=devices,
+        plugin=read.plugin,
+        elsewhere=elsewhere,
+        first_models=files,
+    )
 
 
 def positive(name: str, value: float) -> float:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.events import Event
 from orchestrator.errors import UserError
-from orchestrator.launch import positive, run_options, runs_folder, writable_runs_folder
+from orchestrator.launch import positive, run_options, writable_runs_folder
+from orchestrator.notify import notifying, require_command
+from orchestrator.preview import runs_folder
 from orchestrator.signals import terminable
 from orchestrator.spec.given import Spec, is_text, read_spec
 from orchestrator.spec.model import SweepSpec
@@ -27,10 +29,12 @@ def tune(
     storage: str | None = None,
     jobs: int | None = None,
     per_gpu: int = 1,
+    gpus: str | None = None,
     overrides: Sequence[str] = (),
     data_root: str | Path | None = None,
     plugin: str | Path | None = None,
     rehearse: bool = False,
+    notify: str | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> "TuneOutcome":
@@ -46,13 +50,20 @@ def tune(
     from orchestrator.spec.dataset import require_files
     from orchestrator.tuning.session import Session, TuningOptions
 
+    require_command(notify)
     read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse)
     require_files(read.dataset)
     seconds = None if timeout is None else 60 * timeout
-    how = run_options(read, kind, jobs, per_gpu)
+    how = run_options(read, kind, jobs, per_gpu, gpus)
     options = TuningOptions(writable_runs_folder(runs, tracking_uri), how, storage, tracking_uri, seconds)
-    with terminable():
-        return Session(read, options, say, on_event).run()
+    about = {"command": "tune", "sweep": read.name, "runs": str(options.runs)}
+    with notifying(notify, about, lambda text: say(f"warning: {text}")) as ended, terminable():
+        outcome = Session(read, options, say, on_event).run()
+        told = {"study": outcome.study, "trials": dict(outcome.trials), "best": dict(outcome.best)}
+        ended(
+            not outcome.failed, {**told, "complete": outcome.complete, "winner": outcome.winner and str(outcome.winner)}
+        )
+    return outcome
 
 
 def study_text(

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @options.experiment
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Stages at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Stages at a time on a GPU.")
+@options.gpus
 @options.log_models
+@options.notify
 @options.only
 @click.option("--retry-failed", is_flag=True, help="Start again what failed when the sweep was launched before.")
 @click.option(
@@ -71,7 +73,8 @@ def launch(spec: str, dry_run: bool, **told: Any) -> None:
 
 def _dry_run(spec: str, told: dict[str, Any]) -> None:
     from orchestrator.cli.plan import print_plan
-    from orchestrator.launch import plan, workers_elsewhere
+    from orchestrator.launch import workers_elsewhere
+    from orchestrator.preview import plan
 
     place = {name: told[name] for name in options.ELSEWHERE}
     elsewhere = workers_elsewhere(told["device"], told["jobs"], **place) is not None

@@ -81,6 +81,14 @@ sweep = stack(
 SWEEP = ("runs", "device", "overrides", "data_root", "plugin", "rehearse")
 """The parameters of `sweep` beside the spec."""
 
+notify = click.option(
+    "--notify",
+    metavar="CMD",
+    help="Run CMD when it has ended, failed or been stopped; a summary as JSON is on its standard input.",
+)
+gpus = click.option(
+    "--gpus", metavar="N,N", help="These GPUs alone: 0,2. Default: all, or those that CUDA_VISIBLE_DEVICES names."
+)
 only = click.option(
     "--only",
     metavar="FIELD=VALUE,...",

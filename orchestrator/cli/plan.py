@@ -12,8 +12,8 @@ from orchestrator.cli.terminal import say
 from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
-    from orchestrator.launch import Preview
     from orchestrator.plan.plan import Plan
+    from orchestrator.preview import Preview
     from orchestrator.spec.model import FirstModel, Split
 
 _KINDS = ("learn", "remember", "dream")
@@ -27,7 +27,7 @@ _MOST_SEEDS = 10  # that are listed one by one
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def plan(spec: str, classes: bool, as_json: bool, **told: Any) -> None:
     """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
-    from orchestrator.launch import plan as planned
+    from orchestrator.preview import plan as planned
 
     preview = planned(spec, **told)
     if as_json:

@@ -63,6 +63,24 @@ def visible_devices() -> list[str]:
     return [name.strip() for name in names[: device_count()]]
 
 
+def chosen_devices(gpus: str, device: str) -> tuple[str, ...]:
+    """The CUDA devices of `--gpus 0,2`, where stages run on `device` (`cpu` or `cuda`), as `visible_devices` has them.
+
+    Raises UserError where there is no such device, or none is used, and for one that is named twice.
+    """
+    where = f"--gpus {gpus}"
+    if device == "cpu":
+        raise UserError(f"{where}: stages run on the CPU: {_lacking() or 'so --device says'}")
+    chosen, known = [name.strip() for name in gpus.split(",")], visible_devices()
+    for position, name in enumerate(chosen):
+        if name not in known:
+            hidden = " (of CUDA_VISIBLE_DEVICES)" if "CUDA_VISIBLE_DEVICES" in os.environ else ""
+            raise UserError(f"{where}: '{name}' is no device that may be used here. {choices(name, known)}{hidden}")
+        if name in chosen[:position]:
+            raise UserError(f"{where}: {name} is given twice. --per-gpu says how many stages share a GPU")
+    return tuple(chosen)
+
+
 def _lacking() -> str:
     """Why CUDA cannot be used; empty where it can."""
     if device_count() == 0:

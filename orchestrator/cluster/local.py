@@ -3,7 +3,7 @@
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
@@ -21,14 +21,14 @@ from orchestrator.signals import interrupts_deferred
 _LOCAL = "127.0.0.1"
 
 
-def environments(device: str, workers: int, per_gpu: int) -> list[dict[str, str]]:
+def environments(device: str, workers: int, per_gpu: int, gpus: Sequence[str] | None = None) -> list[dict[str, str]]:
     """The environment of each worker: one thread, and one CUDA device, taken in turn.
 
-    At most `workers` of them, and on CUDA at most `per_gpu` a device.
+    At most `workers` of them, and on CUDA at most `per_gpu` a device, of `gpus` or of all that may be used.
     """
     if device == "cpu":
         return [dict(ONE_THREAD) for _ in range(workers)]
-    devices = visible_devices()
+    devices = visible_devices() if gpus is None else gpus
     slots = min(workers, per_gpu * len(devices))
     return [{**ONE_THREAD, "CUDA_VISIBLE_DEVICES": devices[slot % len(devices)]} for slot in range(slots)]
 

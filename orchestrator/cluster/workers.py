@@ -3,7 +3,7 @@
 Importing this module loads Dask; only the engine does, and only when there is work.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,13 +14,18 @@ from orchestrator.cluster.select import Scheduler
 
 @contextmanager
 def open_workers(
-    elsewhere: Profile | Scheduler | None, runs: Path, device: str, workers: int, per_gpu: int
+    elsewhere: Profile | Scheduler | None,
+    runs: Path,
+    device: str,
+    workers: int,
+    per_gpu: int,
+    gpus: Sequence[str] | None = None,
 ) -> Iterator[Workers]:
     """Workers for so many stages at a time, coming up or soon to come. Raises UserError as the modules for each say."""
     if elsewhere is None:
         from orchestrator.cluster.local import environments, local_client
 
-        with local_client(environments(device, workers, per_gpu)) as client:
+        with local_client(environments(device, workers, per_gpu, gpus)) as client:
             yield Workers(client)
     elif isinstance(elsewhere, Scheduler):
         from orchestrator.cluster.remote import remote_workers

@@ -64,11 +64,9 @@ def run(
     """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
 
     `given_up`, by key: stages that failed before and are not to be started again; they count as failed. `recompute`:
-    keys of finished stages that are done again, and compared with what they were.
-
-    Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
-    the cluster fails; UserError if workers elsewhere cannot be had or used. Whatever is raised, `on_event`'s own
-    exceptions included, finished stages are in the store.
+    keys of finished stages that are done again, and compared. Raises KeyboardInterrupt on Ctrl-C and, in the main
+    thread, on SIGTERM, when all workers are gone; RuntimeError if the cluster fails; UserError if workers elsewhere
+    cannot be had or used. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
     """
     store.prepare()
     outcome = Outcome()
@@ -85,7 +83,7 @@ def run(
 
         # A launch that grows will want all its workers.
         workers = options.workers if source is not dict else min(options.workers, work.unfinished)
-        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu)
+        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu, options.gpus)
         gc = CheckpointGC(plan, store, work) if options.free else None
         with terminable(), open_workers(*place) as pool:
             _Run(stages, store, options, on_event, outcome, pool, gc).to_the_end()

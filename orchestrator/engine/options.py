@@ -18,6 +18,8 @@ class Options:
     """`cpu` or `cuda`."""
     data_root: str | None = None
     per_gpu: int = 1
+    gpus: tuple[str, ...] | None = None
+    """The CUDA devices of this machine that are used, as CUDA_VISIBLE_DEVICES names them; None: all that it allows."""
     save_every: float = 60.0
     """Seconds between saves within a stage."""
     attempts: int = 2

@@ -7,9 +7,12 @@ import sys
 import pytest
 
 from orchestrator.cluster import device
-from orchestrator.cluster.device import device_kind
+from orchestrator.cluster.device import chosen_devices, device_kind
 from orchestrator.cluster.local import environments
+from orchestrator.cluster.select import Scheduler
 from orchestrator.errors import UserError
+from orchestrator.launch import run_options
+from orchestrator.spec.load import parse_spec
 
 # Counts the entries of CUDA_VISIBLE_DEVICES, as the real driver does; without it there are three devices.
 DRIVER = """
@@ -90,3 +93,38 @@ def test_workers_take_the_devices_in_turn(devices):
     assert [slot["CUDA_VISIBLE_DEVICES"] for slot in environments("cuda", workers=3, per_gpu=2)] == ["0", "1", "0"]
     assert environments("cpu", workers=3, per_gpu=2) == environments("cpu", workers=1, per_gpu=1) * 3
     assert all(slot["OMP_NUM_THREADS"] == "1" for slot in environments("cuda", 4, 2))
+
+
+def test_gpus_are_chosen_among_those_that_may_be_used(devices, monkeypatch):
+    devices(3)
+    assert chosen_devices("0, 2", "cuda") == ("0", "2")
+    given = [slot["CUDA_VISIBLE_DEVICES"] for slot in environments("cuda", 16, 2, chosen_devices("2,0", "cuda"))]
+    assert given == ["2", "0", "2", "0"]
+    with pytest.raises(UserError, match="--gpus 0,3: '3' is no device that may be used here. Choices: 0, 1, 2"):
+        chosen_devices("0,3", "cuda")
+    with pytest.raises(UserError, match="--gpus 1,1: 1 is given twice. --per-gpu says"):
+        chosen_devices("1,1", "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,GPU-abc,7")
+    assert chosen_devices("GPU-abc,5", "cuda") == ("GPU-abc", "5")
+    with pytest.raises(UserError, match=r"'0' is no device .* Choices: 5, GPU-abc, 7 \(of CUDA_VISIBLE_DEVICES\)"):
+        chosen_devices("0", "cuda")
+
+
+def test_gpus_without_a_gpu_are_a_mistake(devices):
+    devices(0)
+    with pytest.raises(UserError, match="--gpus 0: stages run on the CPU: the NVIDIA driver finds no device"):
+        chosen_devices("0", "cpu")
+    devices(1)
+    with pytest.raises(UserError, match="--gpus 0: stages run on the CPU: so --device says"):
+        chosen_devices("0", "cpu")
+
+
+def test_so_many_stages_at_a_time_as_the_chosen_gpus_take(devices):
+    devices(4)
+    read = parse_spec("name: s\nmethods: [base]\ntasks: [5]\n", "s.yaml")
+    assert run_options(read, "cuda", None, 2).workers == 8
+    options = run_options(read, "cuda", None, 2, "1,3")
+    assert (options.workers, options.gpus) == (4, ("1", "3"))
+    assert run_options(read, "cuda", 3, 2, "1,3").workers == 3
+    with pytest.raises(UserError, match="--gpus 1: chooses devices of this machine"):
+        run_options(read, "cuda", 3, 2, "1", Scheduler("tcp://127.0.0.1:1"))

@@ -71,7 +71,7 @@ def init(
 def _write(path: Path, text: str, device: str, runs: str | None) -> None:
     from orchestrator.cli.plan import print_plan
     from orchestrator.errors import UserError
-    from orchestrator.launch import plan
+    from orchestrator.preview import plan
 
     preview = plan(text, runs=runs, device=device, elsewhere=True)  # it says what is wrong, before anything is written
     try:
