@@ -7,6 +7,7 @@ standing.py    how a launch stands, by its events
 progress.py    what `launch` shows of it: lines, and in a terminal
 live.py        a display
 next_steps.py  commands to go on with
+stage_lines.py a stage in lines, for `logs`
 sources.py     where `report` and `compare` take a sweep from
 tables.py      a table on the terminal
 terminal.py    what every command writes with

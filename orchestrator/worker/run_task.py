@@ -27,6 +27,7 @@ from orchestrator.store.lease import Held, Holder, Lease, LeaseLost
 from orchestrator.store.store import DamagedStage, Store, check
 from orchestrator.worker import messages
 from orchestrator.worker.memory_errors import out_of_memory
+from orchestrator.worker.progress_file import ProgressFile, path_of
 from orchestrator.worker.provenance import provenance
 
 _REPORT_SECONDS = 0.25  # more news than this in a second is more than an eye can follow
@@ -111,6 +112,7 @@ def run_task(task: StageTask, send: Send) -> messages.StageMessage:
 def _do(task: StageTask, store: Store, stage: Stage, lease: Lease, send: Send) -> messages.StageMessage:
     parents = {role: store.stages / name for role, name in task.folders.items()}
     work = store.work(stage, lease)
+    progress, done = ProgressFile(path_of(store, stage)), False
     try:
         with _output_to(store.log(stage)):
             send(messages.Started(time.time(), _place(task.device)))
@@ -119,8 +121,9 @@ def _do(task: StageTask, store: Store, stage: Stage, lease: Lease, send: Send) -
                 damage = _damaged(stage, parents)
                 if damage is not None:
                     return damage
-                record = _run(task, stage, work, parents, store.saves(stage), _Reporter(send, lease))
+                record = _run(task, stage, work, parents, store.saves(stage), _Reporter(send, lease, progress))
                 first = store.commit(stage, work, record, lease, recomputed=task.recompute)
+                done = True
                 return messages.Done(reused=not first)
             except (Exception, SystemExit) as error:
                 traceback.print_exc()
@@ -130,6 +133,7 @@ def _do(task: StageTask, store: Store, stage: Stage, lease: Lease, send: Send) -
                     return messages.Held()
                 return _damaged(stage, parents) or _failure(error)
     finally:
+        progress.close(done)
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -163,21 +167,23 @@ def _run(
 
 
 class _Reporter:
-    """Passes progress on to the launcher, not too often, and ends a stage whose lease is lost."""
+    """Writes progress down, passes it on to the launcher, not too often, and ends a stage whose lease is lost."""
 
-    def __init__(self, send: Send, lease: Lease) -> None:
-        self._send, self._lease = send, lease
+    def __init__(self, send: Send, lease: Lease, progress: ProgressFile) -> None:
+        self._send, self._lease, self._progress = send, lease, progress
         self._phase: Any = None
         self._next = 0.0
 
     def __call__(self, info: dict[str, Any]) -> None:
         if self._lease.lost:
             raise LeaseLost(f"the lease on {self._lease.key[:16]} was taken over")
+        info = json.loads(json.dumps(info))  # plain data, or an error here
+        self._progress.write(info)
         now = time.monotonic()
         if now < self._next and info.get("phase") == self._phase:
             return
         self._phase, self._next = info.get("phase"), now + _REPORT_SECONDS
-        self._send(messages.Progress(json.loads(json.dumps(info))))
+        self._send(messages.Progress(info))
 
 
 def _damaged(stage: Stage, parents: dict[str, Path]) -> messages.DamagedParent | None:

@@ -40,7 +40,8 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
         ("dfcil-sweep status demo --json", "for programs"),
     ),
     "logs": (
-        ("dfcil-sweep logs abd-5-s0", "what the stages of this job printed"),
+        ("dfcil-sweep logs abd-5-s0", "the epochs, losses and accuracies of this job's stages"),
+        ("dfcil-sweep logs abd-5-s0 --follow", "and what comes, until it is over"),
         ("dfcil-sweep logs abd-5-s0 --sweep demo --tail 20", "their last lines, of that sweep's"),
     ),
     "cancel": (
