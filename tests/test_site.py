@@ -39,3 +39,9 @@ def test_links_of_the_readme_stay_within_the_documentation():
 def test_what_is_said_to_be_proved_has_its_test():
     told = re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs" / "reliability.md").read_text())
     assert len(told) > 15 and [file for file in told if not (ROOT / file).is_file()] == []
+
+
+def test_every_page_is_in_the_navigation():
+    listed = set(re.findall(r"^ +- .*: ([\w/-]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.M))
+    written = {page.name for page in (ROOT / "docs").glob("*.md")}
+    assert written | {name for name in PAGES if not name.startswith("method/")} | {"method/index.md"} == listed
