@@ -12,5 +12,5 @@ show.py     what is known of a study, for people and for programs
 confirm.py  the best settings against the published one, on fresh seeds (no optuna)
 export.py   the winner as a spec (no optuna)
 summary.py  what a study knows: the state, the best trials, importances, costs
-plots.py    Optuna's plots as HTML and PNG
+plots.py    Optuna's plots as PNG, and as HTML where there is plotly
 """

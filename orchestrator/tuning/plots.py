@@ -1,4 +1,4 @@
-"""Optuna's own plots of a study, each as HTML (to be explored; complete in itself) and as PNG."""
+"""Optuna's own plots of a study, each as PNG; where there is plotly also as HTML, to be explored without a network."""
 
 import logging
 import warnings
@@ -14,6 +14,11 @@ from orchestrator.tuning.study import COMPLETE, Study, value_of
 logging.getLogger("matplotlib").setLevel(logging.WARNING)
 
 
+def interactive() -> bool:
+    """Whether there are plots as HTML too: whether plotly is installed."""
+    return optuna.visualization.is_available()
+
+
 def draw(study: Study, folder: Path) -> list[Path]:
     """Write the plots that there are trials enough for; their files."""
     matplotlib.use("agg")
@@ -22,12 +27,11 @@ def draw(study: Study, folder: Path) -> list[Path]:
     for name, plot, options in _plots(study):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that the matplotlib side is experimental, and its layout not tight
-            html = folder / f"{name}.html"
-            getattr(optuna.visualization, plot)(study.optuna, **options).write_html(html, include_plotlyjs=True)
-            written += [
-                html,
-                _png(getattr(optuna.visualization.matplotlib, plot)(study.optuna, **options), folder, name),
-            ]
+            if interactive():
+                html = folder / f"{name}.html"
+                getattr(optuna.visualization, plot)(study.optuna, **options).write_html(html, include_plotlyjs=True)
+                written.append(html)
+            written.append(_png(getattr(optuna.visualization.matplotlib, plot)(study.optuna, **options), folder, name))
     return written
 
 

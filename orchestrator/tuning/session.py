@@ -122,6 +122,8 @@ class Session:
         verdict = self._confirm(folder) if confirms else None
         plots.draw(self.study, folder / "plots")
         self.say(f"plots and files: {folder}")
+        if not plots.interactive():
+            self.say("for plots as HTML, too: pip install 'dfcil-sweep[plots]', and the same command again")
         return TuneOutcome(
             study=self.study.name,
             folder=folder,

@@ -151,3 +151,12 @@ def test_show_says_that_nothing_was_tuned(tmp_path):
     search(read("trials: 1"), tmp_path)
     with pytest.raises(UserError, match="was not tuned yet"):
         show.opened(read("validation: 0.4"), tmp_path, None, "cpu")
+
+
+@pytest.mark.long
+def test_without_plotly_there_are_pictures_and_a_word_how_to_get_more(tmp_path, no_tracking, monkeypatch):
+    monkeypatch.setattr("optuna.visualization.is_available", lambda: False)
+    lines = []
+    outcome = Session(read("trials: 2\nconfirm: {top: 0}"), TuningOptions(tmp_path, options()), lines.append).run()
+    assert {path.suffix for path in (outcome.folder / "plots").iterdir()} == {".png"}
+    assert lines[-1] == "for plots as HTML, too: pip install 'dfcil-sweep[plots]', and the same command again"
