@@ -7,9 +7,9 @@ BIN := $(VENV)/bin
 
 .PHONY: demo rehearse test test-all test-slurm soak bench bench-compare test-gpu bench-gpu lint docs docs-serve screenshots clean
 
+# A launch ends with the table.
 demo: $(VENV)/.ready
 	$(BIN)/dfcil-sweep launch sweeps/demo.yaml
-	$(BIN)/dfcil-sweep report demo
 	@printf '\nNext:\n'
 	@printf '  %-52s %s\n' 'source $(BIN)/activate' 'the command dfcil-sweep, in this terminal' \
 		'dfcil-sweep ui demo' 'every accuracy, curve and dream, in MLflow' \

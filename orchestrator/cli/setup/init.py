@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.next_steps import command
 from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
 from orchestrator.text import counted, duration
@@ -84,12 +85,12 @@ def _write(path: Path, text: str, device: str, runs: str | None) -> None:
         say(_about(preview.plan))
     name = preview.plan.spec.name
     say("\nNext:")
-    for command, does in (
-        (f"dfcil-sweep launch {path}", "run it; Ctrl-C stops, the same command goes on"),
-        (f"dfcil-sweep report {name}", "the table"),
-        (f"dfcil-sweep ui {name}", "accuracies, curves and dreams in MLflow"),
+    for words, does in (
+        (("launch", str(path)), "run it; Ctrl-C stops, the same command goes on"),
+        (("report", name), "the table"),
+        (("ui", name), "accuracies, curves and dreams in MLflow"),
     ):
-        say(f"  {command:<40} {does}")
+        say(f"  {command(*words, runs=runs):<38}  {does}")
 
 
 def _about(planned: "Plan") -> str:
