@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from dfcil_core.measures import FINAL, MEASURES, PERCENT
 from orchestrator.spec.label import title_of
+from orchestrator.spec.model import SHUFFLED
 from orchestrator.text import counted, exact_duration
 from reports.content import Content
 from reports.figures import grid_figures, sweep_figures
@@ -141,14 +142,20 @@ def _methods(jobs: Sequence[JobReport]) -> list[dict[str, object]]:
     return made
 
 
-def _orders(jobs: Sequence[JobReport]) -> list[tuple[str, str, int, tuple[tuple[str, ...], ...]]]:
-    """Split, its title, seed, and the names of the classes of each task, for each order that there is."""
+def _orders(jobs: Sequence[JobReport]) -> list[tuple[str, str, int | None, tuple[tuple[str, ...], ...]]]:
+    """Split, its title, seed, and the names of the classes of each task, for each order that there is.
+
+    The seed is None where every seed has the same order.
+    """
     found: dict[tuple[str, str, int], tuple[tuple[str, ...], ...]] = {}
+    fixed = {job.split for job in jobs if job.class_order != SHUFFLED.name}
     for job in jobs:
-        place = (job.split, job.title, job.seed)
+        place = (job.split, job.title, 0 if job.split in fixed else job.seed)
         if place not in found and (counts := job.counts()) is not None:
             found[place] = counts.tasks
-    return [(*place, tasks) for place, tasks in sorted(found.items())]
+    return [
+        (split, title, None if split in fixed else seed, tasks) for (split, title, seed), tasks in sorted(found.items())
+    ]
 
 
 def _figures(jobs: Sequence[JobReport]) -> list[tuple[str, str, str]]:

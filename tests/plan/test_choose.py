@@ -38,6 +38,7 @@ def slugs(plan):
         (["seed=1,tasks=2", "method=base,seed=0,tasks=2"], ["base-2-s0", "abd-2-s1", "abd-light-2-s1"]),
         ([{"method": "base", "tasks": 2, "seed": 0}], ["base-2-s0"]),
         ("method=base,tasks=2", ["base-2-s0"]),
+        ("method=base,class_order=shuffled,tasks=2", ["base-2-s0"]),
     ],
 )
 def test_the_jobs_of_these_values_in_the_plans_order(plan, only, chosen):

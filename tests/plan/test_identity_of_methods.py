@@ -94,7 +94,7 @@ def test_splits_share_what_they_have_in_common():
 
 FULL = replace(
     RECIPE,
-    data=replace(RECIPE.data, mean=(0.5, 0.25), std=(0.25, 0.5), options={"classes": ["a", "b"], "images": 7}),
+    data=replace(RECIPE.data, mean=(0.5, 0.25), std=(0.25, 0.5), options={"classes": ["a", "b"], "images": 7}, fold=3),
     settings={"mu": 0.1, "quirks": "none"},
     plugin="b" * 64,
     parents={"model": "a" * 64, "generator": "c" * 64},

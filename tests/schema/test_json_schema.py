@@ -56,6 +56,23 @@ def test_a_bundled_spec_is_valid_and_names_it(validator, name):
     assert text.startswith(MODELINE) and (bundled()[name].parent / "spec.schema.json") == SCHEMA
 
 
+RIGHT = {
+    "orders": "class_order: [shuffled, {numpy_seed: 1993}, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]]\n",
+    "an order by names": "class_order: ['9', '8', '7', '6', '5', '4', '3', '2', '1', '0']\n",
+    "a named order": "class_order: {name: mine, classes: [1, 0, 2, 3, 4, 5, 6, 7, 8, 9]}\nstop_after: 2\n",
+    "folds": "dataset: {name: digits, holdout: {share: 0.2, fold: [0, 4]}}\nexclude: [{fold: 4, seed: 0}]\n",
+    "a fold": "dataset: {name: digits, holdout: {share: 0.2, fold: 1}}\n",
+    "a split's name": "exclude: [{tasks: '5', seed: 1}]\n",
+}
+
+
+@pytest.mark.parametrize("more", RIGHT.values(), ids=RIGHT)
+def test_what_the_reader_takes_is_valid(validator, more):
+    text = f"name: s\nmethods: [base]\ntasks: [5, {{sizes: [4, 3, 3]}}, {{first: 4, then: 4, last: smaller}}]\n{more}"
+    load.parse_spec(text, "s.yaml")
+    assert [error.message for error in validator.iter_errors(data_of(text))] == []
+
+
 def test_the_line_for_the_editor_changes_no_stage():
     text = bundled()["demo"].read_text()
     with_line, without = (make_plan(load.parse_spec(each, "s.yaml")) for each in (text, text.removeprefix(MODELINE)))
