@@ -58,6 +58,8 @@ class DatasetInfo:
     train_counts: tuple[int, ...] = ()
     """Training images of each class, where they are known."""
     test_counts: tuple[int, ...] = ()
+    called: str = ""
+    """What a spec calls images of one's own; for people, and no part of any identity."""
 
     @property
     def augmentation(self) -> str:
@@ -78,6 +80,8 @@ class DatasetInfo:
     @property
     def title(self) -> str:
         """For people and for tables: the name, and which part of the data set it is where it is not all of it."""
+        if self.called:
+            return self.called
         if self.name not in FIXED or not self.options:
             return self.name
         words = zip(SUBSET, ("classes", "training images a class", "test images a class"), strict=True)
@@ -183,7 +187,7 @@ _DATASETS = (
     DatasetInfo(
         name="folder",
         opens="dfcil_core.data.decoded:image_files",
-        summary="any images: train/ and val/ with a folder a class, all classes or those listed",
+        summary="any images: train/ and val/ (or test/) with a folder a class, all classes or those listed",
         classes=0,
         train_images=0,
         test_images=0,

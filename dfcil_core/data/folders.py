@@ -1,7 +1,7 @@
 """Data sets that are folders of image files: which files, of which class, and the digest of them all. Without torch.
 
 Two layouts:
-- `folder`: `train/CLASS/*` and `val/CLASS/*`, as ImageNet is usually unpacked;
+- `folder`: `train/CLASS/*` and `val/CLASS/*`, as ImageNet is usually unpacked, or `test/CLASS/*` without a `val`;
 - `tiny-imagenet`: the official archive's, `train/WNID/images/*.JPEG`, `val/images/*.JPEG`, `val/val_annotations.txt`.
 """
 
@@ -22,6 +22,11 @@ from dfcil_core.errors import AbsentData, MissingData
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
 TINY_IMAGENET = "tiny-imagenet-200"
 TINY_CLASSES, TINY_TRAIN, TINY_VAL = 200, 100_000, 10_000
+
+TESTED = ("val", "test")
+"""The folders that test images may lie in, the first that is there: an ImageNet's `test` has no labels."""
+PARTS = ("train", *TESTED)
+_LOOKED_AT = 50  # folders in which a layout is looked for
 
 _Read = TypeVar("_Read")
 _THREADS = 8  # reading files waits for the disk more than for the processor
@@ -61,25 +66,54 @@ class Listing:
 def list_folder(root: str | None, classes: Sequence[str] | None) -> Listing:
     """The files of a `folder` data set; all classes in alphabetical order, or those given in the order given.
 
-    Raises AbsentData when there is no such folder, MissingData when a class has no images.
+    Raises AbsentData when there is no such folder, MissingData when images lie in it otherwise, or a class has none.
     """
     folder = Path(root or "data").expanduser().absolute()
-    if not (folder / "train").is_dir() or not (folder / "val").is_dir():
-        raise AbsentData(
-            f"{folder} has no folders train and val, each with a folder a class; set `dataset: {{name: folder, "
-            "root: FOLDER}` or `--data-root FOLDER` to where they lie"
-        )
+    tested = next((part for part in TESTED if (folder / part).is_dir()), None)
+    if not (folder / "train").is_dir() or tested is None:
+        raise _laid_out_otherwise(folder)
     if classes is None:
         classes = class_folders(folder / "train")
         if not classes:
             raise MissingData(f"{folder / 'train'} has no class folders: put a folder a class into it")
-        if untrained := sorted(set(class_folders(folder / "val")) - set(classes)):
+        if untrained := sorted(set(class_folders(folder / tested)) - set(classes)):
             raise MissingData(
-                f"{folder / 'val'} has the class {untrained[0]}, which {folder / 'train'} has not: add its training "
+                f"{folder / tested} has the class {untrained[0]}, which {folder / 'train'} has not: add its training "
                 "images, take it away, or list the classes that count as `classes: [...]`"
             )
-    train, test = ([*_of_classes(folder, part, classes)] for part in ("train", "val"))
+    train, test = ([*_of_classes(folder, part, classes)] for part in ("train", tested))
     return Listing(folder, tuple(classes), tuple(train), tuple(test))
+
+
+def _laid_out_otherwise(folder: Path) -> MissingData:
+    """What to do with a folder that does not have the parts. AbsentData where there is nothing to be seen of images."""
+    try:
+        inside = class_folders(folder) if folder.is_dir() else []
+        holding = [name for name in inside[:_LOOKED_AT] if name not in PARTS and images_in(folder / name)]
+        loose = images_in(folder) if folder.is_dir() else []
+        deeper = [name for name in inside[:_LOOKED_AT] if (folder / name / "train").is_dir()]
+    except PermissionError as error:
+        return MissingData(f"{error.filename} cannot be read: {error.strerror}")
+    share = "of each class the images to test on, a fifth of them, say"
+    if deeper:
+        return MissingData(f"{folder} has no folders train and val, but {deeper[0]} in it has train: is it the root?")
+    if "train" in inside:
+        return MissingData(f"{folder} has train, and no val (or test): put into val {share}, as val/CLASS/*")
+    if holding:
+        named = f"{', '.join(holding[:3])}{', ...' if len(holding) > 3 else ''}"
+        return MissingData(
+            f"{folder} has a folder a class ({named}), not parted into training and test images: move them into train, "
+            f"and {share}, into val, so that there are train/{holding[0]}/* and val/{holding[0]}/*"
+        )
+    if loose:
+        return MissingData(
+            f"{folder} has images ({loose[0]}{', ...' if len(loose) > 1 else ''}) and no folder a class: put those to "
+            "train on into train/CLASS, and those to test on into val/CLASS, with the name of each class for CLASS"
+        )
+    return AbsentData(
+        f"{folder} has no folders train and val (or test), each with a folder a class; set `dataset: {{name: folder, "
+        "root: FOLDER}` or `--data-root FOLDER` to where they lie"
+    )
 
 
 def list_tiny_imagenet(root: str | None) -> Listing:

@@ -2,7 +2,7 @@
 
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePath
 from typing import Annotated, Any
 
@@ -52,6 +52,8 @@ class FolderForm(DatasetForm):
 
     classes: tuple[str, ...] | None = None
     """Names of the class folders, in the order of their labels; by default all, in alphabetical order."""
+    title: str | None = None
+    """What the images are called in tables, figures and MLflow; by default `folder`. It changes no number."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +101,7 @@ FORMS: dict[str, type[DatasetForm]] = {
 """Data set to what `dataset:` can say of it; of one that is not here, what it can of any."""
 _ROUNDED = 0.02  # of a fold that 1/3 written as 0.33 may lack, or 1/7 as 0.14
 _SECONDS_TO_ANSWER = 10
+_TITLE = 60  # characters
 ADDRESSES = {**{name: archive.address for name, archive in ARCHIVES.items()}, "fashion-mnist": FASHION_MNIST_ADDRESS}
 """Where what can be downloaded is downloaded from."""
 
@@ -132,6 +135,8 @@ def read_dataset(reading: Reading) -> Dataset | None:
     info = known if known and known.name == name else _info(document, name, form, root)
     if info is None:
         return None
+    if isinstance(form, FolderForm):
+        info = replace(info, called=_title(document, form))
     size, holdout = form.image_size or info.image_size, given.get("holdout") if isinstance(given, dict) else None
     if isinstance(holdout, dict):
         return Dataset(info, size, root, *_folds(document, holdout, info))
@@ -237,6 +242,19 @@ def _folds(document: Document, given: dict[str, Any], info: DatasetInfo) -> tupl
         elif fold in folds[:index]:
             document.add(here, f"{fold} is given twice", fold, "Give each fold once")
     return 1 / parts, folds
+
+
+def _title(document: Document, form: FolderForm) -> str:
+    """The title; empty where none is given, or it is none."""
+    title, path = form.title, ("dataset", "title")
+    if title is None:
+        return ""
+    if not title.strip() or len(title) > _TITLE or not title.isprintable():
+        document.add(path, f"{show(title)} is no title", title, f"Give 1 to {_TITLE} characters in one line")
+    elif title in DATASETS:
+        remedy = f"{title} is another data set, and its published figures are not of yours. Give another title"
+        document.add(path, f"{show(title)} is taken", title, remedy)
+    return title
 
 
 def _within(document: Document, name: str, part: dict[str, int | None]) -> bool:

@@ -321,7 +321,7 @@ class Writer:
         info = self.plan.spec.dataset.info
         digest = info.digest if len(info.digest) <= 36 else fingerprint(info.digest)[:36]
         return DatasetInput(
-            Dataset(name=info.name, digest=digest, source_type="code", source=info.source),
+            Dataset(name=info.called or info.name, digest=digest, source_type="code", source=info.source),
             [InputTag("mlflow.data.context", "training")],
         )
 

@@ -1,5 +1,6 @@
 """Writing the figures of a report to files: PNG, PDF and SVG of each."""
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -24,8 +25,14 @@ def drawn(jobs: Sequence[JobReport]) -> Iterator[tuple[str, Figure]]:
     for path, figure in grid_figures.over_values(jobs).items():
         yield f"final-over-{path}", figure
     for job, pictures in dreams(jobs):
-        if (sheet := sweep_figures.dream_sheet(job.name, pictures)) is not None:
+        if (sheet := sweep_figures.dream_sheet(f"{job.name} · {job.dataset}", pictures, learnt(job))) is not None:
             yield f"dreams-{job.label}-{job.split}-s{job.seed}", sheet
+
+
+def learnt(job: JobReport) -> list[str]:
+    """Of each task the names of its classes, as far as a line takes them; empty where they are not known."""
+    counts = job.counts()
+    return [textwrap.shorten(", ".join(names), 48, placeholder=" ...") for names in counts.tasks] if counts else []
 
 
 def dreams(jobs: Sequence[JobReport]) -> Iterator[tuple[JobReport, list[tuple[int, bytes]]]]:

@@ -118,8 +118,11 @@ def heat_maps(jobs: Iterable[JobReport]) -> Figure | None:
     return figure
 
 
-def dream_sheet(name: str, pictures: Sequence[tuple[int, bytes]]) -> Figure | None:
-    """The images dreamed after each task, side by side. None where there are none."""
+def dream_sheet(name: str, pictures: Sequence[tuple[int, bytes]], learnt: Sequence[str] = ()) -> Figure | None:
+    """The images dreamed after each task, side by side. None where there are none.
+
+    `learnt`: of each task, the names of its classes.
+    """
     if not pictures:
         return None
     across = min(4, len(pictures))
@@ -131,7 +134,8 @@ def dream_sheet(name: str, pictures: Sequence[tuple[int, bytes]]) -> Figure | No
     for axes, (task, content) in zip(grid, pictures, strict=False):
         with Image.open(io.BytesIO(content)) as image:
             axes.imshow(image.convert("RGB"), interpolation="nearest")
-        axes.set_title(f"after task {task}", fontsize=9)
+        classes = f": {learnt[task - 1]}" if task <= len(learnt) else ""
+        axes.set_title(f"after task {task}{classes}", fontsize=9)
     figure.suptitle(name, fontsize=10)
     return figure
 

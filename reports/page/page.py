@@ -19,7 +19,7 @@ from orchestrator.spec.model import SHUFFLED
 from orchestrator.text import counted, exact_duration
 from reports.content import Content
 from reports.figures import grid_figures, sweep_figures
-from reports.figures.files import dreams
+from reports.figures.files import dreams, learnt
 from reports.jobs import FINISHED, PROVENANCE, JobReport, SweepReport, machines
 from reports.page import pictures
 from reports.page.curves import curves
@@ -137,7 +137,13 @@ def _methods(jobs: Sequence[JobReport]) -> list[dict[str, object]]:
             continue
         told = {"label": label, "split": split, "title": title, "seeds": seeds, "matrix": matrix, "noun": noun}
         made.append(
-            {**told, "confusion": confused, "dreamer": sheets.get(key, (None,))[0], "dreams": addresses.get(key)}
+            {
+                **told,
+                "confusion": confused,
+                "dreamer": (dreamer := sheets.get(key, (None,))[0]),
+                "learnt": learnt(dreamer) if dreamer else [],
+                "dreams": addresses.get(key),
+            }
         )
     return made
 

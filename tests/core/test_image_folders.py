@@ -279,3 +279,52 @@ def _digest_by_hand(root):
                     content = hashlib.sha256((root / part / name / file).read_bytes()).hexdigest()
                     total.update(f"{part}/{name}/{file}\0{label}\0{content}\n".encode())
     return f"sha256:{total.hexdigest()}"
+
+
+# ---- layouts ---------------------------------------------------------------------------------------------------------
+
+
+def test_test_stands_for_val_where_there_is_none(root):
+    (root / "val").rename(root / "test")
+    info = image_files_info("folder", str(root))
+    assert (info.classes, info.train_images, info.test_images) == (3, 9, 3)
+    data = open_data(recipe(info), str(root))
+    assert data.test.labels.tolist() == [0, 1, 2] and data.test.pixels[:, 1, 0, 0].tolist() == [100] * 3
+    # Of an ImageNet, whose test images have no labels, val is read.
+    picture(root / "val" / "cat" / "a.png", (0, 0, 0))
+    with pytest.raises(MissingData, match="val/dog holds no image"):
+        image_files_info("folder", str(root))
+
+
+def laid_out(root, *paths):
+    for path in paths:
+        picture(root / path, (0, 0, 0))
+    with pytest.raises(MissingData) as told:
+        image_files_info("folder", str(root))
+    assert not isinstance(told.value, AbsentData)
+    return str(told.value)
+
+
+def test_a_folder_a_class_without_parts_is_told_to_be_parted(tmp_path):
+    told = laid_out(tmp_path, "cat/1.png", "dog/1.jpg", "owl/1.png", "pig/1.png")
+    assert "has a folder a class (cat, dog, owl, ...), not parted into training and test images" in told
+    assert "so that there are train/cat/* and val/cat/*" in told
+
+
+def test_images_without_class_folders_are_told_where_to_go(tmp_path):
+    told = laid_out(tmp_path, "1.png", "2.png")
+    assert "has images (1.png, ...) and no folder a class" in told
+    assert "into train/CLASS, and those to test on into val/CLASS" in told
+
+
+def test_training_images_alone_and_a_root_too_high(tmp_path):
+    assert "has train, and no val (or test): put into val of each class" in laid_out(tmp_path / "a", "train/cat/1.png")
+    told = laid_out(tmp_path / "b", "flowers/train/cat/1.png", "flowers/val/cat/1.png")
+    assert "has no folders train and val, but flowers in it has train: is it the root?" in told
+
+
+def test_a_folder_of_other_things_is_only_not_the_one(tmp_path):
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("no image")
+    with pytest.raises(AbsentData, match=r"has no folders train and val \(or test\)"):
+        image_files_info("folder", str(tmp_path))
