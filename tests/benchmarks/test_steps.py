@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from benchmarks.speed import clock, measure, report
+from benchmarks.speed.in_a_sweep import WholeStage
 from benchmarks.speed.measure import Disagreement, Effort, everything
-from benchmarks.speed.ours import Sizes
+from benchmarks.speed.ours import Sizes, Stages
 from dfcil_core.methods import METHODS
 
 SMALL = Sizes(backbone="resnet8", image_size=8, batch_size=16)
@@ -32,6 +33,14 @@ def test_a_method_and_dreaming_are_measured_beside_plain_steps_of_the_same_loss(
         assert line.flops > 0 and line.more["ours_mib"] > 0
     table = report.as_markdown(SMALL, MACHINE, lines)
     assert "| lwf-synthetic | 2 |" in table and "| dream | 2 |" in table
+
+
+def test_a_whole_stage_is_what_a_worker_does(tmp_path):
+    stages = Stages(SMALL, tmp_path / "parents")
+    whole = WholeStage(stages, "base", tmp_path)
+    first, second = (whole.run() or whole.store.record(whole.stage) for _ in range(2))
+    assert whole.steps == 288 // 16 and first["started"] < second["started"]
+    assert first["files"] == second["files"]
 
 
 @pytest.mark.long  # a first task each, and whole stages: half a minute
