@@ -5,19 +5,22 @@ import json
 import pytest
 
 from orchestrator.tuning.studies import called, folder_of, keep
-from orchestrator.tuning.study import study_name
-from tests.support.fake_tuning import read, search
+from orchestrator.tuning.study import COMPLETE, Study, open_storage, study_name
+from tests.support.fake_tuning import read
 
 
 @pytest.fixture(scope="module")
 def tuned(tmp_path_factory):
-    """A runs folder with a study of the spec `fake`."""
+    """A runs folder with a study of the spec `fake`, whose three trials were told these accuracies."""
     runs = tmp_path_factory.mktemp("tuned") / "runs"
     asked = read("trials: 3\npruner: none", **{"seeds: [0, 1, 2]": "seeds: [0]"})
     folder = folder_of(runs, study_name(asked, "cpu"))
     folder.mkdir(parents=True)
     keep(folder, asked, None, "cpu")
-    search(asked, runs)
+    study = Study(asked, open_storage(runs, None), "cpu")
+    for accuracy in (40.0, 50.0, 45.0):
+        trial, _ = study.ask()
+        study.tell(trial, COMPLETE, [accuracy])
     return runs
 
 
@@ -54,7 +57,7 @@ def test_status_tells_of_studies(call, tuned):
     told = json.loads(call("status", "fake", "--json", "--runs", tuned)[1])
     assert told["trials"] == {"complete": 3, "pruned": 0, "running": 0, "failed": 0}
     values = [trial["values"]["final_accuracy"] for trial in told["best"]]
-    assert len(values) == 3 and values == sorted(values, reverse=True)
+    assert values == [50, 45, 40] and [trial["published"] for trial in told["best"]] == [False, False, True]
 
 
 def test_report_tells_the_best_trials(call, tuned, tmp_path):

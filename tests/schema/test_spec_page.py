@@ -41,8 +41,13 @@ def test_what_acts_on_which_methods_is_the_planners():
     assert "| `deep-inversion`, `lwf-synthetic`, `abd`, `r-dfcil` |" in steps
 
 
+@pytest.fixture(scope="module")
+def validator():
+    return Draft202012Validator(spec_schema())
+
+
 @pytest.mark.parametrize("name", KEYS)
-def test_an_example_is_right(name):
+def test_an_example_is_right(name, validator):
     text = "".join({**AROUND, name: KEYS[name].example + "\n"}.values())
     parse_spec(text, "example", first_models={})  # whose files are not there
-    assert Draft202012Validator(spec_schema()).is_valid(read_document(text, "example", ()).data)
+    assert validator.is_valid(read_document(text, "example", ()).data)
