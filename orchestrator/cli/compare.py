@@ -4,7 +4,7 @@ import click
 
 from dfcil_core.measures import MEASURES
 from orchestrator.cli import options
-from orchestrator.cli.terminal import say
+from orchestrator.cli.terminal import line_width, say
 from orchestrator.cli.usage import completion
 
 
@@ -57,6 +57,6 @@ def compare(
     second = sources.read(runs_b or runs, [b], device, tracking_uri)
     sources.warn_of_damage(first + second)
     found = compared(first[0].jobs, second[0].jobs, metric)
-    say(render(found, form), nl=False, styled=True)
+    say(render(found, form, line_width()), nl=False, styled=True)
     if exit_code and not found.identical:
         sys.exit(1)

@@ -9,13 +9,17 @@ from orchestrator.text import printable
 from reports.compare import Comparison, summary
 from reports.statistics import Paired
 from reports.tables.cells import DASH
+from reports.tables.text import folded
 
 _HEADINGS = ("method", "split", "pairs", "B − A", "95% t interval", "p")
 _Row = tuple[str, ...]
 
 
-def render(comparison: Comparison, form: str) -> str:
-    """As `terminal` or `markdown` (a row a cell, and the jobs that differ most), `csv` (a row a job), or `json`."""
+def render(comparison: Comparison, form: str, width: int | None = None) -> str:
+    """As `terminal` or `markdown` (a row a cell, and the jobs that differ most), `csv` (a row a job), or `json`.
+
+    `width`: characters of a line of the terminal; None: as many as there are.
+    """
     if form == "csv":
         return comparison.jobs.to_csv(index=False)
     if form == "json":
@@ -28,7 +32,7 @@ def render(comparison: Comparison, form: str) -> str:
         *map(printable, comparison.remarks),
     ]
     rows = [(*place, *_row(cell, about.digits)) for place, cell in comparison.cells.items()]
-    return _terminal(rows, lines) if form == "terminal" else _markdown(rows, lines)
+    return _terminal(rows, lines, width) if form == "terminal" else _markdown(rows, lines)
 
 
 def _row(cell: Paired, digits: int) -> tuple[str, str, str, str]:
@@ -37,7 +41,7 @@ def _row(cell: Paired, digits: int) -> tuple[str, str, str, str]:
     return str(cell.n), f"{cell.mean:+.{digits}f}", interval, DASH if cell.p is None else f"{cell.p:.3g}"
 
 
-def _terminal(rows: Sequence[_Row], lines: Sequence[str]) -> str:
+def _terminal(rows: Sequence[_Row], lines: Sequence[str], width: int | None) -> str:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -51,7 +55,7 @@ def _terminal(rows: Sequence[_Row], lines: Sequence[str]) -> str:
     console = Console(file=written, width=120, highlight=False)
     console.print(table)
     for line in lines:
-        console.print(escape(line), soft_wrap=True)
+        console.print(escape(folded(line, width)), soft_wrap=True)
     return written.getvalue()
 
 

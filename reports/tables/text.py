@@ -34,9 +34,15 @@ def terminal(table: Layout, width: int | None = None) -> str:
         console.print(_shown(table, block), width=width)
     # Not as the table's caption, which would be folded to its width.
     for text in (caption(table), *table.notes):
-        lines = [text] if width is None else textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-        console.print("\n".join(map(escape, lines)), soft_wrap=True)
+        console.print(escape(folded(text, width)), soft_wrap=True)
     return written.getvalue()
+
+
+def folded(text: str, width: int | None) -> str:
+    """A text in lines of at most so many characters, broken between words; None: in one line."""
+    if width is None:
+        return text
+    return "\n".join(textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False))
 
 
 def _least(table: Layout, column: Column) -> list[int]:

@@ -1,10 +1,11 @@
-"""The pictures of docs/mlflow.md: `python -m tests.support.screenshots RUNS`, RUNS with the finished sweep `demo`.
+"""The pictures of the documentation: `python -m tests.support.screenshots RUNS`, RUNS with the finished sweep `demo`.
 
 Needs Chromium and its driver. The pictures are written to docs/images.
 """
 
 import io
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from tests.support.browser import Browser, run_address, ui
 from tests.support.mlflow_views import view
 from tests.support.paths import ROOT
+from tests.support.reported import output
 
 FOLDER = ROOT / "docs" / "images"
 SETTLED = 4.0  # seconds after which nothing moves any more
@@ -54,5 +56,20 @@ def main(runs: str) -> None:
             page.close()
 
 
+def take_report(runs: str) -> None:
+    """The top of the report's page, with the values at a task."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "demo.html"
+        file.write_text(output("report", "demo", "--runs", runs, "--format", "html", "--best-bold"), encoding="utf-8")
+        page = Browser(1280, 1000)
+        try:
+            page.driver.get(file.as_uri())
+            page.driver.execute_script("document.querySelector('[data-curve-data]').focus({preventScroll: true})")
+            take(page, "page")
+        finally:
+            page.close()
+
+
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    take_report(*sys.argv[1:])
