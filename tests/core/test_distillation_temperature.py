@@ -9,7 +9,7 @@ from dfcil_core.methods import METHODS
 from orchestrator.errors import SpecError
 from orchestrator.spec.load import parse_spec
 from tests.core.test_losses_of_methods import NEW, OLD, SEEN, Linear, Situation, as_numpy, bic, ce, close, log_softmax
-from tests.support.helpers import plan_of, result, run_plan
+from tests.support.helpers import DIGITS, plan_of, result, run_plan
 
 HAVE_ONE = ["lwf", "dgr", "deep-inversion", "lwf-synthetic", "lwf-coreset", "e2e", "bic"]
 T = 5.0
@@ -93,9 +93,10 @@ def test_it_is_in_the_identity_where_it_is_changed_and_acts(name):
         assert changed.get("distillation_temperature") == (None if task == 1 else T)
 
 
-def test_a_run_differs_from_task_2_on(tmp_path):
-    plain = plan_of("lwf", (2, 2))
-    softer = plan_of("lwf", (2, 2), settings={"distillation_temperature": T})
+def test_a_run_of_digits_differs_from_task_2_on(tmp_path):
+    training = {"epochs": 1, "batch_size": 64}
+    plain = plan_of("lwf", (5, 5), DIGITS, training)
+    softer = plan_of("lwf", (5, 5), DIGITS, training, settings={"distillation_temperature": T})
     assert list(plain.stages)[0] == list(softer.stages)[0] and list(plain.stages)[1] != list(softer.stages)[1]
     records = {place: run_plan(plan, tmp_path / place) for place, plan in (("plain", plain), ("softer", softer))}
     losses = {
