@@ -366,11 +366,11 @@ class _Launch:
     def _given_up(self) -> dict[str, StageFailed]:
         """The stages that raised when the sweep was launched before.
 
-        Those whose process died are worth another try, and so are those whose data set was not there.
+        Those whose process died are worth another try, and so are those whose files were not there.
         """
         failed = stages_failed(self._runs, self._chosen)
         known = {key: failure for key, failure in failed.items() if failure.traceback}
-        return {key: failure for key, failure in known.items() if not failure.error.startswith("MissingData: ")}
+        return {key: failure for key, failure in known.items() if not _of_files(failure.error)}
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
         failed = {job.name for key in outcome.failed for job in self._chosen.jobs_of(key)}
@@ -386,3 +386,8 @@ class _Launch:
             recomputed=self._recomputed,
             undelivered=undelivered,
         )
+
+
+def _of_files(error: str) -> bool:
+    """Whether a stage's error, as `dfcil_core.errors.MissingData: ...`, is that a file was not there."""
+    return error.partition(":")[0].rpartition(".")[2] in ("MissingData", "AbsentData")

@@ -65,7 +65,7 @@ def test_data_that_a_worker_did_not_find_is_no_remembered_failure(monkeypatch):
     from orchestrator import launch as module
 
     failed = {
-        "a": SimpleNamespace(error="MissingData: cifar10 is not in /x", traceback="Traceback"),
+        "a": SimpleNamespace(error="dfcil_core.errors.MissingData: cifar10 is not in /x", traceback="Traceback"),
         "b": SimpleNamespace(error="ValueError: MissingData: no", traceback="Traceback"),
         "c": SimpleNamespace(error="the worker died", traceback=""),
     }
