@@ -23,7 +23,7 @@ from orchestrator.results.job_result import JobResult
 from orchestrator.results.read import Results, read_results
 from orchestrator.spec.given import Spec, read_spec
 from orchestrator.spec.model import SweepSpec
-from orchestrator.status import DONE, FAILED, stages_failed
+from orchestrator.status import DONE, FAILED, lacked_files, stages_failed
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import announced
 from orchestrator.store.recomputing import Recomputing
@@ -370,7 +370,7 @@ class _Launch:
         """
         failed = stages_failed(self._runs, self._chosen)
         known = {key: failure for key, failure in failed.items() if failure.traceback}
-        return {key: failure for key, failure in known.items() if not _of_files(failure.error)}
+        return {key: failure for key, failure in known.items() if not lacked_files(failure.error)}
 
     def _outcome(self, outcome: Outcome, undelivered: int) -> LaunchOutcome:
         failed = {job.name for key in outcome.failed for job in self._chosen.jobs_of(key)}
@@ -386,8 +386,3 @@ class _Launch:
             recomputed=self._recomputed,
             undelivered=undelivered,
         )
-
-
-def _of_files(error: str) -> bool:
-    """Whether a stage's error, as `dfcil_core.errors.MissingData: ...`, is that a file was not there."""
-    return error.partition(":")[0].rpartition(".")[2] in ("MissingData", "AbsentData")

@@ -159,6 +159,11 @@ def stages_failed(runs: Path, plan: Plan) -> dict[str, StageFailed]:
     return found
 
 
+def lacked_files(error: str) -> bool:
+    """Whether a stage's error, as `dfcil_core.errors.MissingData: ...`, is that a file was not there."""
+    return error.partition(":")[0].rpartition(".")[2] in ("MissingData", "AbsentData")
+
+
 def _running(store: Store, stages: Mapping[str, Stage], records: Mapping[str, Any]) -> dict[str, Holder]:
     held = store.leases.holders()
     if not held:

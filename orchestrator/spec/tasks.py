@@ -110,7 +110,9 @@ def _sizes(document: Document, path: KeyPath, item: Any, classes: int | None) ->
     if isinstance(item, dict):
         before = len(document.problems)
         form = settings.read(document, path, item, Sizes if "sizes" in item else LargeFirst)
-        if len(document.problems) > before or not classes:
+        # A mistake told already adds no problem, and leaves its value out.
+        whole = "sizes" in form or {"first", "then"} <= form.keys()
+        if len(document.problems) > before or not whole or not classes:
             return None
         return (
             _written_out(document, path, classes, **form)
