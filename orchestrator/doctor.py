@@ -35,6 +35,7 @@ PACKAGE = "dfcil-sweep"
 _LITTLE_SPACE = 5 * 2**30  # bytes, of checkpoints, logs and a decoded data set
 _LITTLE_MEMORY = 2 * 2**30  # bytes for each stage at a time: docs/performance.md
 _FOR_DEVELOPERS = ("test", "docs")  # extras
+_CONTAINER = Path("/sys/fs/cgroup/memory.max")  # its limit in bytes, or `max`
 _SECONDS = 3.0  # that a server has to answer
 
 
@@ -159,13 +160,20 @@ def _lacking_torch() -> bool:
 def _cores(asked: Asked) -> Iterator[Finding]:
     cores = len(os.sched_getaffinity(0))
     at_a_time = f"{counted(cores, 'core')}: so many stages at a time on the CPU, one thread each"
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    memory = _memory()
     told = f"{at_a_time}; {readable(memory)} of memory"
     if memory < cores * _LITTLE_MEMORY:
         fewer = max(1, memory // _LITTLE_MEMORY)
         yield Finding("cores and memory", "note", told, f"with ResNet-32 launch with --jobs {fewer}")
     else:
         yield Finding("cores and memory", "ok", told)
+
+
+def _memory() -> int:
+    """Bytes that this process may use: the machine's, or those of the container that it runs in."""
+    whole = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    limit = _CONTAINER.read_text().strip() if _CONTAINER.is_file() else ""
+    return min(whole, int(limit)) if limit.isdigit() else whole
 
 
 def _disk(asked: Asked) -> Iterator[Finding]:
@@ -266,7 +274,8 @@ def _proxies(asked: Asked) -> Iterator[Finding]:
     told = ", ".join(f"{name}={without_password(os.environ[name])}" for name in names)
     uri = os.environ.get("MLFLOW_TRACKING_URI", "")
     host = urlsplit(uri).hostname if uri.startswith("http") else None
-    near = [each for each in (LOOPBACK, host) if each and not proxy_bypass(each) and _is_near(each)]
+    hosts = dict.fromkeys(each for each in (LOOPBACK, host) if each)
+    near = [each for each in hosts if not proxy_bypass(each) and _is_near(each)]
     if near:
         remedy = f"calls to {', '.join(near)} would go through it: add to NO_PROXY what lies on this side of the proxy"
         yield Finding("proxies", "note", told, remedy)

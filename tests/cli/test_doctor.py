@@ -76,7 +76,8 @@ def test_no_password_is_told(found):
 def test_a_proxy_between_us_and_ourselves(found):
     told = found(HTTP_PROXY="http://proxy:3128", MLFLOW_TRACKING_URI="http://tracking:5000")["proxies"]
     assert told.state == "note" and "127.0.0.1, tracking would go through it" in told.remedy
-    assert found(NO_PROXY="127.0.0.1,tracking")["proxies"].state == "ok"
+    assert "calls to 127.0.0.1 would" in found(MLFLOW_TRACKING_URI="http://127.0.0.1:5000")["proxies"].remedy
+    assert found(MLFLOW_TRACKING_URI="http://tracking:5000", NO_PROXY="127.0.0.1,tracking")["proxies"].state == "ok"
 
 
 def test_a_port_that_is_taken(found):
@@ -96,6 +97,12 @@ def test_little_space_and_little_memory(found, monkeypatch):
     told = found()
     assert told["runs folder"].state == "note" and "free some space" in told["runs folder"].remedy
     assert told["cores and memory"].remedy == "with ResNet-32 launch with --jobs 1"
+
+
+def test_the_memory_is_that_of_the_container(found, monkeypatch, tmp_path):
+    (tmp_path / "memory.max").write_text(f"{3 * 2**30}\n")
+    monkeypatch.setattr(doctor, "_CONTAINER", tmp_path / "memory.max")
+    assert "3.0 GiB of memory" in found()["cores and memory"].found
 
 
 def test_a_package_that_is_too_old_or_not_there(found, monkeypatch):
