@@ -71,7 +71,7 @@ def deliver(runs: Path, plan, records) -> None:
     writer.open(live=False)
     for result in job_results(plan, records):
         writer.deliver(result)
-    writer.close("FINISHED", job_results(plan, records), {})
+    writer.close("FINISHED", job_results(plan, records))
     writer.release()
 
 

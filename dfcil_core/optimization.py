@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from dfcil_core import eager
+
 
 def optimizer(
     training: Mapping[str, Any], parameters: Iterable[nn.Parameter], lr: float, weight_decay: float
@@ -20,12 +22,12 @@ def optimizer(
     parameters = list(parameters)
     match training.get("optimizer", "sgd"):
         case "adam":
-            return torch.optim.Adam(parameters, lr=lr, weight_decay=weight_decay)
+            return eager.Adam(parameters, lr=lr, weight_decay=weight_decay)
         case "adamw":
-            return torch.optim.AdamW(parameters, lr=lr, weight_decay=weight_decay)
+            return eager.AdamW(parameters, lr=lr, weight_decay=weight_decay)
         case _:
             momentum = training["momentum"]
-            return torch.optim.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
+            return eager.SGD(parameters, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
 
 def step(optimizer: torch.optim.Optimizer, loss: Tensor, gradient_clip: float | None = None) -> None:

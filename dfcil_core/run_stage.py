@@ -176,21 +176,22 @@ class _Dreamer:
 def _steady_numbers(device: str) -> Iterator[None]:
     """Arithmetic that depends on nothing but the recipe: one thread on a CPU, deterministic kernels on a GPU."""
     threads = torch.get_num_threads()
-    deterministic = torch.are_deterministic_algorithms_enabled()
+    deterministic = torch.get_deterministic_debug_mode()
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device == "cpu":
         torch.set_num_threads(THREADS)
     else:
         # Without it cuBLAS may add up in another order each time; it is read when the first product is asked for.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Not `use_deterministic_algorithms`, which does the same and loads torch.compile for a second.
+    torch.set_deterministic_debug_mode("warn")
     # By default new memory is then filled, a pass over each result of a kernel that writes all of it anyway.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(deterministic)
+        torch.set_deterministic_debug_mode(deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
 
 

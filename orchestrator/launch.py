@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -339,12 +339,14 @@ class _Launch:
                     self._tracker.deliver(result)
             given_up = {} if retry_failed or recompute else self._given_up()
             again = frozenset(self._again.left)
-            outcome = engine.run(chosen, self._store, self._options, self._on_event, given_up, recompute=again)
+            outcome = engine.run(
+                chosen, self._store, self._options, self._on_event, given_up, recompute=again, known=records
+            )
             results = self._results.of_jobs()
             # A sweep of which a part was run is left as one that was stopped: the rest is for a later launch.
             whole = all(result.finished for result in results)
             state = "FAILED" if outcome.failed else "FINISHED" if whole else "KILLED"
-            undelivered = self._tracker.finish(state, results, result_tables(plan.spec, results))
+            undelivered = self._tracker.finish(state, results, partial(result_tables, plan.spec))
         return self._outcome(outcome, undelivered)
 
     def _on_event(self, event: Event) -> None:

@@ -33,6 +33,7 @@ ORDER = (
     "orchestrator.worker",
     "orchestrator.engine",
     "orchestrator.status",
+    "orchestrator.estimate",
     "orchestrator.tracking",
     "reports",
     "orchestrator.tuning",

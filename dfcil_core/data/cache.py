@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+_DIGEST_BYTES = 32
+
 
 def cache_folder() -> Path:
     """The folder, made if it is not there."""
@@ -26,6 +28,23 @@ def cached_text(key: str, make: Callable[[], str]) -> str:
     """The text made for this key before, or made now."""
     path = cached_file(key, lambda new: new.write_text(make()))
     return path.read_text()
+
+
+def cached_bytes(key: str, make: Callable[[], bytes]) -> bytes:
+    """The bytes made for this key before, or made now. Kept with their SHA-256: what was damaged since is made anew."""
+
+    def write(path: Path) -> None:
+        made = make()
+        path.write_bytes(hashlib.sha256(made).digest() + made)
+
+    for _ in range(2):
+        path = cached_file(key, write)
+        kept = path.read_bytes()
+        digest, content = kept[:_DIGEST_BYTES], kept[_DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() == digest:
+            return content
+        path.unlink(missing_ok=True)
+    return make()
 
 
 def cached_file(key: str, make: Callable[[Path], object]) -> Path:

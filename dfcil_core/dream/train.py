@@ -20,6 +20,7 @@ from dfcil_core.config import Dreaming, Recipe
 from dfcil_core.dream import losses
 from dfcil_core.dream.picture import dream_sheet
 from dfcil_core.dream.sample import noise
+from dfcil_core.eager import Adam
 from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
 from dfcil_core.networks import build as networks
@@ -66,7 +67,7 @@ class _Run:
         rng = stream(recipe.seed, "generator", recipe.stream)
         self.generator = build_generator(recipe.data.image_size, recipe.data.channels, rng, quirks)
         networks.on_device(self.generator, device)
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr, fused=True)
+        self.optimizer = Adam(self.generator.parameters(), lr=self.settings.lr, fused=True)
         if "generator" in parents:
             self.generator.load_state_dict(load_tensors(parents["generator"] / GENERATOR))
             _restore_adam(self.optimizer, self.generator, load_tensors(parents["generator"] / OPTIMIZER))

@@ -64,6 +64,10 @@ class Method:
     """With `quirks: iccv2021`, its networks and generators start as those of the public ABD code do: batch
     normalisation's scales drawn from U(0, 1), the head's biases from torch's default (dfcil_core/networks)."""
 
+    step_cost: ClassVar[float] = 1.0
+    """About how long a step takes beside one of plain cross-entropy, a teacher and dreamed images apart. It only tells
+    which chain of stages is the longest, while none was timed yet."""
+
     def __init__(self, settings: Any = None) -> None:
         self.settings = self.settings_type() if settings is None else settings
 

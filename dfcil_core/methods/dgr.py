@@ -61,6 +61,7 @@ class Dgr(Method):
     settings_type = DgrSettings
     recipe = {"training": {"weight_decay": 0.0}}
     takes_first_model = False  # the auto-encoder learns with task 1
+    step_cost = 10.0
 
     def learn_identity(self, task: int, memory: int, quirks: str) -> tuple[str, int, dict[str, Any]]:
         name, version, settings = super().learn_identity(task, memory, quirks)

@@ -12,11 +12,13 @@ from orchestrator.cli.terminal import say
 from orchestrator.text import counted, duration
 
 if TYPE_CHECKING:
+    from orchestrator.estimate import Estimate
     from orchestrator.plan.plan import Plan
     from orchestrator.preview import Preview
     from orchestrator.spec.model import FirstModel, Split
 
 _KINDS = ("learn", "remember", "dream")
+_WORKERS = (1, 2, 8, 64)
 _MOST_SEEDS = 10  # that are listed one by one
 
 
@@ -24,18 +26,27 @@ _MOST_SEEDS = 10  # that are listed one by one
 @options.sweep
 @options.only
 @click.option("--classes", is_flag=True, help="The classes of each task, too.")
+@click.option(
+    "--estimate",
+    is_flag=True,
+    help="The time of the whole with 1, 2, 8 and 64 workers, by finished stages or, for some minutes, a timing.",
+)
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def plan(spec: str, classes: bool, as_json: bool, **told: Any) -> None:
+def plan(spec: str, classes: bool, estimate: bool, as_json: bool, **told: Any) -> None:
     """Print SPEC's jobs and stages, how many are shared, and how many are in the store already."""
     from orchestrator.preview import plan as planned
 
     preview = planned(spec, **told)
+    found = _estimate(preview) if estimate else None
     if as_json:
-        say(json.dumps(_facts(preview) | (_dealt(preview.plan) if classes else {}), indent=1))
+        dealt = _dealt(preview.plan) if classes else {}
+        say(json.dumps(_facts(preview) | _estimate_facts(found) | dealt, indent=1))
     else:
         print_plan(preview)
         if classes:
             _print_classes(preview.plan)
+        if found is not None:
+            _print_estimate(found)
 
 
 def _facts(preview: "Preview") -> dict[str, Any]:
@@ -60,6 +71,35 @@ def _facts(preview: "Preview") -> dict[str, Any]:
         "estimated_hours_without_sharing": None if without is None else without / 3600,
         "job_list": [{"name": job.name, "slug": job.slug, "stages": list(job.stages)} for job in plan.jobs],
     }
+
+
+def _estimate(preview: "Preview") -> "Estimate":
+    from orchestrator.estimate import estimate
+    from orchestrator.store.store import Store
+
+    plan = preview.plan
+    records = Store(preview.runs).records(plan.stages.values(), on_damaged=lambda stage, why: None)
+    return estimate(plan, records, lambda text: say(text, err=True))
+
+
+def _estimate_facts(estimate: "Estimate | None") -> dict[str, Any]:
+    if estimate is None:
+        return {}
+    hours = {
+        str(n): {"planned": estimate.planned(n) / 3600, "each_job_alone": estimate.alone(n) / 3600} for n in _WORKERS
+    }
+    return {"hours_by_workers": hours, "kinds_recorded": estimate.recorded, "kinds_timed": estimate.calibrated}
+
+
+def _print_estimate(estimate: "Estimate") -> None:
+    from orchestrator.cli.tables import print_table
+
+    say(
+        f"the whole, from the beginning: {counted(estimate.recorded, 'kind')} of stages by finished ones, "
+        f"{estimate.calibrated} timed now"
+    )
+    rows = [(str(n), duration(estimate.planned(n)), duration(estimate.alone(n))) for n in _WORKERS]
+    print_table(("workers", "as planned", "each job alone"), rows)
 
 
 def print_plan(preview: "Preview") -> None:

@@ -60,31 +60,32 @@ def run(
     given_up: Mapping[str, StageFailed] | None = None,
     source: Source = dict,
     recompute: Collection[str] = (),
+    known: Mapping[str, dict[str, Any]] | None = None,
 ) -> Outcome:
     """Do what the store lacks of a plan. `on_event` and `source`, which gives stages beyond it, run in this thread.
 
     `given_up`, by key: stages that failed before and are not to be started again; they count as failed. `recompute`:
-    keys of finished stages that are done again, and compared. Raises KeyboardInterrupt on Ctrl-C and, in the main
-    thread, on SIGTERM, when all workers are gone; RuntimeError if the cluster fails; UserError if workers elsewhere
-    cannot be had or used. Whatever is raised, `on_event`'s own exceptions included, finished stages are in the store.
+    keys of finished stages that are done again, and compared. `known`, by key: records that the caller has just read.
+
+    Raises KeyboardInterrupt on Ctrl-C and, in the main thread, on SIGTERM, when all workers are gone; RuntimeError if
+    the cluster fails; UserError if workers elsewhere cannot be used. Whatever is raised, finished stages are stored.
     """
     store.prepare()
     outcome = Outcome()
     stages = StageSource(store, source, on_event, outcome, recompute)
-    stages.begin(plan.stages)
+    stages.begin(plan.stages, known or {})
     for key, failure in (given_up or {}).items():
         if stages.work.give_up(key):
             outcome.failed[key] = failure
     stages.grow()
     work = stages.work
     if work.unfinished:
-        # Dask takes half a second to import and one to start: only where there is something to do.
+        # Dask takes half a second to import and one to start. A launch that grows will want all its workers.
         from orchestrator.cluster.workers import open_workers
 
-        # A launch that grows will want all its workers.
         workers = options.workers if source is not dict else min(options.workers, work.unfinished)
-        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu, options.gpus)
         gc = CheckpointGC(plan, store, work) if options.free else None
+        place = (options.elsewhere, store.runs, options.device, workers, options.per_gpu, options.gpus)
         with terminable(), open_workers(*place) as pool:
             _Run(stages, store, options, on_event, outcome, pool, gc).to_the_end()
         if gc is not None:

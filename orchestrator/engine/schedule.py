@@ -15,15 +15,21 @@ class Schedule:
     That keeps the critical path moving; stages of equal depth come in the plan's order.
     """
 
-    def __init__(self, stages: Mapping[str, Stage], done: set[str]) -> None:
-        """`stages` parents before children, every parent among them; `done` the keys of those already finished."""
+    def __init__(
+        self, stages: Mapping[str, Stage], done: set[str], length: Callable[[Stage], float] = lambda stage: 1.0
+    ) -> None:
+        """`stages` parents before children, every parent among them; `done` the keys of those already finished.
+
+        `length`: about how long a stage takes, in any unit; that of its chain is the sum.
+        """
+        self._length = length
         self._stages: dict[str, Stage] = {}
         self._order: dict[str, int] = {}
         self._children: dict[str, list[str]] = defaultdict(list)
         self._state: dict[str, str] = {}
-        self._depth: dict[str, int] = {}
+        self._depth: dict[str, float] = {}
         self._waits: dict[str, set[str]] = {}
-        self._ready: list[tuple[int, int, str]] = []
+        self._ready: list[tuple[float, int, str]] = []
         self._unfinished = 0
         self.add(stages, done)
 
@@ -137,10 +143,10 @@ class Schedule:
         self._unfinished -= 1
         self._waits.pop(key, None)
 
-    def _depths(self, stages: Mapping[str, Stage]) -> dict[str, int]:
-        """Stages still to be done on the longest chain from each of `stages` downwards, itself included."""
-        depth: dict[str, int] = {}
+    def _depths(self, stages: Mapping[str, Stage]) -> dict[str, float]:
+        """Length of what is to be done on the longest chain from each of `stages` downwards, itself included."""
+        depth: dict[str, float] = {}
         for key in reversed(list(stages)):
-            below = max((depth[child] for child in self._children[key]), default=0)
-            depth[key] = below + (self._state[key] != DONE)
+            below = max((depth[child] for child in self._children[key]), default=0.0)
+            depth[key] = below + (self._length(stages[key]) if self._state[key] != DONE else 0.0)
         return depth

@@ -7,6 +7,7 @@ from orchestrator.engine.checkpoint_gc import wanted_again
 from orchestrator.engine.events import Event, Outcome, StageDamaged, StageFinished, StageRecomputed
 from orchestrator.engine.schedule import Schedule
 from orchestrator.plan.stage import Stage
+from orchestrator.results.estimate import Rates
 from orchestrator.store.store import Store
 
 Source = Callable[[], Mapping[str, Stage]]
@@ -32,17 +33,23 @@ class StageSource:
         """Key of each of those that is still to be done to its record."""
         self._recompute = recompute
         self.stages: dict[str, Stage] = {}
-        self.work = Schedule({}, set())
+        self._rates = Rates()
+        self.work = Schedule({}, set(), self._rates.weight)
         self._store, self._source, self._emit, self._outcome = store, source, emit, outcome
 
-    def begin(self, stages: Mapping[str, Stage]) -> None:
-        """Take the stages that are known from the start. Nothing is told of those in the store: whoever asked knows."""
-        self._add(stages)
+    def begin(self, stages: Mapping[str, Stage], records: Mapping[str, dict[str, Any]]) -> None:
+        """Take the stages that are known from the start. Nothing is told of those in the store: whoever asked knows.
+
+        `records`, by key: those that were just read; a stage without one is looked for in the store.
+        """
+        for key, record in records.items():
+            self._rates.add(stages[key].recipe, record["seconds"])
+        self._add(stages, records)
 
     def grow(self) -> None:
         """Take all that the source has to give. Those of its stages that are in the store are told of as finished."""
         while given := self._source():
-            for key, record in self._add(given).items():
+            for key, record in self._add(given, {}).items():
                 self._emit(StageFinished(self.stages[key], record))
 
     def settled(self, stage: Stage) -> bool:
@@ -65,11 +72,14 @@ class StageSource:
             aside = self._store.stages / record["replaces"]
             self._emit(StageDamaged(stage, "freed and computed again, it is not what it was", aside))
 
-    def _add(self, stages: Mapping[str, Stage]) -> dict[str, dict[str, Any]]:
+    def _add(self, stages: Mapping[str, Stage], known: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
         new = {key: stage for key, stage in stages.items() if key not in self.stages}
         self.stages |= new
-        records = self._store.records(new.values(), on_damaged=self._set_aside)
+        records = {key: known[key] for key in new if key in known}
+        records |= self._store.records(
+            (stage for key, stage in new.items() if key not in known), on_damaged=self._set_aside
+        )
         for key in records.keys() & set(self._recompute):
             self.before[key] = records.pop(key)
         for key in wanted_again(new, records, self._store.whole):

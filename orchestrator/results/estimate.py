@@ -10,11 +10,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfcil_core.config import Recipe
+from dfcil_core.methods import METHODS
+from dfcil_core.methods.base import Method
 from orchestrator.files import Unreadable
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import FOLDER, Stage
 from orchestrator.store.store import DamagedStage, Store, read_stage
 
+_DREAMED, _DISTILLED = 7.0, 1.3  # times what a step of plain learning takes: with dreamed images, with a teacher
 _SAMPLE = 20  # other sweeps' stages that are looked at, of each data set, kind and method
 
 
@@ -26,6 +29,7 @@ class Rates:
 
     def __init__(self) -> None:
         self._seen: dict[_Like, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        self._all = [0.0, 0.0]
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Mapping[str, Any]], store: Store | None = None) -> "Rates":
@@ -40,6 +44,8 @@ class Rates:
 
     def add(self, recipe: Recipe, seconds: float) -> None:
         """Note what a finished stage took."""
+        self._all[0] += seconds
+        self._all[1] += _guess(recipe)
         for like in _likes(recipe):
             seen = self._seen[like]
             seen[0] += seconds
@@ -52,6 +58,13 @@ class Rates:
                 seconds, units = self._seen[like]
                 return seconds / units * _units(stage.recipe)
         return None
+
+    def weight(self, stage: Stage) -> float:
+        """The estimate for a stage; where nothing like it has been seen, a guess, good for comparing stages alone."""
+        seconds = self.seconds(stage)
+        if seconds is not None:
+            return seconds
+        return _guess(stage.recipe) * (self._all[0] / self._all[1] if self._all[1] else 1.0)
 
     def total(self, stages: Iterable[Stage]) -> float | None:
         """The estimate for all of `stages` one after the other; None where one of them has none."""
@@ -101,6 +114,16 @@ def time_left(plan: Plan, left: set[str], rates: Rates, workers: int, spent: Map
 def _likes(recipe: Recipe) -> tuple[_Like, _Like]:
     general = (recipe.kind, recipe.data.name, recipe.data.image_size, recipe.training.get("backbone"), recipe.device)
     return (*general, recipe.method), general
+
+
+def _guess(recipe: Recipe) -> float:
+    """About how long a stage takes, in epochs of plain learning of one class."""
+    if recipe.kind == "learn":
+        own = METHODS.get(recipe.method, Method).step_cost
+        return (
+            own * _units(recipe) * (_DREAMED if "generator" in recipe.parents else _DISTILLED if recipe.parents else 1)
+        )
+    return 5.0 * _units(recipe)  # a step of dreaming is as long as five classes of 100 images: docs/performance.md
 
 
 def _units(recipe: Recipe) -> float:

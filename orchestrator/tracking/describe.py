@@ -3,11 +3,15 @@
 import getpass
 import os
 import platform
+from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
+from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_settings
 from orchestrator.results.job_result import job_id as job_id
+from orchestrator.store.record import SEAL
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
 DELIVERED, ERROR, LOG = "dfcil.delivered", "dfcil.error", "dfcil.log"
@@ -119,6 +123,17 @@ def plan_artifact(plan: Plan) -> dict[str, Any]:
         for key, stage in plan.stages.items()
     }
     return {"sweep": plan.spec.name, "device": plan.device, "excluded": plan.excluded, "jobs": jobs, "stages": stages}
+
+
+def shown(plan: Plan, results: Sequence[JobResult], with_texts: bool) -> str:
+    """A fingerprint of all that the tables and the comparison of a sweep are made from, without making them.
+
+    That is the spec, the records (by the SHA-256 of each that has one) and the program.
+    """
+    records = [
+        [result.job.name, [record.get(SEAL, record) for record in result.records.values()]] for result in results
+    ]
+    return fingerprint([version("dfcil-sweep"), with_texts, plan.spec.text, plan.spec.overrides, records])
 
 
 def _source_tags() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Who draws what the runs of a sweep are given to see. Tracking draws nothing itself: it is handed this, as tables are.
+"""Who makes what the runs of a sweep are given to see: figures and tables. Tracking makes none itself.
 
 Drawing loads matplotlib and takes time: it is asked for in the tracker's thread, once, where a picture is sent.
 """
@@ -23,3 +23,12 @@ class Figures:
 
 
 NO_FIGURES = Figures()
+
+Texts = Callable[[Sequence[JobResult]], Mapping[str, str]]
+"""Makes tables and the like of the results of all jobs: by file name, for the sweep's run. `results.md` is shown on the
+run's page too. Asked for where the run does not have them yet."""
+
+
+def no_texts(results: Sequence[JobResult]) -> dict[str, str]:
+    """None."""
+    return {}

@@ -7,7 +7,7 @@ that is down costs a warning; what it missed is delivered when it is back, by th
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -22,12 +22,15 @@ from orchestrator.text import printable
 from orchestrator.tracking.delivered import experiment_name
 from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
-from orchestrator.tracking.figures import NO_FIGURES, Figures
+from orchestrator.tracking.figures import NO_FIGURES, Figures, Texts, no_texts
 from orchestrator.tracking.uri import tracking_uri, without_password
 
 if TYPE_CHECKING:
     from orchestrator.tracking.writer import Writer
 
+# Loading mlflow takes a core for a second or two, which the workers that come up then need more: seconds until then,
+# unless there is something to deliver.
+_HEAD_START = 5.0
 # So many deliveries in a row that fail, and the tracking store counts as down until the next try.
 _DOWN = 2
 
@@ -76,7 +79,7 @@ class Tracker:
         self._models: dict[str, JobResult] = {}
         """Finished jobs whose model is still to be logged."""
         self._failed: set[str] = set()
-        self._ending: tuple[str, Sequence[JobResult], Mapping[str, str]] | None = None
+        self._ending: tuple[str, Sequence[JobResult], Texts] | None = None
         self._warned = False
         self._error: BaseException | None = None
         self._undelivered = 0
@@ -124,17 +127,18 @@ class Tracker:
         self._failed.add(identity)
         self.deliver(self._latest.get(identity) or job_result(job, {}))
 
-    def finish(self, state: str, results: Sequence[JobResult], texts: Mapping[str, str] | None = None) -> int:
+    def finish(self, state: str, results: Sequence[JobResult], texts: Texts = no_texts) -> int:
         """Deliver all that is left and end the runs; the number of jobs that could not be delivered.
 
-        `state` is the sweep's: FINISHED, FAILED or KILLED. `results` are those of all jobs. `texts`: tables and the
-        like by file name, for the parent run. Raises what went wrong in the thread, where that was a bug of ours.
+        `state` is the sweep's: FINISHED, FAILED or KILLED. `results` are those of all jobs. `texts` is asked for
+        the sweep's tables, in the thread, unless its run has them. Raises what went wrong in the thread, where that was
+        a bug of ours.
         """
         for result in results:
             if result.finished:
                 self.failures.mended(job_id(result.job))
         with self._changed:
-            self._ending = (state, results, texts or {})
+            self._ending = (state, results, texts)
             self._pending |= {job_id(result.job): result for result in results}
             if self._log_models:
                 self._models |= {job_id(result.job): result for result in results if result.finished}
@@ -149,6 +153,8 @@ class Tracker:
 
     def _run(self) -> None:
         try:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._ending, timeout=_HEAD_START)
             prepare_client()
             from orchestrator.tracking.writer import Writer
 
@@ -274,7 +280,7 @@ def sync(
     runs: Path,
     uri: str | None = None,
     experiment: str | None = None,
-    texts: Callable[[Sequence[JobResult]], Mapping[str, str]] | None = None,
+    texts: Texts = no_texts,
     warn: Callable[[str], None] = _warn,
     log_models: bool = False,
     figures: Figures = NO_FIGURES,
@@ -282,9 +288,8 @@ def sync(
     """Make the tracking store tell what the store knows of a sweep: rebuild what is lost, complete what is partial.
 
     What is there is asked of the tracking store itself, not of what this machine remembers. A job that is not finished
-    and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` makes of the
-    results of all jobs what `Tracker.finish` is given; `log_models` and `figures` are as for `Tracker`. The number of
-    jobs delivered.
+    and did not fail is KILLED. A record that cannot be read counts as none, with a warning. `texts` is as for
+    `Tracker.finish`, `log_models` and `figures` as for `Tracker`. The number of jobs delivered.
     Raises UserError where the tracking store cannot be reached.
     """
     prepare_client()
@@ -309,7 +314,7 @@ def sync(
         ends = [record["ended"] for result in known for record in result.records.values()]
         failed = any(job_id(job) in failures.jobs for job in plan.jobs)
         state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
-        writer.close(state, results, texts(results) if texts else {}, max(ends, default=None))
+        writer.close(state, results, texts, max(ends, default=None))
     except Unavailable as error:
         text = f"MLflow at {without_password(address)} cannot be written to: {error}"
         raise UserError(f"{text}\nThen run the command again; what was delivered is not sent twice") from error

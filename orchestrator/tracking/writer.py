@@ -26,7 +26,7 @@ from orchestrator.tracking import describe, pictures, runs, views
 from orchestrator.tracking.database import forget_artifact_places, make_sqlite
 from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id
 from orchestrator.tracking.faults import STORE_ERRORS, told
-from orchestrator.tracking.figures import NO_FIGURES, Figures
+from orchestrator.tracking.figures import NO_FIGURES, Figures, Texts, no_texts
 from orchestrator.tracking.moved import settle
 from orchestrator.tracking.patient import patient_client
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
@@ -108,23 +108,22 @@ class Writer:
             self.delivered.save(now=True)
 
     def close(
-        self, state: str, results: Sequence[JobResult], texts: Mapping[str, str], end: float | None = None
+        self, state: str, results: Sequence[JobResult], texts: Texts = no_texts, end: float | None = None
     ) -> None:
-        """Complete the parent run: the comparison, the tables, its state. `end` in unix seconds, by default now.
-
-        `texts` are artifacts by file name; `results.md` is shown on the run's page too.
-        """
+        """Complete the parent run: the comparison, the tables, its state. `end` in unix seconds, by default now."""
         with self._reaching(None):
             done = sum(result.finished for result in results)
             tags = {"dfcil.jobs": f"{done} of {len(self.plan.jobs)} finished"}
             if self.launched:
                 tags |= [describe.launch_tag(self.launched, state)]
-            if len(texts.get("results.md", "")) in range(1, _TAG_LIMIT):
-                tags["mlflow.note.content"] = texts["results.md"]
+            shown = describe.shown(self.plan, results, with_texts=texts is not no_texts)
+            new = self.delivered.shown != shown
+            told = texts(results) if new else {}
+            if len(told.get("results.md", "")) in range(1, _TAG_LIMIT):
+                tags["mlflow.note.content"] = told["results.md"]
             self.client.log_batch(self.parent, tags=_tags(tags))
-            shown = fingerprint([texts, [[result.job.name, result.matrix] for result in results]])
-            if self.delivered.shown != shown:
-                self._log_texts(texts)
+            if new:
+                self._log_texts(told)
                 pictures.send_comparison(self.client, self.parent, results, self.figures)
                 self.delivered.shown = shown
             self.client.set_terminated(self.parent, state, milliseconds(end) if end else None)

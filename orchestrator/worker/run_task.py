@@ -143,9 +143,9 @@ def _run(
     """Run the stage; its record but for what the store adds."""
     if task.runner.startswith("dfcil_core.") and "torch" not in sys.modules:
         report({"phase": "loading torch"})  # some seconds, once a worker
-        _runner(task.runner)
+        runner(task.runner)
         report({"phase": "starting"})
-    module, run = _runner(task.runner)
+    module, run = runner(task.runner)
     options: dict[str, Any] = {
         "device": task.device,
         "data_root": task.data_root,
@@ -217,7 +217,7 @@ def _give_memory_back() -> None:
 
 
 @cache
-def _runner(name: str) -> tuple[ModuleType, Callable[..., dict[str, Any]]]:
+def runner(name: str) -> tuple[ModuleType, Callable[..., dict[str, Any]]]:
     """The module and the function that `module:function` names; torch, if they brought it, keeps to one thread."""
     module_name, _, function = name.partition(":")
     module = importlib.import_module(module_name)

@@ -151,3 +151,15 @@ def test_fashion_mnist_in_its_published_layout_is_read(tmp_path):
             (raw / f"{name}.gz").write_bytes(gzip.compress(content))
     data = open_data(recipe("fashion-mnist"), str(tmp_path))
     assert data.train.pixels.shape == (2, 3, 32, 32) and data.train.labels.tolist() == [3, 9]
+
+
+def test_digits_are_read_again_where_the_cache_is_damaged(tmp_path, monkeypatch):
+    monkeypatch.setenv("DFCIL_CACHE", str(tmp_path))
+    whole = open_data(recipe("digits", 8), None)
+    (kept,) = (path for path in tmp_path.iterdir() if path.suffix != ".lock")
+    content = kept.read_bytes()
+    for damaged in (b"", content[:1000], content[:-1] + bytes([content[-1] ^ 1])):
+        kept.write_bytes(damaged)
+        again = open_data(recipe("digits", 8), None)
+        assert torch.equal(again.train.pixels, whole.train.pixels) and torch.equal(again.test.labels, whole.test.labels)
+        assert kept.read_bytes() == content

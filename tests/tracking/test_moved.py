@@ -39,7 +39,7 @@ def launch(runs, count=None):
         results = job_results(plan, Store(runs).records(plan.stages.values()))
         for result in results:
             tracker.deliver(result)
-        assert tracker.finish("FINISHED", results, {"results.md": f"after {count}"}) == 0
+        assert tracker.finish("FINISHED", results, lambda results: {"results.md": f"after {count}"}) == 0
 
 
 def contents(folder):

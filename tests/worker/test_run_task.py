@@ -20,7 +20,7 @@ from tests.support.fake_stages import RUNNER, make_stage
 def in_this_process(monkeypatch):
     """The real look-up would leave torch, if another test has loaded it, with one thread."""
     found = SimpleNamespace(Execution=fake_runner.Execution), fake_runner.run_stage
-    monkeypatch.setattr("orchestrator.worker.run_task._runner", lambda name: found)
+    monkeypatch.setattr("orchestrator.worker.run_task.runner", lambda name: found)
 
 
 @pytest.fixture

@@ -1,0 +1,210 @@
+"""How long a whole plan will take, with one worker and with many: from what its stages took, or from a calibration.
+
+A stage's time is its number of training images times epochs (`learn`), of dreamed images (`dream`) or of images to
+choose from (`remember`), times seconds an image. These are taken from the plan's own finished stages; where there is
+none of a kind, method and network, a short run of such a stage on made-up images of the same size is timed, on this
+machine and device. A calibration leaves nothing behind.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Set
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dfcil_core.config import Recipe
+from dfcil_core.data.catalog import synthetic_info
+from orchestrator.engine.options import Options
+from orchestrator.engine.simulate import makespan
+from orchestrator.plan.plan import Plan, make_plan
+from orchestrator.plan.stage import Stage
+from orchestrator.spec.model import Dataset, MethodEntry, SweepSpec
+from orchestrator.worker.run_task import runner
+
+_EPOCHS, _STEPS = 3, 4  # of a calibration at least: the first epoch, and the first second of steps, are not counted
+_MOST_EPOCHS, _MOST_STEPS = 20, 100  # where images are small: one alone would be too short to be timed
+_PIXELS = 128 * 32 * 32  # in a batch of a calibration at most, so that it is short with large images too
+
+_Like = tuple[str | bool | None, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of every stage of a plan, one worker at it."""
+
+    plan: Plan
+    seconds: Mapping[str, float]
+    recorded: int
+    """Kinds of stages whose time is that of finished ones; that of all others is of a calibration."""
+    calibrated: int
+
+    def planned(self, workers: int) -> float:
+        """Seconds from start to end with so many workers, by the engine's schedule."""
+        return makespan(self.plan.stages, self.seconds, workers)
+
+    def alone(self, workers: int) -> float:
+        """The same if every job did all of its own stages, one worker at each job, the longest jobs first."""
+        jobs = sorted((sum(self.seconds[key] for key in job.stages) for job in self.plan.jobs), reverse=True)
+        free = [0.0] * workers
+        for job in jobs:
+            free.sort()
+            free[0] += job
+        return max(free)
+
+
+def estimate(
+    plan: Plan,
+    records: Mapping[str, Mapping[str, Any]],
+    say: Callable[[str], None] = lambda text: None,
+) -> Estimate:
+    """The time of every stage, finished ones included. `records` are those of the plan's finished stages, by key.
+
+    `say` is told what is calibrated. Loads torch where something must be, and takes up to some minutes then.
+    """
+    images = _Images(plan)
+    seen: dict[_Like, list[float]] = {}
+    for key, record in records.items():
+        _add(seen, plan.stages[key], images, record["seconds"])
+    recorded = len(seen)
+    missing = {_like(stage) for stage in plan.stages.values()} - seen.keys()
+    if missing:
+        _calibrate(plan, missing, seen, say)
+    return Estimate(
+        plan, {key: _seconds(stage, images, seen) for key, stage in plan.stages.items()}, recorded, len(seen) - recorded
+    )
+
+
+def _like(stage: Stage) -> _Like:
+    """What stages have in common whose images take alike: of one plan, so that data set, size and device are equal."""
+    recipe = stage.recipe
+    return recipe.kind, recipe.method, recipe.kind == "learn" and recipe.task > 1, recipe.training.get("backbone")
+
+
+def _add(seen: dict[_Like, list[float]], stage: Stage, images: "_Images", seconds: float) -> None:
+    total = seen.setdefault(_like(stage), [0.0, 0.0])
+    total[0] += seconds
+    total[1] += images.of(stage)
+
+
+def _seconds(stage: Stage, images: "_Images", seen: Mapping[_Like, list[float]]) -> float:
+    like = _like(stage)
+    # A method that a split of one task alone has trained from scratch: its other tasks are the nearest.
+    near = seen.get(like) or next(times for other, times in seen.items() if other[:2] == like[:2])
+    return near[0] / near[1] * images.of(stage)
+
+
+class _Images:
+    """How many images a stage looks at, each as often as it does."""
+
+    def __init__(self, plan: Plan) -> None:
+        info = plan.spec.dataset.info
+        self._per_class = max(1.0, info.train_images / info.classes) * (1 - plan.spec.dataset.holdout)
+        self._kept = {key: plan.jobs[users[0]].entry.memory for key, users in plan.users.items()}
+        self._batch = {key: plan.jobs[users[0]].entry.training.batch_size for key, users in plan.users.items()}
+
+    def of(self, stage: Stage) -> float:
+        """Training images times epochs, or dreamed images, or those that are chosen from."""
+        recipe: Recipe = stage.recipe
+        if recipe.kind == "dream":
+            return float(recipe.settings["steps"] * self._batch[stage.key])
+        kept = self._kept[stage.key] if "memory" in recipe.parents else 0
+        return float(recipe.training.get("epochs", 1) * (len(recipe.classes[-1]) * self._per_class + kept))
+
+
+# ---- calibration -----------------------------------------------------------------------------------------------------
+
+
+def _calibrate(plan: Plan, missing: set[_Like], seen: dict[_Like, list[float]], say: Callable[[str], None]) -> None:
+    """Time the missing kinds of stages, and run what they need for it."""
+    module, run_stage = runner(Options.runner)
+    labels = {job.entry.label for job in plan.jobs}
+    short = make_plan(_short(plan.spec, labels), plan.device)
+    images = _Images(short)
+    wanted = {key for key, stage in short.stages.items() if _like(stage) in missing}
+    for key in reversed(list(short.stages)):
+        if key in wanted:
+            wanted.update(short.stages[key].parents)
+    device = "cpu" if plan.device == "cpu" else "cuda:0"
+    with tempfile.TemporaryDirectory(prefix="dfcil-sweep-") as folder:
+        for key, stage in short.stages.items():
+            if key not in wanted:
+                continue
+            say(f"timing {stage}")
+            work = Path(folder, key)
+            work.mkdir()
+            parents = {role: Path(folder, parent) for role, parent in stage.recipe.parents.items()}
+            with _timed(device) as clock:
+                run_stage(
+                    stage.recipe, work, parents, module.Execution(device, plugin=plan.spec.plugin, report=clock.report)
+                )
+            if _like(stage) in missing:
+                _add(seen, stage, images, clock.seconds)
+
+
+def _short(spec: SweepSpec, labels: Set[str]) -> SweepSpec:
+    """These methods on the first two tasks of the first split, one seed, few made-up images of the same size."""
+    split, info, pixels = spec.splits[0], spec.dataset.info, spec.dataset.image_size**2
+    tasks = min(2, len(split))
+    batch = max(2, min(max(entry.training.batch_size for entry in spec.methods), _PIXELS // pixels))
+    longer = max(1, _PIXELS // (batch * pixels))
+    per_class = max(10, -(-2 * batch // min(split.sizes[:tasks])))
+    made_up = synthetic_info(info.classes, per_class, 1)
+    made_up = replace(made_up, flips=info.flips, resized_crops=info.resized_crops)
+    return replace(
+        spec,
+        name=f"{spec.name}-calibration",
+        dataset=Dataset(made_up, spec.dataset.image_size),
+        methods=tuple(
+            _short_entry(entry, batch, longer, info.classes) for entry in spec.methods if entry.label in labels
+        ),
+        splits=(replace(split, stop_after=tasks if tasks < len(split.sizes) else None),),
+        seeds=spec.seeds[:1],
+        exclude=(),
+        rehearsed=True,
+    )
+
+
+def _short_entry(entry: MethodEntry, batch: int, longer: int, classes: int) -> MethodEntry:
+    training = replace(
+        entry.training,
+        epochs=max(entry.method.fewest_epochs, min(_MOST_EPOCHS, _EPOCHS * longer)),
+        milestones=None,
+        lr=min(0.01, entry.training.lr),
+        batch_size=min(batch, entry.training.batch_size),
+    )
+    dreaming = replace(entry.dreaming, steps=min(_MOST_STEPS, _STEPS * longer))
+    return replace(entry, training=training, dreaming=dreaming, memory=min(4 * classes, entry.memory), as_given=entry)
+
+
+class _Clock:
+    """When a stage has reported, and what that says of the whole of it."""
+
+    def __init__(self, device: str) -> None:
+        # A stage on a CPU has one thread: the processor's time is what it takes on a core of its own, however busy the
+        # machine is now.
+        self._now = time.process_time if device == "cpu" else time.perf_counter
+        self._began = self._now()
+        self._at: list[tuple[float, int]] = []
+        self.seconds = 0.0
+
+    def report(self, told: dict[str, Any]) -> None:
+        """An epoch, or some steps, are over."""
+        now, dreamed = self._now(), told.get("step", len(self._at) + 1)
+        self._at.append((now, dreamed))
+
+    def stop(self) -> None:
+        """What all epochs, or steps, would have taken without what only the first one waits for."""
+        if len(self._at) < 2:
+            self.seconds = self._now() - self._began
+            return
+        (first, one), (last, all_of_them) = self._at[0], self._at[-1]
+        self.seconds = (last - first) / (all_of_them - one) * all_of_them
+
+
+@contextmanager
+def _timed(device: str) -> Iterator[_Clock]:
+    clock = _Clock(device)
+    yield clock
+    clock.stop()

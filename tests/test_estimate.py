@@ -1,0 +1,57 @@
+"""The time of a whole plan: by what its stages took, shared out over workers."""
+
+import tempfile
+
+import pytest
+
+from orchestrator.estimate import Estimate, estimate
+from orchestrator.plan.plan import make_plan
+from orchestrator.spec.load import parse_spec
+from tests.support.fabricated import sweep
+
+SPEC = """\
+name: s
+dataset: {name: digits, image_size: 8}
+methods: [base, rehearsal]
+tasks: [5, 2]
+seeds: [0]
+training: {epochs: 3, backbone: resnet8, batch_size: 32}
+memory: 50
+"""
+
+
+def test_stages_take_as_long_as_finished_ones_by_their_images():
+    plan = make_plan(parse_spec(SPEC, "s"))
+    base = next(job for job in plan.jobs if job.slug == "base-5-s0")
+    rehearsal = next(job for job in plan.jobs if job.slug == "rehearsal-2-s0")
+    # digits has 1,437 training images of 10 classes. An image a millisecond, two with rehearsal; choosing one, a tenth.
+    records = {
+        base.stages[0]: {"seconds": 3 * 2 * 143.7 / 1000},
+        base.stages[1]: {"seconds": 3 * 2 * 143.7 / 1000},
+        rehearsal.stages[1]: {"seconds": 5 * 143.7 / 10_000},
+        rehearsal.stages[2]: {"seconds": 3 * (5 * 143.7 + 50) * 2 / 1000},
+    }
+    found = estimate(plan, records)
+    assert (found.recorded, found.calibrated) == (4, 0)
+    of = {job.slug: [found.seconds[key] for key in job.stages] for job in plan.jobs}
+    assert of["base-2-s0"] == pytest.approx([3 * 5 * 0.1437, 3 * 5 * 0.1437])
+    assert of["rehearsal-5-s0"][2] == pytest.approx(3 * (2 * 143.7 + 50) * 2 / 1000)
+    assert of["rehearsal-5-s0"][1] == pytest.approx(2 * 143.7 / 10_000)
+
+
+def test_shared_stages_count_once_and_a_job_alone_does_all_of_its_own():
+    plan = sweep(methods=("base", "lwf"), seeds=(0,), splits=((5, 5),))  # they share the first of their two stages
+    found = Estimate(plan, dict.fromkeys(plan.stages, 10.0), 1, 0)
+    assert [found.planned(workers) for workers in (1, 2, 8)] == [30.0, 20.0, 20.0]
+    assert [found.alone(workers) for workers in (1, 2, 8)] == [40.0, 20.0, 20.0]
+
+
+@pytest.mark.long
+def test_what_was_never_run_is_timed_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    plan = make_plan(parse_spec(SPEC.replace("rehearsal", "abd") + "dreaming: {steps: 100}\n", "s"))
+    told = []
+    found = estimate(plan, {}, told.append)
+    assert (found.recorded, found.calibrated) == (0, len(told)) == (0, 4)
+    assert all(seconds > 0 for seconds in found.seconds.values()) and found.seconds.keys() == plan.stages.keys()
+    assert list(tmp_path.iterdir()) == []
