@@ -90,9 +90,9 @@ def _add(seen: dict[_Like, list[float]], stage: Stage, images: "_Images", second
 
 def _seconds(stage: Stage, images: "_Images", seen: Mapping[_Like, list[float]]) -> float:
     like = _like(stage)
-    # A method that a split of one task alone has trained from scratch: its other tasks are the nearest.
-    near = seen.get(like) or next(times for other, times in seen.items() if other[:2] == like[:2])
-    return near[0] / near[1] * images.of(stage)
+    # Nearest to what was never seen are the method's other tasks. A network that is taken from a file costs nothing.
+    near = seen.get(like) or next((times for other, times in seen.items() if other[:2] == like[:2]), None)
+    return 0.0 if near is None else near[0] / near[1] * images.of(stage)
 
 
 class _Images:
@@ -162,6 +162,7 @@ def _short(spec: SweepSpec, labels: Set[str]) -> SweepSpec:
         splits=(replace(split, stop_after=tasks if tasks < len(split.sizes) else None),),
         seeds=spec.seeds[:1],
         exclude=(),
+        first_models={},
         rehearsed=True,
     )
 
