@@ -17,13 +17,9 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from PIL import Image  # noqa: E402
 
+from benchmarks.stores import fabricate  # noqa: E402
 from dfcil_core.artifacts import DREAMS  # noqa: E402
-from orchestrator.plan.plan import make_plan  # noqa: E402
 from orchestrator.results.job_result import job_results  # noqa: E402
-from orchestrator.spec.load import parse_spec  # noqa: E402
-from orchestrator.store import sweep_folder  # noqa: E402
-from orchestrator.store.store import RECORD, Store  # noqa: E402
-from tests.support.fabricated import record  # noqa: E402
 
 SPEC = """\
 name: many
@@ -37,25 +33,9 @@ dreaming: {{steps: 40}}
 TARGETS = {"store": 5.0, "MLflow": 30.0}
 
 
-def fabricate(runs: Path, repeats: int):
-    """A store in which every stage of the sweep is finished, written without forcing it to the disk."""
-    import json
-
-    plan = make_plan(parse_spec(SPEC.format(repeats=repeats), "benchmark"))
-    sweep_folder.save(runs, plan)
-    store = Store(runs)
-    store.prepare()
-    places = {key: place for place, key in enumerate(plan.stages)}
-    records = {}
-    for key, stage in plan.stages.items():
-        folder = store.folder(stage)
-        folder.mkdir()
-        names = {"key": key, "kind": stage.recipe.kind, "task": stage.recipe.task, "folder": folder.name, "files": {}}
-        records[key] = {**record(plan, stage, places[key]), **names}
-        if stage.recipe.kind == "dream":
-            Image.effect_noise((264, 264), 80).convert("RGB").save(folder / DREAMS, compress_level=1)
-        (folder / RECORD).write_text(json.dumps(records[key]))
-    return plan, records
+def picture(folder: Path) -> None:
+    """A sheet of dreams."""
+    Image.effect_noise((264, 264), 80).convert("RGB").save(folder / DREAMS, compress_level=1)
 
 
 def deliver(runs: Path, plan, records) -> None:
@@ -94,7 +74,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         runs = asked.keep or Path(scratch) / "runs"
         if not runs.exists():
-            plan, records = fabricate(runs, asked.repeats)
+            plan, records = fabricate(runs, SPEC.format(repeats=asked.repeats), picture)
             print(f"{len(plan.jobs)} jobs of 20 tasks, {len(plan.stages)} stages", flush=True)
             if not asked.store_only:
                 deliver(runs, plan, records)
