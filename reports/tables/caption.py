@@ -33,6 +33,7 @@ def clauses(table: Layout, once: bool = False) -> list[Clause]:
 def _cells(table: Layout, once: bool) -> Clause:
     told = [MEASURES[name] for name in table.metrics]
     of = f"{told[0].title} {told[0].unit}" if len(told) == 1 else f"{', '.join(table.splits.values())}, {PERCENT}"
+    of = f"{table.own}, {of}" if table.own else of
     over = "seeds and folds" if table.folds else "seeds"
     count = f"over {over} (n)"
     if once and table.n is not None:

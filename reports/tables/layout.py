@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from dfcil_core.data.catalog import DATASETS
 from dfcil_core.measures import FINAL, MEASURES
 from orchestrator.spec.model import split_title
 from reports.published import Published
@@ -44,6 +45,8 @@ class Layout:
     notes: tuple[str, ...]
     folds: tuple[int, ...] = ()
     """Of the training images, over which its cells are; empty where the sweeps list none."""
+    own: str = ""
+    """The title of images of one's own, where all of it is of them; empty where nobody gave one."""
     held_out: tuple[float, ...] = ()
     """Shares of the training images that stood for the test images; empty: the test images."""
 
@@ -122,8 +125,16 @@ def layout(
         published or None,
         tuple(notes),
         tuple(sorted(frame["fold"].dropna().unique())),
+        _own(frame),
         tuple(sorted(share for share in frame["holdout"].unique() if share)),
     )
+
+
+def _own(frame: pd.DataFrame) -> str:
+    """The one title that its data have, where that is none of the data sets known here."""
+    titles = set(frame["dataset"]) if "dataset" in frame else set()
+    title = str(titles.pop()) if len(titles) == 1 else ""
+    return "" if title.partition(" (")[0] in DATASETS else title
 
 
 def _rows(frame: pd.DataFrame) -> tuple[tuple[str, tuple[str, ...]], ...]:

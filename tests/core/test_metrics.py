@@ -3,6 +3,7 @@
 import pytest
 
 from dfcil_core import metrics
+from dfcil_core.measures import MEASURES, Scores
 
 # Three tasks. Task 1 gets better at task 2 (90 to 95) before it is forgotten, so its best moment is not its first.
 MATRIX = ((90.0,), (95.0, 80.0), (50.0, 60.0, 70.0))
@@ -36,6 +37,13 @@ def test_intransigence_is_what_a_new_task_lacks_of_the_upper_bound():
     assert metrics.intransigence(BOUND, BOUND) == 0.0
     with pytest.raises(ValueError, match="3 tasks does not go with an upper bound of 2"):
         metrics.intransigence(MATRIX, BOUND[:2])
+
+
+def test_the_measures_by_name_are_these():
+    scores = Scores(MATRIX, bound=BOUND)
+    found = {name: MEASURES[name].value(scores) for name in ("final", "bwt", "learning", "intransigence")}
+    assert found == {"final": 60.0, "bwt": -30.0, "learning": 80.0, "intransigence": pytest.approx(25 / 3)}
+    assert MEASURES["intransigence"].value(Scores(MATRIX)) is None  # nothing to compare with
 
 
 def test_image_weighted_accuracy_weighs_images_alike():

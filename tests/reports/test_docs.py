@@ -53,3 +53,8 @@ def test_every_measure_is_explained():
     from dfcil_core.measures import MEASURES
 
     assert list(MEASURES) == re.findall(r"^\| `(\w+)` \|", TEXT, re.M)
+    methods = (ROOT / "docs/methods.md").read_text()
+    formulas = dict(re.findall(r"^\| `(\w+)` \| [^|]* \| ([^|]*) \|$", methods, re.M))
+    assert {name: formulas[name] for name in MEASURES} == {name: entry.formula for name, entry in MEASURES.items()}
+    sources = {entry.source for entry in MEASURES.values() if entry.source}
+    assert all(source in methods for source in sources)

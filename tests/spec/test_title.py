@@ -56,6 +56,7 @@ def test_tables_the_page_mlflow_and_dreams_have_it_and_the_class_names(root, tmp
     assert set(reports.classes("mine", runs=str(runs))["class"]) == set(CLASSES)
     assert describe.job_tags(made, made.jobs[0], "runs", "parent")["dataset"] == "flowers"
     assert describe.job_params(made, made.jobs[0])["dataset"] == "flowers"
+    assert "\nflowers, final accuracy in percent: mean" in output("report", "mine", "--runs", runs)
     page = output("report", "mine", "--runs", runs, "--format", "html")
     assert "flowers, 16 pixels wide and high" in page
     job = read_sweep(runs, sweep_folder.load(runs, "mine", as_launched=True)).jobs[1]
