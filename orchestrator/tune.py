@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from orchestrator.engine.events import Event
 from orchestrator.errors import UserError
-from orchestrator.launch import positive, run_options, writable_runs_folder
+from orchestrator.launch import positive, run_options, workers_elsewhere, writable_runs_folder
 from orchestrator.notify import notifying, require_command
 from orchestrator.preview import runs_folder
 from orchestrator.signals import terminable
@@ -35,6 +35,12 @@ def tune(
     plugin: str | Path | None = None,
     rehearse: bool = False,
     notify: str | None = None,
+    cluster: str | None = None,
+    profile: str | Path | None = None,
+    scheduler: str | None = None,
+    tls_ca: str | Path | None = None,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     say: Callable[[str], None] = lambda text: None,
 ) -> "TuneOutcome":
@@ -47,14 +53,17 @@ def tune(
     Raises UserError for a spec without `tune:`, for a wrong storage, and where another tuner is at work on the study;
     KeyboardInterrupt as `launch` does.
     """
+    from dfcil_core.data.catalog import IMAGE_FILES
     from orchestrator.spec.dataset import require_files
     from orchestrator.tuning.session import Session, TuningOptions
 
     require_command(notify)
-    read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse)
-    require_files(read.dataset)
+    elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
+    read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse, elsewhere is not None)
+    if elsewhere is None or read.dataset.info.name in IMAGE_FILES:
+        require_files(read.dataset)  # as for a launch: what is downloaded lies where the work is done
     seconds = None if timeout is None else 60 * timeout
-    how = run_options(read, kind, jobs, per_gpu, gpus)
+    how = run_options(read, kind, jobs, per_gpu, gpus, elsewhere)
     options = TuningOptions(writable_runs_folder(runs, tracking_uri), how, storage, tracking_uri, seconds)
     about = {"command": "tune", "sweep": read.name, "runs": str(options.runs)}
     with notifying(notify, about, lambda text: say(f"warning: {text}")) as ended, terminable():
@@ -96,9 +105,10 @@ def _read(
     data_root: str | Path | None,
     plugin: str | Path | None,
     rehearse: bool,
+    elsewhere: bool = False,
 ) -> tuple[SweepSpec, str]:
     """The spec, which must have a `tune:` section, and the kind of device."""
-    from orchestrator.cluster.device import device_kind
+    from orchestrator.cluster.device import device_elsewhere, device_kind
 
     read = read_spec(spec, overrides, data_root, plugin, rehearse)
     if read.tune is None:
@@ -107,4 +117,4 @@ def _read(
         raise UserError(f"{shown}: there is no `tune:` section. {remedy}")
     if trials is not None:
         read = replace(read, tune=replace(read.tune, trials=int(positive("trials", trials))))
-    return read, device_kind(device)
+    return read, device_elsewhere(device) if elsewhere else device_kind(device)

@@ -120,7 +120,7 @@ elsewhere = stack(
     ),
     click.option("--tls-key", metavar="FILE", shell_complete=completion.files, help="The key of our certificate."),
 )
-"""Where `launch` finds workers, if not on this machine."""
+"""Where `launch` and `tune` find workers, if not on this machine."""
 ELSEWHERE = ("cluster", "profile", "scheduler", "tls_ca", "tls_cert", "tls_key")
 """The parameters of `elsewhere`."""
 

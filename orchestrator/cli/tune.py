@@ -19,6 +19,7 @@ from orchestrator.cli.terminal import say
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at a time on a GPU.")
 @options.gpus
 @options.notify
+@options.elsewhere
 @click.option("--show", is_flag=True, help="Print the state, the best trials and what mattered, and stop.")
 def tune(spec: str, show: bool, **told: Any) -> None:
     """Search better settings for SPEC's method, as its `tune:` section says, on held-out training images.

@@ -32,7 +32,7 @@ class TrialView:
     objective: str
     """What `steps` are of."""
     steps: Mapping[int, float]
-    """The objective in percent after each task, counted over splits and seeds."""
+    """The objective in percent after each task, the mean over splits and seeds."""
     values: Mapping[str, float]
     """The objectives of a completed trial."""
     begun: float | None

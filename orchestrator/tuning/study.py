@@ -23,6 +23,9 @@ COMPLETE, PRUNED, FAILED, RUNNING = TrialState.COMPLETE, TrialState.PRUNED, Tria
 ENDED = (COMPLETE, PRUNED)
 """The states that count for the number of trials asked for."""
 
+_STEPS = "task by task"
+"""What the values that trials report on their way are of: those of a study must be of one kind."""
+
 GRID_POINT = "grid_id"
 """By which Optuna's grid knows the trials that it has chosen."""
 
@@ -59,7 +62,7 @@ def study_name(spec: SweepSpec, device: str) -> str:
     tune = tune_of(spec)
     dimensions = {path: str(dimension) for path, dimension in tune.space.items()}
     stages = list(published_progress(spec, device).plan.stages)
-    identity = {"stages": stages, "space": dimensions, "objective": list(tune.objective)}
+    identity = {"stages": stages, "space": dimensions, "objective": list(tune.objective), "steps": _STEPS}
     return f"{spec.name}-{fingerprint(identity)[:12]}"
 
 
@@ -193,7 +196,4 @@ def _pruner(spec: SweepSpec, device: str) -> optuna.pruners.BasePruner:
     tune = tune_of(spec)
     if not tune.prunes:
         return optuna.pruners.NopPruner()
-    progress = published_progress(spec, device)
-    first = sum(cell.seed_index == 0 for cell in progress.cells)
-    tasks = [len(cell.job.learn) for cell in progress.cells]
-    return TaskBoundaryPruner(tasks, first, OBJECTIVES[tune.objective[0]] == "maximize")
+    return TaskBoundaryPruner(published_progress(spec, device).steps[-1], OBJECTIVES[tune.objective[0]] == "maximize")

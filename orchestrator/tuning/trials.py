@@ -31,23 +31,11 @@ def held_out(spec: SweepSpec, seeds: tuple[int, ...], entries: tuple[MethodEntry
     return replace(spec, dataset=dataset, methods=entries, seeds=seeds, exclude=(), tune=None)
 
 
-def place(step: int, width: int) -> tuple[int, int]:
-    """The cell (from 0) and the task (from 1) of a step; `width` is the largest number of tasks."""
-    cell, task = divmod(step - 1, width)
-    return cell, task + 1
-
-
-def step_of(cell: int, task: int, width: int) -> int:
-    """The inverse of `place`."""
-    return cell * width + task
-
-
 @dataclass(frozen=True)
 class Cell:
     """One split and seed of a trial."""
 
     job: Job
-    seed_index: int
 
     @property
     def tasks(self) -> list[int]:
@@ -55,14 +43,16 @@ class Cell:
         return [task for task, key in enumerate(self.job.learn, start=1) if key]
 
     def until(self, task: int) -> tuple[str, ...]:
-        """The stages that the accuracy after `task` needs, in order."""
-        return self.job.stages[: self.job.stages.index(self.job.learn[task - 1]) + 1]
+        """The stages that the accuracy after the last task trained up to `task` needs, in order; none before one is."""
+        learnt = [key for key in self.job.learn[:task] if key]
+        return self.job.stages[: self.job.stages.index(learnt[-1]) + 1] if learnt else ()
 
 
 class TrialProgress:
-    """A trial on its way through its cells: one seed after the other, one task after the other.
+    """A trial on its way: task by task, each on all of its splits and seeds.
 
-    What a stopped trial would have needed is never asked for, so there is nothing to be taken back.
+    A step is a task (1-based). What a stopped trial would have needed is never asked for, so there is nothing to be
+    taken back.
     """
 
     def __init__(self, spec: SweepSpec, settings: Mapping[str, Value], device: str) -> None:
@@ -70,11 +60,8 @@ class TrialProgress:
         self.objective = tune.objective
         entry = with_settings(entry_of(spec), dict(settings))
         self.plan: Plan = make_plan(held_out(spec, spec.seeds, (entry,)), device)
-        # All splits of the first seed come first: after them it is decided whether the trial is worth the others.
-        ordered = sorted(self.plan.jobs, key=lambda job: spec.seeds.index(job.seed))
-        self.cells = [Cell(job, spec.seeds.index(job.seed)) for job in ordered]
-        self.width = max(len(job.learn) for job in ordered)
-        self.steps = [step_of(index, task, self.width) for index, cell in enumerate(self.cells) for task in cell.tasks]
+        self.cells = [Cell(job) for job in self.plan.jobs]
+        self.steps = sorted({task for cell in self.cells for task in cell.tasks})
         self._at = 0
 
     @property
@@ -88,35 +75,25 @@ class TrialProgress:
         return self._at == len(self.steps) - 1
 
     def wanted(self) -> dict[str, Stage]:
-        """The stages that it takes, those of earlier steps included where they are of the same cell."""
+        """The stages that it takes, those of earlier steps included."""
         return self.needed(self.step)
 
     def needed(self, step: int) -> dict[str, Stage]:
-        """The stages of the step's cell, up to its task."""
-        cell, task = place(step, self.width)
-        return {key: self.plan.stages[key] for key in self.cells[cell].until(task)}
+        """The stages of all cells up to the task."""
+        return {key: self.plan.stages[key] for cell in self.cells for key in cell.until(step)}
 
     def used(self, last_step: int | None) -> set[str]:
         """The stages of all steps up to `last_step`."""
-        steps = [step for step in self.steps if last_step is not None and step <= last_step]
-        return {key for step in steps for key in self.needed(step)}
-
-    def title(self, step: int) -> str:
-        """For people: `seed 0, task 3`; with several splits `5 tasks, seed 0, task 3`."""
-        cell, task = place(step, self.width)
-        job = self.cells[cell].job
-        split = f"{job.split.title}, " if len({cell.job.split for cell in self.cells}) > 1 else ""
-        return f"{split}seed {job.seed}, task {task}"
+        return set() if last_step is None else set(self.needed(last_step))
 
     def reached(self, records: Records) -> bool:
         """Whether the next step is reached."""
-        cell, task = place(self.step, self.width)
-        return self.cells[cell].job.learn[task - 1] in records
+        return all(cell.job.learn[self.step - 1] in records for cell in self._of_step())
 
     def value(self, records: Records) -> float:
-        """The first objective as of the next step, which is reached."""
-        cell, task = place(self.step, self.width)
-        return value_at(job_result(self.cells[cell].job, records), self.objective[0], task)
+        """The first objective as of the next step, which is reached; the mean over splits and seeds that have it."""
+        results = [job_result(cell.job, records) for cell in self._of_step()]
+        return sum(value_at(result, self.objective[0], self.step) for result in results) / len(results)
 
     def advance(self) -> None:
         """Go to the step after the next one."""
@@ -126,6 +103,9 @@ class TrialProgress:
         """Each objective of the finished trial: the mean over its cells."""
         results = [job_result(cell.job, records) for cell in self.cells]
         return [sum(final_value(result, name) for result in results) / len(results) for name in self.objective]
+
+    def _of_step(self) -> list[Cell]:
+        return [cell for cell in self.cells if self.step in cell.tasks]
 
 
 def value_at(result: JobResult, objective: str, task: int) -> float:

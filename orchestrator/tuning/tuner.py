@@ -106,7 +106,7 @@ class Tuner:
         while progress.reached(self._records):
             step, value = progress.step, progress.value(self._records)
             stop = self.study.report(active.trial, value, step)
-            self.say(f"trial {number}: {progress.title(step)}: {progress.objective[0]} {value:.1f}%")
+            self.say(f"trial {number}: task {step}: {progress.objective[0]} {value:.1f}%")
             if progress.last:
                 values = progress.values(self._records)
                 told = zip(progress.objective, values, strict=True)
@@ -114,7 +114,7 @@ class Tuner:
                 self.say(f"trial {number} is complete: {shown}")
                 self.study.tell(active.trial, COMPLETE, values)
             elif stop:
-                self.say(f"trial {number} is pruned after {progress.title(step)}")
+                self.say(f"trial {number} is pruned after task {step}")
                 self.study.tell(active.trial, PRUNED)
             self.on_trial(number)
             if progress.last or stop:

@@ -1,6 +1,7 @@
 """The search: as many trials as asked for, whatever happens to the tuner; no more stages than they need."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -8,9 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.cli import options
+from orchestrator.cli.launch import launch as launch_command
+from orchestrator.cli.tune import tune as tune_command
 from orchestrator.errors import UserError
 from orchestrator.spec.load import parse_spec
 from orchestrator.store.store import Store
+from orchestrator.tune import tune
 from orchestrator.tuning import study, summary
 from orchestrator.tuning.study import COMPLETE, ENDED, FAILED, PRUNED, RUNNING, Study
 from tests.support import fake_tuning
@@ -37,13 +42,12 @@ def test_trials_share_the_first_task_and_stopped_ones_cost_little(tmp_path):
     lines = []
     found, _ = search(read("trials: 20\nsampler: random"), tmp_path, lines.append)
     pruned = found.trials(PRUNED)
-    assert pruned and all(study.last_step(trial) % 5 != 1 for trial in pruned)  # never stopped after a task 1
+    assert pruned and {study.last_step(trial) for trial in pruned} <= {3, 4}
     cost = summary.cost(found, "cpu")
     assert cost.separate == 20 * SEPARATE
     assert cost.searched == finished_stages(tmp_path)  # what is counted is what was done
-    assert cost.searched <= 0.6 * cost.separate
+    assert cost.searched <= 0.75 * cost.separate  # a pruned trial has done three of its five tasks
     assert sum("learn-01" in path.name for path in Store(tmp_path).stages.iterdir()) == 3  # one a seed
-    assert any(study.last_step(trial) <= 5 for trial in pruned)  # stopped in, or right after, the first seed
 
 
 def test_without_a_pruner_every_trial_is_complete(tmp_path):
@@ -226,3 +230,20 @@ def test_a_database_does_as_well(tmp_path):
         found = Study(read("trials: 3", **ONE), study.open_storage(tmp_path, url), "cpu")
         found.ask()
     assert len(found.trials(RUNNING)) == 2 and not (tmp_path / study.JOURNAL).exists()
+
+
+def test_options_of_workers_elsewhere_are_those_of_launch(tmp_path):
+    launched, tuned = (
+        {parameter.name for parameter in command.params if parameter.name in options.ELSEWHERE}
+        for command in (launch_command, tune_command)
+    )
+    assert launched == tuned == set(options.ELSEWHERE)
+    for given, told in (
+        ({"scheduler": "tcp://127.0.0.1:1"}, "--scheduler: say --device cpu or --device cuda"),
+        ({"cluster": "slurm", "device": "cpu"}, "--cluster slurm needs --profile FILE"),
+        ({"scheduler": "tcp://127.0.0.1:1", "device": "cpu"}, "say with --jobs N"),
+        ({"scheduler": "tcp://127.0.0.1:1", "device": "cpu", "jobs": 1, "gpus": "0"}, "--gpus 0: chooses devices of"),
+    ):
+        with pytest.raises(UserError, match=re.escape(told)):
+            tune("tune-digits", runs=tmp_path / "runs", **given)
+    assert not (tmp_path / "runs").exists()

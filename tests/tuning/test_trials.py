@@ -1,8 +1,10 @@
 """A trial as a plan: what trials share, what stops one, and what its objective is made of."""
 
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
+import pytest
 import torch
 from optuna.trial import TrialState
 
@@ -10,7 +12,7 @@ from dfcil_core.data.open import open_data
 from orchestrator.results.job_result import JobResult
 from orchestrator.tuning.confirm import confirm_plan
 from orchestrator.tuning.pruner import TaskBoundaryPruner
-from orchestrator.tuning.trials import TrialProgress, place, step_of, value_at
+from orchestrator.tuning.trials import TrialProgress, value_at
 from tests.support.fake_tuning import read
 
 PUBLISHED = {"dreaming.lr": 1e-3, "mu": 0.1}
@@ -31,22 +33,45 @@ def test_trials_share_what_the_tuned_settings_do_not_act_on():
     assert len({keys(settings, "learn", 2) for settings in (PUBLISHED, other_lr, other_mu)}) == 3
 
 
-def test_steps_go_seed_by_seed_and_a_step_needs_its_cell_alone():
+def test_steps_go_task_by_task_and_a_step_needs_every_split_and_seed():
     progress = TrialProgress(read(**{"tasks: [5]": "tasks: [2, 5]"}), PUBLISHED, "cpu")
-    assert [place(step, 5) for step in progress.steps][:8] == [
-        *((0, 1), (0, 2)),
-        *((1, 1), (1, 2), (1, 3), (1, 4), (1, 5)),
-        (2, 1),
+    assert progress.steps == [1, 2, 3, 4, 5]
+    assert sorted((cell.job.split.tasks, cell.job.seed) for cell in progress.cells) == [
+        (split, seed) for split in ("2", "5") for seed in (0, 1, 2)
     ]
-    assert [cell.job.seed for cell in progress.cells] == [0, 0, 1, 1, 2, 2]
-    needed = progress.needed(step_of(1, 3, 5)).values()
-    assert [(stage.recipe.kind, stage.recipe.task) for stage in needed] == [
-        *(("learn", 1), ("dream", 1)),
-        *(("learn", 2), ("dream", 2)),
-        ("learn", 3),
-    ]
+    needed = progress.needed(3).values()
+    counts = Counter((len(stage.recipe.classes[0]), stage.recipe.kind, stage.recipe.task) for stage in needed)
+    assert counts == {
+        **{(5, kind, task): 3 for kind, task in (("learn", 1), ("dream", 1), ("learn", 2))},
+        **{(2, kind, task): 3 for kind, task in (("learn", 1), ("dream", 1), ("learn", 2), ("dream", 2), ("learn", 3))},
+    }
     assert len(progress.used(progress.steps[-1])) == len(progress.plan.stages)
     assert progress.used(None) == set()
+
+
+def test_the_value_after_a_task_is_the_mean_over_the_splits_and_seeds_that_have_it():
+    progress = TrialProgress(read(**{"tasks: [5]": "tasks: [2, 5]", "[0, 1, 2]": "[0, 1]"}), PUBLISHED, "cpu")
+    records = {}
+
+    def learnt(task, split, seed, right):
+        (job,) = [c.job for c in progress.cells if (c.job.split.tasks, c.job.seed) == (split, seed)]
+        labels = [str(label) for classes in job.tasks[:task] for label in classes]
+        counts = {"images": dict.fromkeys(labels, 100), "correct": dict.fromkeys(labels, right), "correct_local": {}}
+        records[job.learn[task - 1]] = {"evaluation": counts}
+
+    for split, seed, right in (("2", 0, 100), ("2", 1, 90), ("5", 0, 80), ("5", 1, 70)):
+        assert not progress.reached(records)
+        learnt(1, split, seed, right)
+    assert progress.reached(records) and progress.value(records) == 85
+    progress.advance()
+    for split, seed, right in (("2", 0, 10), ("2", 1, 20), ("5", 0, 30), ("5", 1, 60)):
+        learnt(2, split, seed, right)
+    assert progress.value(records) == 30
+    progress.advance()
+    learnt(3, "5", 0, 50)
+    assert not progress.reached(records)
+    learnt(3, "5", 1, 20)
+    assert progress.reached(records) and progress.value(records) == 35, "the split of two tasks has no third one"
 
 
 def test_objectives_follow_the_accuracy_matrix():
@@ -69,60 +94,43 @@ def trial(number, values, state=TrialState.RUNNING, published=False):
     )
 
 
-def pruned(values, others, maximize=True, published=False, state=TrialState.COMPLETE, tasks=(3, 3), first_seed=1):
-    trials = [trial(number, given, state) for number, given in enumerate(others, start=1)]
-    me = trial(99, values, published=published)
+def pruned(step, value, *others, maximize=True, published=False, state=TrialState.COMPLETE, tasks=5):
+    """Whether a trial with that value at the step is stopped there, where others have these."""
+    trials = [trial(number, {1: 99.0, step: other}, state) for number, other in enumerate(others, start=1)]
+    me = trial(99, {1: 99.0, step: value}, published=published)
     study = SimpleNamespace(get_trials=lambda deepcopy: [*trials, me])
-    return TaskBoundaryPruner(tasks, first_seed, maximize).prune(study, me)
-
-
-def at_2(*values):
-    return [{1: 99.0, 2: value} for value in values]
+    return TaskBoundaryPruner(tasks, maximize).prune(study, me)
 
 
 def test_the_worse_half_is_stopped_at_a_task():
-    assert pruned({1: 99.0, 2: 50.0}, at_2(40, 55, 60, 70))
-    assert not pruned({1: 99.0, 2: 57.0}, at_2(40, 55, 60, 70))
-    assert not pruned({1: 99.0, 2: 50.0}, at_2(50, 50, 50, 50))  # as good as the others is good enough
-    assert pruned({1: 0.0, 2: 50.0}, at_2(10, 20, 30, 60), maximize=False)
+    assert pruned(3, 50.0, 40, 55, 60, 70)
+    assert not pruned(3, 57.0, 40, 55, 60, 70)
+    assert not pruned(3, 50.0, 50, 50, 50, 50), "as good as the others is good enough"
+    assert pruned(4, 50.0, 10, 20, 30, 60, maximize=False)
 
 
-def test_a_good_first_task_saves_nobody_and_a_bad_one_stops_nobody():
-    """Optuna's median pruner takes the best value over all steps: 100% after task 1, and nobody is ever stopped."""
-    assert pruned({1: 100.0, 2: 10.0}, at_2(40, 55, 60, 70))
-    assert not pruned({1: 10.0}, [{1: 99.0}] * 9)
-    assert not pruned({1: 99, 2: 80, 3: 70, 4: 10.0}, [{1: 99.0, 2: 60, 3: 50, 4: 99.0}] * 9)  # task 1 of seed 2
+@pytest.mark.parametrize(("tasks", "earliest"), [(2, 3), (5, 3), (6, 3), (7, 4), (10, 5), (20, 10)])
+def test_nobody_is_stopped_before_task_3_and_half_of_the_tasks(tasks, earliest):
+    assert [task for task in range(2, tasks) if pruned(task, 1.0, 50, 60, 70, 80, tasks=tasks)] == list(
+        range(earliest, tasks)
+    )
 
 
 def test_too_few_others_say_nothing_and_failed_ones_are_none():
-    assert not pruned({1: 99.0, 2: 1.0}, at_2(50, 60, 70))
-    assert not pruned({1: 99.0, 2: 1.0}, at_2(50, 60, 70, 80, 90), state=TrialState.FAIL)
-    assert pruned({1: 99.0, 2: 1.0}, at_2(50, 60, 70, 80), state=TrialState.PRUNED)
+    assert not pruned(3, 1.0, 50, 60, 70)
+    assert not pruned(3, 1.0, 50, 60, 70, 80, 90, state=TrialState.FAIL)
+    assert pruned(3, 1.0, 50, 60, 70, 80, state=TrialState.PRUNED)
 
 
-def test_only_equal_steps_are_compared():
-    others = [{1: 99.0, 2: 60.0, 3: 50.0, 4: 99.0, 5: 95.0}] * 5
-    assert not pruned({1: 99.0, 2: 65.0, 3: 55.0, 4: 99.0, 5: 96.0}, others)  # far below task 1 of its own
-    assert pruned({1: 99.0, 2: 65.0, 3: 55.0, 4: 99.0, 5: 94.0}, others)
-
-
-def test_after_the_first_seed_the_best_third_goes_on():
-    others = [{1: 99.0, 2: 50.0, 3: value} for value in (10.0, 20.0, 30.0, 40.0, 50.0, 60.0)]
-    mine = {1: 99.0, 2: 50.0}
-    assert not pruned({**mine, 3: 45.0}, others)  # two of six are better
-    assert pruned({**mine, 3: 35.0}, others)  # three are, which an earlier task would let pass
-    assert not pruned({1: 99.0, 2: 35.0}, [{1: 99.0, 2: other[3]} for other in others])
-
-
-def test_with_several_splits_the_whole_first_seed_counts():
-    others = [{3: 50.0, 6: 50.0}] * 6
-    assert not pruned({3: 70.0, 6: 50.0}, others, tasks=(3, 3, 3, 3), first_seed=2)
-    assert not pruned({3: 51.0, 6: 50.0}, others, tasks=(3, 3, 3, 3), first_seed=2)
-    assert pruned({3: 49.0, 6: 50.0}, others, tasks=(3, 3, 3, 3), first_seed=2)
+def test_only_those_that_came_as_far_are_compared():
+    others = [trial(number, {1: 99.0, 3: 60.0}) for number in range(1, 9)]
+    me = trial(99, {1: 99.0, 3: 65.0, 4: 10.0})
+    study = SimpleNamespace(get_trials=lambda deepcopy: [*others, me])
+    assert not TaskBoundaryPruner(5, True).prune(study, me)
 
 
 def test_the_published_setting_is_never_stopped():
-    assert not pruned({1: 99.0, 2: 1.0}, at_2(40, 55, 60, 70), published=True)
+    assert not pruned(3, 1.0, 40, 55, 60, 70, published=True)
 
 
 # ---- held-out images -------------------------------------------------------------------------------------------------
