@@ -14,6 +14,9 @@ from orchestrator.schema.grids import add_grids
 from orchestrator.schema.keys import KEYS
 from orchestrator.spec.load import SECTIONS
 
+DIALECT = "http://json-schema.org/draft-07/schema#"
+"""What all editors know. Of what pydantic writes only descriptions beside a reference are of a later draft: no harm."""
+
 
 class _Generator(GenerateJsonSchema):
     """Pydantic's, with what stands below each setting as its description."""
@@ -35,7 +38,7 @@ class _Generator(GenerateJsonSchema):
 
 
 def spec_schema() -> dict[str, Any]:
-    """The schema of a spec, of the methods that are registered now: JSON Schema 2020-12, as plain data.
+    """The schema of a spec, of the methods that are registered now, as plain data.
 
     What it accepts is a superset of what is a right spec: what depends on several keys at once (whether the classes can
     be dealt to so many tasks, say) only `dfcil-sweep plan` tells.
@@ -43,7 +46,7 @@ def spec_schema() -> dict[str, Any]:
     made = TypeAdapter(_whole()).json_schema(schema_generator=_Generator)
     add_grids(made)
     made["not"] = {"required": ["seeds", "repeats"]}
-    head = {"$schema": GenerateJsonSchema.schema_dialect, "title": "A spec of dfcil-sweep"}
+    head = {"$schema": DIALECT, "title": "A spec of dfcil-sweep"}
     return {**head, **made}
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 from PIL import Image
 
 from orchestrator.first_spec import tasks_of
@@ -18,7 +18,7 @@ from tests.support.launched import dfcil
 def written(path):
     """The spec in that file, which an editor would find right too, and its text."""
     text = path.read_text()
-    assert Draft202012Validator(spec_schema()).is_valid(read_document(text, path.name, ()).data)
+    assert Draft7Validator(spec_schema()).is_valid(read_document(text, path.name, ()).data)
     assert text.startswith(f"# yaml-language-server: $schema={SCHEMA.as_uri()}\n")
     return parse_spec(text, path.name), text
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 
 from dfcil_core.methods import METHODS
 from orchestrator.errors import SpecError
@@ -36,7 +36,7 @@ METHODS = [Mine]
 
 @pytest.fixture(scope="module")
 def validator():
-    return Draft202012Validator(spec_schema())
+    return Draft7Validator(spec_schema())
 
 
 def data_of(text):
@@ -45,7 +45,7 @@ def data_of(text):
 
 def test_it_is_a_schema_and_the_file_of_the_bundled_specs():
     told = spec_schema()
-    Draft202012Validator.check_schema(told)
+    Draft7Validator.check_schema(told)
     assert json.loads(SCHEMA.read_text()) == told, "write it anew: python -m tests.support.spec_page"
 
 
@@ -86,7 +86,7 @@ def test_every_key_has_a_line_that_explains_it():
 def test_a_key_without_a_line_can_be_anything(monkeypatch, validator):
     monkeypatch.setitem(load.SECTIONS, "budget", None)
     data = data_of(SPEC + "budget: {hours: 3}\n")
-    assert Draft202012Validator(spec_schema()).is_valid(data) and not validator.is_valid(data)
+    assert Draft7Validator(spec_schema()).is_valid(data) and not validator.is_valid(data)
 
 
 def test_every_setting_is_explained(validator):
@@ -180,3 +180,18 @@ def test_the_command_writes_it_with_the_methods_of_a_plug_in(tmp_path):
     gamma = schema["$defs"]["method-mine"]["properties"]["gamma"]
     value = gamma.pop("anyOf")[0]
     assert {**gamma, **value} == {"default": 0.25, "description": "Weight of nothing.", "type": "number"}
+
+
+def test_nothing_but_descriptions_stands_beside_a_reference():
+    """Where a draft 7 validator would not look."""
+
+    def beside(part):
+        if isinstance(part, dict):
+            yield from part.keys() - {"$ref", "description"} if "$ref" in part else ()
+            for each in part.values():
+                yield from beside(each)
+        elif isinstance(part, list):
+            for each in part:
+                yield from beside(each)
+
+    assert set(beside(spec_schema())) == set()

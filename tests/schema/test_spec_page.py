@@ -1,7 +1,7 @@
 """docs/spec.md is what the classes say that read a spec, and its examples are specs."""
 
 import pytest
-from jsonschema import Draft202012Validator
+from jsonschema import Draft7Validator
 
 from dfcil_core.config import Dreaming, Training
 from dfcil_core.methods import METHODS
@@ -43,7 +43,7 @@ def test_what_acts_on_which_methods_is_the_planners():
 
 @pytest.fixture(scope="module")
 def validator():
-    return Draft202012Validator(spec_schema())
+    return Draft7Validator(spec_schema())
 
 
 @pytest.mark.parametrize("name", KEYS)
