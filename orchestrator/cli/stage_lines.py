@@ -64,6 +64,9 @@ def result_lines(stage: Stage, record: Mapping[str, Any], result: JobResult) -> 
     made = record["provenance"]
     where = ", ".join(made[name] for name in ("device", "host") if made.get(name))
     ended = time.strftime("%F %T", time.localtime(record["ended"]))
+    if used := record.get("usage"):
+        gpu = f", {used['gpu_memory_mib']:.0f} MiB of the GPU's" if "gpu_memory_mib" in used else ""
+        yield f"used {used['cpu_percent']:.0f}% of a core, {used['memory_mib']:.0f} MiB of memory at most{gpu}"
     yield f"took {exact_duration(record['seconds'])}{_an_epoch(stage, record)}, until {ended}; {where}"
 
 

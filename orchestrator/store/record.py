@@ -29,6 +29,7 @@ _Number = Annotated[int, Strict()] | _Real  # an int stays one: steps are counte
 _Time = Annotated[int, Strict(), Ge(0), Le(253_402_300_799)] | Annotated[float, Strict(), Ge(0), Le(253_402_300_799)]
 """Unix seconds, until the year 9999."""
 _Seconds = Annotated[int, Strict(), Ge(0), Le(10**9)] | Annotated[float, Strict(), Ge(0), Le(10**9)]
+_Measured = Annotated[float, Ge(0), Le(_FINITE)]
 _Images = Annotated[int, Strict(), Ge(1)]
 _File = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*(/[A-Za-z0-9][A-Za-z0-9_.-]*)*$")]
 
@@ -40,6 +41,16 @@ class _Provenance(TypedDict):
     device: NotRequired[str]
     host: NotRequired[str]
     system: NotRequired[dict[str, str]]
+
+
+class _Usage(TypedDict):
+    """Records from before it was measured lack it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    cpu_seconds: _Measured
+    cpu_percent: _Measured
+    memory_mib: _Measured
+    gpu_memory_mib: NotRequired[_Measured]
 
 
 class _Evaluation(TypedDict):
@@ -71,6 +82,7 @@ class _Record(TypedDict):
     seconds: _Seconds
     attempt: Annotated[int, Strict(), Ge(1)]
     provenance: _Provenance
+    usage: NotRequired[_Usage]
     files: dict[_File, _Written]
     evaluation: NotRequired[_Evaluation]
     curves: NotRequired[dict[str, list[_Number]]]
@@ -81,7 +93,7 @@ class _Record(TypedDict):
 _RECORD = TypeAdapter(_Record)
 
 
-_CIRCUMSTANCES = ("started", "ended", "seconds", "attempt", "provenance", "replaces", SEAL)
+_CIRCUMSTANCES = ("started", "ended", "seconds", "attempt", "provenance", "usage", "replaces", SEAL)
 """What a record says of when, where and how a stage was computed."""
 
 

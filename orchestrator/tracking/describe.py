@@ -31,18 +31,19 @@ def job_params(plan: Plan, job: Job) -> dict[str, str]:
 def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:
     """The tags that a job's run is made with, and found again by."""
     return {
+        # MLflow's UI shows them in the order in which they are given.
+        "label": job.entry.label,
+        "tasks": job.split.label,
+        "seed": str(job.seed),
+        **({} if job.fold is None else {"fold": str(job.fold)}),
+        "method": job.entry.method.name,
+        "dataset": plan.spec.dataset.info.title,
         SWEEP: plan.spec.name,
         RUNS: runs_id,
         KIND: "job",
         JOB: job_id(job),
         IN_SPEC: "yes",
         PARENT: parent,
-        "method": job.entry.method.name,
-        "label": job.entry.label,
-        "dataset": plan.spec.dataset.info.title,
-        "tasks": job.split.label,
-        "seed": str(job.seed),
-        **({} if job.fold is None else {"fold": str(job.fold)}),
         **_stage_tags(plan, job),
         **_source_tags(),
     }

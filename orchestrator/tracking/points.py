@@ -14,6 +14,8 @@ from dfcil_core.measures import MEASURES, Scores
 from orchestrator.plan.plan import Plan
 from orchestrator.results.job_result import JobResult, images_by_task, top5_by_task
 
+_USED = ("cpu_percent", "memory_mib", "gpu_memory_mib")
+
 
 @dataclass(frozen=True)
 class Point:
@@ -56,6 +58,7 @@ def points(plan: Plan, result: JobResult, start: int, stop: int) -> list[Point]:
             offset = (task - 1) * stage.recipe.settings["steps"]
             found += _dreaming_curves(record, offset, time)
         found.append(Point(f"seconds/{stage.recipe.kind}", float(record["seconds"]), task, time))
+        found += _usage(record, stage.recipe.kind, task, time)
     if start < stop == len(result.job.stages):
         found += _final(result)
     return found
@@ -93,6 +96,12 @@ def _dreaming_curves(record: Mapping[str, Any], offset: int, time: int) -> list[
         if name != "step"
         for step, value in zip(curves["step"], values, strict=True)
     ]
+
+
+def _usage(record: Mapping[str, Any], kind: str, task: int, time: int) -> list[Point]:
+    """What the stage used of the machine, under names that MLflow shows as system metrics."""
+    used = record.get("usage", {})
+    return [Point(f"system/{kind}_{name}", float(used[name]), task, time) for name in _USED if name in used]
 
 
 def _final(result: JobResult) -> list[Point]:

@@ -89,7 +89,7 @@ def sweep_views(sweep: str, experiment: str, groups: Iterable[tuple[str, str]] =
     jobs = f'tags.`{KIND}` = "job" and tags.`{IN_SPEC}` = "yes" and tags.`{SWEEP}` = "{sweep}"'
     logged = [measure.logged for measure in measures.MEASURES.values() if measure.logged]
     metrics = [_column("metrics", name) for name in logged]
-    tags = [_column("tags", name) for name in (*_SPLIT, "seed")]
+    tags = [_column("tags", name) for name in (*_SPLIT, "seed", "fold")]
     ordered = {"orderByKey": metrics[0], "orderByAsc": False, "runsHiddenMode": "SHOW_ALL"}
     means = {
         **ordered,

@@ -1,4 +1,7 @@
-"""Optuna's own plots of a study, each as PNG; where there is plotly also as HTML, to be explored without a network."""
+"""Optuna's own plots of a study, each as PNG; where there is plotly also as HTML, to be explored.
+
+The HTML is small, as MLflow's own is: a browser takes plotly's program from its site.
+"""
 
 import logging
 import warnings
@@ -29,7 +32,7 @@ def draw(study: Study, folder: Path) -> list[Path]:
             warnings.simplefilter("ignore")  # that the matplotlib side is experimental, and its layout not tight
             if interactive():
                 html = folder / f"{name}.html"
-                getattr(optuna.visualization, plot)(study.optuna, **options).write_html(html, include_plotlyjs=True)
+                getattr(optuna.visualization, plot)(study.optuna, **options).write_html(html, include_plotlyjs="cdn")
                 written.append(html)
             written.append(_png(getattr(optuna.visualization.matplotlib, plot)(study.optuna, **options), folder, name))
     return written

@@ -29,9 +29,11 @@ from orchestrator.worker import messages
 from orchestrator.worker.memory_errors import out_of_memory
 from orchestrator.worker.progress_file import ProgressFile, path_of
 from orchestrator.worker.provenance import provenance
+from orchestrator.worker.usage import Usage
 
 _REPORT_SECONDS = 0.25  # more news than this in a second is more than an eye can follow
-_OURS = {"key", "kind", "task", "folder", "started", "ended", "seconds", "attempt", "provenance", "files", "replaces"}
+_OURS = {"key", "kind", "task", "folder", "files", "replaces"}
+_OURS |= {"started", "ended", "seconds", "attempt", "provenance", "usage"}
 
 Send = Callable[[messages.StageMessage], None]
 """Tells the launcher."""
@@ -157,13 +159,14 @@ def _run(
     if task.first_models:
         options["first_models"] = task.first_models
     started, clock = time.time(), time.perf_counter()
-    result = run(stage.recipe, work, parents, module.Execution(**options, report=report))
+    with Usage(task.device) as usage:
+        result = run(stage.recipe, work, parents, module.Execution(**options, report=report))
     seconds = time.perf_counter() - clock
     clashes = sorted(_OURS & result.keys())
     if clashes:
         raise ValueError(f"{task.runner} gave {', '.join(clashes)}, which the store writes itself")
     timing = {"started": started, "ended": time.time(), "seconds": seconds, "attempt": task.attempt}
-    return {**timing, "provenance": provenance(task.device), **result}
+    return {**timing, "provenance": provenance(task.device), "usage": usage.told(seconds), **result}
 
 
 class _Reporter:

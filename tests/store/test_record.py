@@ -16,6 +16,7 @@ ALTERED = {
     "host": (lambda told: told["provenance"].update(host={}), "provenance.host"),
     "commit": (lambda told: told["provenance"].update(commit=1.5), "provenance.commit"),
     "versions": (lambda told: told["provenance"].update(versions=[]), "provenance.versions"),
+    "usage": (lambda told: told.update(usage={"cpu_seconds": 1.0, "cpu_percent": -1.0, "memory_mib": 1.0}), "usage"),
     "long": (lambda told: told.update(seconds=1e29), "seconds"),
     "late": (lambda told: told.update(ended=1e308), "ended"),
     "no seconds": (lambda told: told.pop("seconds"), "seconds"),
@@ -85,6 +86,13 @@ def hostile(store, stage, path, content):
             member = tarfile.TarInfo(f"{stage.folder}/{name}")
             member.size = len(data)
             made.addfile(member, io.BytesIO(data))
+
+
+def test_what_a_stage_used_is_kept_and_older_records_lack_it(plan, store):
+    stage = next(iter(plan.stages.values()))
+    assert "usage" not in store.record(stage)
+    told = {**store.record(stage), "usage": {"cpu_seconds": 1.5, "cpu_percent": 99.5, "memory_mib": 400.25}}
+    assert record.loads(record.dumps(told, stage.recipe).encode(), stage.recipe)["usage"] == told["usage"]
 
 
 def test_a_record_reads_as_it_was_written(plan, store):

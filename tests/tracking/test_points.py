@@ -58,6 +58,21 @@ def test_curves_go_on_from_task_to_task():
     assert ("dream/step", 10) not in found
 
 
+def test_what_a_stage_used_is_a_system_metric_of_its_kind_and_task():
+    plan = sweep(("abd",), seeds=(0,))
+    result = result_of(plan, 0)
+    used = {"cpu_seconds": 3.0, "cpu_percent": 98.5, "memory_mib": 400.0}
+    records = {key: {**made, "usage": used} for key, made in result.records.items()}
+    found = table(points(plan, job_result(result.job, records), 0, len(result.job.stages)))
+    shown = {key: value for key, value in found.items() if key[0].startswith("system/")}
+    assert shown.keys() == {
+        *((f"system/learn_{name}", task) for name in ("cpu_percent", "memory_mib") for task in range(1, 6)),
+        *((f"system/dream_{name}", task) for name in ("cpu_percent", "memory_mib") for task in range(1, 5)),
+    }
+    assert shown["system/learn_cpu_percent", 5] == 98.5 and shown["system/dream_memory_mib", 4] == 400.0
+    assert not [key for key, _ in table(points(plan, result, 0, 9)) if key.startswith("system/")]  # older records
+
+
 def test_points_carry_the_time_of_their_record():
     plan = sweep(("abd",), seeds=(0,))
     result = result_of(plan, 0)
@@ -107,6 +122,11 @@ def test_a_job_is_told_from_others_and_described():
     tags = job_tags(plan, plan.jobs[3], "folder", "parent")
     assert (tags["method"], tags["tasks"], tags["seed"], tags["dfcil.sweep"]) == ("abd", "5", "1", "fab")
     assert tags["dfcil.stages.01"].split() == [plan.stages[key].folder for key in plan.jobs[3].stages]
+
+
+def test_what_tells_a_job_from_others_comes_first_among_its_tags():
+    plan = sweep(("abd",), seeds=(0,))
+    assert list(job_tags(plan, plan.jobs[0], "a" * 32, "parent"))[:3] == ["label", "tasks", "seed"]
 
 
 def test_no_tag_is_longer_than_mlflow_takes(monkeypatch):

@@ -118,7 +118,7 @@ def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
     assert (told["winner"] is not None) == (folder / "winner.yaml").exists()
     assert any(" trials of 3 seeds, where separate sweeps take 162" in line for line in lines)
     for name in ("history", "slice", "parallel-coordinates", "importance"):
-        assert (folder / "plots" / f"{name}.html").stat().st_size > 10_000
+        assert (folder / "plots" / f"{name}.html").stat().st_size in range(5_000, 500_000)
         assert (folder / "plots" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     ((views, ending),) = no_tracking
     assert len(views) == 6 and ending.state == "FINISHED" and ending.best["best.confirmed"] == "yes"

@@ -14,5 +14,5 @@ class Suggesting(click.Group):
         """As click's. Raises click's UsageError."""
         name = args[0]
         if not ctx.resilient_parsing and not name.startswith("-") and self.get_command(ctx, name) is None:
-            ctx.fail(f"no such command '{name}'. {choices(name, self.list_commands(ctx))}")
+            ctx.fail(f"no such command {name!r}. {choices(name, self.list_commands(ctx))}")
         return super().resolve_command(ctx, args)
