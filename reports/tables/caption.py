@@ -91,7 +91,8 @@ def _marks(table: Layout) -> Iterable[Clause]:
     if table.standings:
         yield Clause("bold: the best of its group, among complete cells")
     if NOT_WORSE in marks:
-        test = "not distinguishable from the best (paired t test over the seeds, Holm-corrected, p at least"
+        over = "seeds and folds" if table.folds else "seeds"
+        test = f"not distinguishable from the best (paired t test over the {over}, Holm-corrected, p at least"
         latex = test.replace("t test", "$t$ test").replace("p at least", r"$p \ge")
         yield Clause(f"{NOT_WORSE} {test} {LEVEL})", rf"$\dagger$ {latex} {LEVEL}$)")
     if UNTESTED in marks:

@@ -25,8 +25,9 @@ def render(comparison: Comparison, form: str, width: int | None = None) -> str:
     if form == "json":
         return _json(comparison)
     about = MEASURES[comparison.metric]
+    over = "seeds and folds" if comparison.jobs["fold"].notna().any() else "seeds"
     lines = [
-        f"{about.title} {about.unit}: B minus A, paired over seeds; p of the paired t test, not corrected",
+        f"{about.title} {about.unit}: B minus A, paired over {over}; p of the paired t test, not corrected",
         summary(comparison),
         *map(printable, comparison.notes),
         *map(printable, comparison.remarks),

@@ -52,6 +52,14 @@ def test_jobs_are_compared_within_a_seed_and_a_fold(tmp_path):
     assert found["abd", "5"].best and found["base", "5"].p == 0.0
 
 
+def test_two_sweeps_are_compared_within_a_seed_and_a_fold(tmp_path):
+    launched(tmp_path, text=SPEC)
+    launched(tmp_path, text=SPEC.replace("[3, 0]", "[0, 7]"), name="other")
+    told = output("compare", "demo", "other", "--runs", tmp_path)
+    assert "paired over seeds and folds" in told and "all 4 jobs in both are identical to the last digit" in told
+    assert "4 jobs only in A: base · 5 · seed 0 · fold 3; base · 5 · seed 1 · fold 3; " in " ".join(told.split())
+
+
 def test_held_out_images_are_told_without_folds_too(tmp_path):
     launched(tmp_path, text=SPEC.replace("{{share: 0.1, fold: [3, 0]}}", "0.2"))
     told = caption(layout(load("demo", runs=str(tmp_path))))
