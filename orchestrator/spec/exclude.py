@@ -111,7 +111,7 @@ def _exclusion(document: Document, path: KeyPath, given: Any, mentioned: _Mentio
 
 
 def _check_order(document: Document, path: KeyPath, order: Any, cells: Cells) -> None:
-    known = dict.fromkeys(split.order.name for split in cells.splits)
+    known = list(dict.fromkeys(split.order.name for split in cells.splits))
     if document.sound("class_order", "tasks", "dataset") and order not in known:
         document.add(path, f"{show(order)} is no class order of this sweep", order, choices(str(order), known))
 

@@ -95,19 +95,24 @@ def test_an_override_that_is_not_yaml():
 
 FULL = {
     "name": "s",
-    "dataset": {"name": "digits", "root": "data", "image_size": 16, "holdout": 0.1},
+    "dataset": {"name": "digits", "root": "data", "image_size": 16, "holdout": {"share": 0.1, "fold": [0, 3]}},
     "methods": [
         "base",
         {"name": "abd", "label": "x", "mu": 0.2, "training": {"epochs": 5, "milestones": [1, 2]}, "quirks": "none"},
         {"name": "rehearsal", "memory": 100},
     ],
-    "tasks": [5, {"first": 4, "then": 2}],
+    "tasks": [5, {"first": 4, "then": 2}, {"first": 4, "then": 4, "last": "smaller"}, {"sizes": [3, 5, 2]}],
+    "class_order": ["shuffled", {"numpy_seed": 3}, [*range(9, -1, -1)], {"name": "o", "classes": [*range(1, 10), "0"]}],
+    "stop_after": 2,
     "seeds": [0, 1],
     "training": {"lr": 1, "milestones": [1]},
     "dreaming": {"lr": 1e-3},
     "memory": 3,
     "quirks": "iccv2021",
-    "exclude": [{"method": "x", "tasks": {"first": 4, "then": 2}, "seed": 1, "training.lr": 1, "mu": 0.2}],
+    "exclude": [
+        {"method": "x", "tasks": {"first": 4, "then": 2}, "seed": 1, "training.lr": 1, "mu": 0.2},
+        {"class_order": "o", "fold": 3},
+    ],
 }
 ODD = [None, True, "", "5", -1, 1.5, 10**30, [], {}, [[]], [{}], {"a": {}}, [None], "a/b", {"name": []}, {"label": []}]
 
@@ -115,7 +120,8 @@ ODD = [None, True, "", "5", -1, 1.5, 10**30, [], {}, [[]], [{}], {"a": {}}, [Non
 def _paths(value, path=()):
     if path:
         yield path
-    for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
+    # Of a long list, which has items alike, the first ones.
+    for key in value if isinstance(value, dict) else range(min(4, len(value))) if isinstance(value, list) else ():
         yield from _paths(value[key], (*path, key))
 
 
