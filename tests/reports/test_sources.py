@@ -101,7 +101,7 @@ def test_an_unknown_sweep_of_a_tracking_store(whole):
 def test_every_job_is_linked_to_its_run(whole):
     jobs = frame_of(read(whole, "demo")[0].jobs)
     begun = jobs[jobs["done"] > 0]
-    assert begun["run"].str.match(r"http://127\.0\.0\.1:5000/#/runs/[0-9a-f]{32}$").all()
+    assert begun["run"].str.match(r"http://127\.0\.0\.1:5000/#/experiments/\d+/runs/[0-9a-f]{32}").all()
     assert begun["run"].is_unique
 
 
