@@ -83,6 +83,8 @@ class LaunchOutcome:
     """By the stage's key: what `recompute` did again, and whether it came out as before (its `aside` is None then)."""
     undelivered: int
     """Jobs whose results MLflow lacks: it could not be reached. `dfcil-sweep sync` delivers them."""
+    job_results: Sequence[JobResult]
+    """Of every job of the sweep, in the plan's order, as of then."""
 
     @property
     def ok(self) -> bool:
@@ -387,4 +389,5 @@ class _Launch:
             freed_bytes=outcome.freed_bytes,
             recomputed=self._recomputed,
             undelivered=undelivered,
+            job_results=self._results.of_jobs(),
         )

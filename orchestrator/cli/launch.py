@@ -141,8 +141,14 @@ def _summarise(outcome: "LaunchOutcome", told: dict[str, Any]) -> None:
 
 
 def _show_results(outcome: "LaunchOutcome") -> None:
+    from orchestrator.store.failures import Failures
+    from reports.frame import frame_of
+    from reports.sources.store import job_report
     from reports.tables.render import render
 
-    results = outcome.results
+    # Of what the launch has in its hands: reading a large sweep anew would take as long as all the rest.
+    spec = outcome.plan.spec
+    failed = Failures(outcome.runs, spec.name).jobs
+    results = frame_of([job_report(spec, result, failures=failed) for result in outcome.job_results])
     if results["final"].notna().any():
         say(render(results, "terminal"), nl=False, styled=True)
