@@ -97,7 +97,8 @@ def _unmatched(choice: _Choice, plan: Plan) -> list[str]:
     for field, value in choice.fields.items():
         noun, valid = known[field]
         if value not in valid:
-            problems.append(f"--only {choice.told}: '{value}' is no {noun} of this sweep. {choices(value, valid)}")
+            remedy = choices(value, valid) if valid else f"It lists no {noun}s"
+            problems.append(f"--only {choice.told}: '{value}' is no {noun} of this sweep. {remedy}")
     if not problems and not any(choice.has(job) for job in plan.jobs):
         problems.append(f"--only {choice.told}: chooses no job: `exclude` takes out what has all of these")
     return problems

@@ -64,6 +64,7 @@ def test_without_a_choice_it_is_the_plan_itself(plan):
             "sed=1",
             "--only sed=1: unknown field 'sed'. Did you mean 'seed'? Choices: method, tasks, class_order, seed, fold",
         ),
+        ("fold=0", "--only fold=0: '0' is no fold of this sweep. It lists no folds"),
         ("seed=0,seed=1", "'seed' is given twice. Give --only again"),
         ("abd", "'abd' is no field with a value. Write it as method=abd,tasks=10,seed=0"),
         ("", "'' is no field with a value"),
