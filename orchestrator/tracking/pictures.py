@@ -50,6 +50,11 @@ def send_job(client: MlflowClient, run: str, plan: Plan, result: JobResult, runs
     _send_files(client, run, {**files, **figures.of_job(result, found)})
 
 
+def knows_classes(client: MlflowClient, run: str) -> bool:
+    """Whether a job's run has right answers by class: those of older launches do not."""
+    return any(file.path == CLASSES for file in client.list_artifacts(run))
+
+
 def _classes_text(plan: Plan, result: JobResult) -> bytes:
     """Right answers by class as CSV, which the UI shows as a table."""
     found = class_counts(plan.spec.dataset.info, result)

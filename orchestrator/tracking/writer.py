@@ -214,8 +214,7 @@ class Writer:
                 if not stop and state != "FAILED":
                     return
                 child = self._create(result)
-            if state == "RUNNING":
-                stop = self._worth_a_call(result, child.stages, stop)
+            stop = self._worth_a_call(result, child.stages, stop) if state == "RUNNING" else stop
             if child.stages < stop:
                 if self.live and child.state != "RUNNING":
                     self._set_state(job, child, "RUNNING", None)
@@ -224,6 +223,8 @@ class Writer:
                 self._fail(result, child)
             elif state not in ("RUNNING", child.state):
                 self._end(result, child, state)
+            elif not self.trusting and state == "FINISHED" and not pictures.knows_classes(self.client, child.run):
+                pictures.send_job(self.client, child.run, self.plan, result, self.folder, self.figures)
         self.delivered.save()
 
     def _worth_a_call(self, result: JobResult, start: int, stop: int) -> int:
@@ -250,8 +251,7 @@ class Writer:
             assert last is not None  # every job trains its last task
             stage = self.plan.stages[last]
             folder = Store(self.folder).folder(stage)
-            record = check(folder, stage.key)
-            models.send(self.client, self.experiment, child.run, job, stage, record, folder)
+            models.send(self.client, self.experiment, child.run, job, stage, check(folder, stage.key), folder)
             child.model = True
             self._remember(describe.job_id(job), child)
         self.delivered.save()

@@ -153,6 +153,18 @@ def test_a_run_that_does_not_know_its_classes_says_so(runs, tracked, monkeypatch
         rows("classes", there.jobs)
 
 
+@pytest.mark.long
+def test_sync_brings_them_to_runs_of_older_launches(runs, tracked, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    files = list(runs.glob("mlartifacts/**/classes.csv"))
+    assert len(files) == 2
+    for file in files:
+        file.unlink()
+    output("sync", "fab", "--runs", runs)
+    (there,) = sources.read(str(runs), ["fab"], "cpu", tracked)
+    assert len(rows("matrix", there.jobs)) == 6 + 15
+
+
 def test_damaged_logits_leave_the_confusion_out_with_a_warning(tmp_path):
     plan = sweep(("base",), seeds=(0,))
     store = finish(plan, tmp_path)
