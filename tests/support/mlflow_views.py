@@ -13,7 +13,10 @@ UNSTABLE = ("mlflow.parentRunId", "dfcil.launch", "dfcil.runs", "mlflow.log-mode
 def view(uri: str, experiment: str = "fab") -> dict[str, dict]:
     """Run name to all that is in the run: state, times, parameters, tags, every metric point, artifacts."""
     client = MlflowClient(tracking_uri=uri)
-    runs = client.search_runs([client.get_experiment_by_name(experiment).experiment_id], max_results=1000)
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        return {}  # a tracker's thread has not made it yet
+    runs = client.search_runs([found.experiment_id], max_results=1000)
     names = [run.info.run_name for run in runs]
     assert len(names) == len(set(names)), f"a run twice: {sorted(names)}"
     return {run.info.run_name: _run(client, run) for run in runs}

@@ -5,7 +5,6 @@ import subprocess
 import time
 
 import pytest
-from mlflow.tracking import MlflowClient
 
 from tests.support.launched import SPEC, command, dfcil, environment
 from tests.support.mlflow_views import jobs, view
@@ -27,8 +26,7 @@ def server(tmp_path_factory):
 
 def delivered(uri):
     """Whether the server has an accuracy of a job."""
-    there = MlflowClient(uri).get_experiment_by_name("tiny") is not None
-    return there and any(run["points"] for run in jobs(uri, "tiny").values())
+    return any(run["points"] for run in jobs(uri, "tiny").values())
 
 
 def timed(*arguments, folder):

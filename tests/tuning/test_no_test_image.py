@@ -7,7 +7,7 @@ import torch
 
 from dfcil_core import run_stage as core
 from dfcil_core.data import sources
-from dfcil_core.data.open import open_data
+from dfcil_core.data.open import forget, open_data
 from orchestrator.engine import engine
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
@@ -43,12 +43,20 @@ def objective_of(spec, folder):
     return progress.values(records)
 
 
-def test_a_trial_has_the_same_objective_with_other_test_images(tmp_path, monkeypatch):
+@pytest.fixture
+def opened_anew():
+    """What is opened with the poison in it stays with this test."""
+    yield
+    forget()
+
+
+def test_a_trial_has_the_same_objective_with_other_test_images(tmp_path, monkeypatch, opened_anew):
     spec = small("validation: 0.2", [0])
     before = objective_of(spec, tmp_path / "before")
     data = replace(first(spec).recipe.data, holdout=0.0)
     plain = open_data(data, None).test
     monkeypatch.setattr(sources, "digits", poison(sources.digits))
+    forget()
     assert not torch.equal(open_data(data, None).test.labels, plain.labels)  # the poison is in
     assert objective_of(spec, tmp_path / "after") == before
 
