@@ -10,7 +10,8 @@ from orchestrator.results.job_result import job_id, job_results
 from orchestrator.spec.load import parse_spec
 from orchestrator.store import sweep_folder
 from orchestrator.store.record import dumps
-from orchestrator.store.store import RECORD, Store
+from orchestrator.store.stage_folder import RECORD
+from orchestrator.store.store import Store
 from tests.support.fabricated import record
 
 

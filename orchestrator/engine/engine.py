@@ -37,7 +37,8 @@ from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.signals import terminable
-from orchestrator.store.store import DamagedStage, Store
+from orchestrator.store.stage_folder import DamagedStage
+from orchestrator.store.store import Store
 from orchestrator.worker import messages
 from orchestrator.worker.run_task import StageTask, execute
 

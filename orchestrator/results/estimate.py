@@ -15,7 +15,8 @@ from dfcil_core.methods.base import Method
 from orchestrator.files import Unreadable
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import FOLDER, Stage
-from orchestrator.store.store import DamagedStage, Store, read_stage
+from orchestrator.store.stage_folder import DamagedStage, read_stage
+from orchestrator.store.store import Store
 
 _DREAMED, _DISTILLED = 7.0, 1.3  # times what a step of plain learning takes: with dreamed images, with a teacher
 _SAMPLE = 20  # other sweeps' stages that are looked at, of each data set, kind and method

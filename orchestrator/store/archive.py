@@ -25,7 +25,8 @@ from orchestrator.files import replacing
 from orchestrator.plan.stage import Stage
 from orchestrator.store import record as record_file
 from orchestrator.store.lease import Held
-from orchestrator.store.store import FREED, MOST_RECORD, RECORD, STAGE, DamagedStage, Store, check, freed_of, read_stage
+from orchestrator.store.stage_folder import FREED, MOST_RECORD, RECORD, STAGE, DamagedStage, check, freed_of, read_stage
+from orchestrator.store.store import Store
 
 MOST_BYTES = 100 * 2**30  # of an import, unless told otherwise
 _BLOCK, _CHUNK = tarfile.BLOCKSIZE, 1 << 20

@@ -12,7 +12,8 @@ from orchestrator.files import listing
 from orchestrator.plan.stage import FOLDER
 from orchestrator.store import sweep_folder
 from orchestrator.store.launchers import living
-from orchestrator.store.store import FREED, Store
+from orchestrator.store.stage_folder import FREED
+from orchestrator.store.store import Store
 
 LEARN, REMEMBER, DREAM = "learn", "remember", "dream"
 SAVES, WORK, DAMAGED, REPLACED, LOGS, OTHER = "saves", "work", "damaged", "replaced", "logs", "other"

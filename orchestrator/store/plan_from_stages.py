@@ -15,7 +15,8 @@ from dfcil_core.config import Dreaming, Recipe, Training
 from dfcil_core.data.catalog import DATASETS
 from orchestrator.plan.plan import Plan
 from orchestrator.store import recorded_plan
-from orchestrator.store.store import DamagedStage, Store, read_stage
+from orchestrator.store.stage_folder import DamagedStage, read_stage
+from orchestrator.store.store import Store
 from orchestrator.text import counted
 
 _JOB = re.compile(r"(?P<label>.+) · (?P<tasks>\d+) tasks?( \((?P<split>.+)\))? · seed (?P<seed>-?\d+)")

@@ -13,38 +13,19 @@ A stage appears under its name whole or not at all: it is written aside, forced 
 """
 
 import errno
-import hashlib
-import json
-import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
-from dfcil_core.config import Recipe
-from orchestrator.files import NOT_THERE, Unreadable, listing, sync_to_disk, there, write_json, write_text
+from orchestrator.files import Unreadable, listing, sync_to_disk, there, write_json, write_text
 from orchestrator.garbage import no_garbage
 from orchestrator.plan.stage import Stage
 from orchestrator.store import record as record_file
 from orchestrator.store.lease import LEASE_TIMEOUT, Lease, LeaseLost, Leases
-from orchestrator.store.our_files import first_problem
+from orchestrator.store.stage_folder import FREED, RECORD, STAGE, DamagedStage, check, digest_of, freed_of, read_record
 
-RECORD = "record.json"
-STAGE = "stage.json"
-FREED = "freed.json"
-MOST_RECORD = 64 * 2**20  # bytes; ours are of some kilobytes
-_FREED = TypeAdapter(tuple[str, ...])
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
-
-
-class DamagedStage(Exception):
-    """A finished stage is not what its record says. `folder` is where it lies, `reason` what is wrong."""
-
-    def __init__(self, folder: Path, reason: str) -> None:
-        self.folder, self.reason = folder, reason
-        super().__init__(f"{folder}: {reason}")
 
 
 class Store:
@@ -90,7 +71,7 @@ class Store:
     def record(self, stage: Stage) -> dict[str, Any] | None:
         """The record of a stage; None while it is not finished. Raises DamagedStage for one that is none."""
         folder = self.folder(stage)
-        return _record(folder, stage.key, stage.recipe) if _is_folder(folder) else None
+        return read_record(folder, stage.key, stage.recipe) if _is_folder(folder) else None
 
     def records(
         self, stages: Iterable[Stage], on_damaged: Callable[[Stage, str], None] | None = None
@@ -107,7 +88,7 @@ class Store:
                 if name not in present:
                     continue
                 try:
-                    found[stage.key] = _record(f"{place}/{name}", stage.key, stage.recipe)
+                    found[stage.key] = read_record(f"{place}/{name}", stage.key, stage.recipe)
                 except DamagedStage as damage:
                     if on_damaged is None:
                         raise
@@ -209,7 +190,7 @@ class Store:
         with self.leases.lock():
             if not self.whole(stage):
                 return 0
-            files = _record(folder, stage.key)["files"]
+            files = read_record(folder, stage.key)["files"]
             names = choose(files)
             if not names:
                 return 0
@@ -225,7 +206,7 @@ class Store:
         missing = freed_of(folder)
         if not missing:
             return False
-        before, now = _record(folder, stage.key)["files"], record["files"]
+        before, now = read_record(folder, stage.key)["files"], record["files"]
         if all(now.get(name) == before.get(name) for name in missing):
             for name in missing:
                 (work / name).rename(folder / name)
@@ -239,7 +220,7 @@ class Store:
     def _recomputed(self, stage: Stage, work: Path, record: dict[str, Any]) -> bool:
         """Compare a finished stage with what it has been computed to again, which takes its place where it differs."""
         folder = self.folder(stage)
-        if not record_file.same_result(_record(folder, stage.key), record):
+        if not record_file.same_result(read_record(folder, stage.key), record):
             self._replace(stage, work, record, "replaced")
         elif not self._make_whole(stage, work, record):
             shutil.rmtree(work)
@@ -296,77 +277,6 @@ class Store:
         return self.stages / f".work-{key[:16]}-{token}"
 
 
-def freed_of(folder: Path) -> tuple[str, ...]:
-    """Names of the files that a finished stage was freed of; none: it is whole. Raises DamagedStage."""
-    try:
-        return _FREED.validate_json((folder / FREED).read_bytes())
-    except FileNotFoundError:
-        return ()
-    except OSError as error:
-        raise _lacking(folder, FREED, error) from error
-    except ValidationError as error:
-        raise DamagedStage(folder, f"{FREED} is no list of files: {first_problem(error)}") from error
-
-
-def check(folder: Path, key: str, whole: bool = False, recipe: Recipe | None = None) -> dict[str, Any]:
-    """Read a finished stage through: its record, with every file found as it was written. Raises DamagedStage.
-
-    A stage that was freed is sound without the files it was freed of, unless it is to be `whole`. With its `recipe` the
-    record is compared too.
-    """
-    record, missing = _record(folder, key, recipe), freed_of(folder)
-    if whole and missing:
-        raise DamagedStage(folder, f"it was freed of {', '.join(missing)}")
-    for name, written in record["files"].items():
-        if name in missing:
-            continue
-        try:
-            found = _digest(folder / name)
-        except OSError as error:
-            raise _lacking(folder, name, error) from error
-        if found != written:
-            raise DamagedStage(folder, f"{name} is not as it was written ({_difference(written, found)})")
-    return record
-
-
-def read_stage(folder: Path) -> Stage:
-    """The stage that a folder holds, by its recipe. Raises DamagedStage where that is not the folder's name."""
-    try:
-        stage = Stage(Recipe.from_json(json.loads((folder / STAGE).read_bytes())))
-        name = stage.folder
-    except OSError as error:
-        raise _lacking(folder, STAGE, error) from error
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise DamagedStage(folder, f"{STAGE} is no recipe: {error}") from error
-    if name != folder.name:
-        raise DamagedStage(folder, f"{STAGE} is the recipe of another stage, {name}")
-    return stage
-
-
-def _record(folder: Path | str, key: str, recipe: Recipe | None = None) -> dict[str, Any]:
-    try:
-        # A report reads tens of thousands: a path object and a buffer for each would take a tenth of its time.
-        with open(f"{folder}/{RECORD}", "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > MOST_RECORD:
-                raise DamagedStage(Path(folder), f"{RECORD} is of {size} bytes")
-            record = record_file.loads(file.read(), recipe)
-    except OSError as error:
-        raise _lacking(Path(folder), RECORD, error) from error
-    except record_file.Unsound as error:
-        raise DamagedStage(Path(folder), f"{RECORD}: {error}") from error
-    if record["key"] != key:
-        raise DamagedStage(Path(folder), f"{RECORD}: it is the record of another stage")
-    return record
-
-
-def _lacking(folder: Path, name: str, error: OSError) -> DamagedStage | Unreadable:
-    """What follows from a file of a stage that could not be read: the stage lacks it, or nothing can be told of it."""
-    if error.errno in NOT_THERE:
-        return DamagedStage(folder, f"{name} cannot be read: {error.strerror}")
-    return Unreadable(folder / name, error)
-
-
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
@@ -374,22 +284,10 @@ def _is_folder(path: Path) -> bool:
         raise Unreadable(path, error) from error
 
 
-def _digest(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return {"sha256": digest, "bytes": file.tell()}
-
-
-def _difference(written: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    if written["bytes"] != found["bytes"]:
-        return f"{found['bytes']} bytes instead of {written['bytes']}"
-    return "another SHA-256"
-
-
 def _settle(path: Path) -> dict[str, Any]:
     """Force a file to the disk; its SHA-256 and size."""
     sync_to_disk(path)
-    return _digest(path)
+    return digest_of(path)
 
 
 def _rename_to_new(source: Path, target: Path) -> bool:

@@ -16,7 +16,8 @@ from orchestrator.store import derived, sweep_folder
 from orchestrator.store.failures import FAILED
 from orchestrator.store.our_files import read, read_bytes
 from orchestrator.store.record import SEAL
-from orchestrator.store.store import DamagedStage, Store, check, read_stage
+from orchestrator.store.stage_folder import DamagedStage, check, read_stage
+from orchestrator.store.store import Store
 
 _OBJECT = TypeAdapter(dict[str, Any])
 _AGAIN = "Remove it: the next launch or `sync` writes it anew"

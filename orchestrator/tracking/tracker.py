@@ -267,7 +267,7 @@ class Tracker:
 
 def send_model(writer: "Writer", result: JobResult, warn: Callable[[str], None]) -> None:
     """Log the model of a finished job; a warning where the store no longer has the network as it was written."""
-    from orchestrator.store.store import DamagedStage
+    from orchestrator.store.stage_folder import DamagedStage
 
     try:
         writer.send_model(result)

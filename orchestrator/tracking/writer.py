@@ -21,7 +21,8 @@ from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult
 from orchestrator.store.failures import Failures
-from orchestrator.store.store import Store, check
+from orchestrator.store.stage_folder import check
+from orchestrator.store.store import Store
 from orchestrator.tracking import describe, pictures, runs, views
 from orchestrator.tracking.database import forget_artifact_places, make_sqlite
 from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id

@@ -24,7 +24,8 @@ from typing import Any
 from dfcil_core.config import Recipe
 from orchestrator.plan.stage import Stage
 from orchestrator.store.lease import Held, Holder, Lease, LeaseLost
-from orchestrator.store.store import DamagedStage, Store, check
+from orchestrator.store.stage_folder import DamagedStage, check
+from orchestrator.store.store import Store
 from orchestrator.worker import messages
 from orchestrator.worker.memory_errors import out_of_memory
 from orchestrator.worker.progress_file import ProgressFile, path_of

@@ -9,7 +9,8 @@ import pytest
 from orchestrator.engine.events import Outcome
 from orchestrator.engine.stage_source import StageSource
 from orchestrator.store import archive
-from orchestrator.store.store import FREED, DamagedStage, Store, check, freed_of
+from orchestrator.store.stage_folder import FREED, DamagedStage, check, freed_of
+from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import load
 from tests.store.test_archive import members
 from tests.support.fake_stages import make_stage

@@ -19,7 +19,8 @@ from orchestrator.engine.events import (
     StageRetried,
     StageStarted,
 )
-from orchestrator.store.store import Store, check
+from orchestrator.store.stage_folder import check
+from orchestrator.store.store import Store
 from tests.support.fake_stages import make_options, make_plan, make_stage
 from tests.support.paths import SUPPORT
 from tests.support.processes import children, session_members, wait_until

@@ -12,7 +12,8 @@ from orchestrator.plan.plan import make_plan
 from orchestrator.results import local_accuracy
 from orchestrator.results.job_result import job_result
 from orchestrator.store import derived
-from orchestrator.store.store import Store, check
+from orchestrator.store.stage_folder import check
+from orchestrator.store.store import Store
 from tests.support.fabricated import record, sweep
 
 ORDER = (7, 8, 1, 5, 3, 4, 2, 0, 9, 6)  # of seed 0

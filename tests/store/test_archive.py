@@ -9,7 +9,8 @@ import pytest
 
 from orchestrator.errors import UserError
 from orchestrator.store import archive
-from orchestrator.store.store import Store, check
+from orchestrator.store.stage_folder import check
+from orchestrator.store.store import Store
 from tests.support.fabricated import finish, sweep
 from tests.support.launched import dfcil
 

@@ -6,7 +6,8 @@ import pytest
 
 from orchestrator.results.difference import differences
 from orchestrator.store.recomputing import FILE, Recomputing
-from orchestrator.store.store import Store, check
+from orchestrator.store.stage_folder import check
+from orchestrator.store.store import Store
 from tests.support.fake_stages import make_stage
 from tests.support.sound_records import told
 

@@ -9,7 +9,8 @@ from safetensors.numpy import save_file
 from dfcil_core.counts import count_right
 from orchestrator.errors import UserError
 from orchestrator.store import archive, record, verify
-from orchestrator.store.store import DamagedStage, Store
+from orchestrator.store.stage_folder import DamagedStage
+from orchestrator.store.store import Store
 from tests.support import fabricated
 
 ALTERED = {

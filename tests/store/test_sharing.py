@@ -15,7 +15,8 @@ from orchestrator.engine.engine import run
 from orchestrator.errors import UserError
 from orchestrator.files import Unreadable, not_ours, read_json
 from orchestrator.store import sweep_folder
-from orchestrator.store.store import DamagedStage, Store, check, read_stage
+from orchestrator.store.stage_folder import DamagedStage, check, read_stage
+from orchestrator.store.store import Store
 from orchestrator.store.verify import verify
 from orchestrator.tracking.delivered import Delivered
 from orchestrator.tracking.uri import tracking_uri

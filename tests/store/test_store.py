@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from orchestrator.store.lease import LeaseLost
-from orchestrator.store.store import DamagedStage, Store, check
+from orchestrator.store.stage_folder import DamagedStage, check
+from orchestrator.store.store import Store
 from tests.support.fake_stages import make_stage
 from tests.support.paths import SUPPORT
 from tests.support.sound_records import told

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 from orchestrator.engine.engine import run
-from orchestrator.store.store import Store, check
+from orchestrator.store.stage_folder import check
+from orchestrator.store.store import Store
 from tests.support.fake_stages import make_options, make_plan, make_stage
 
 

@@ -22,7 +22,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from orchestrator.store.store import check
+from orchestrator.store.stage_folder import check
 from tests.support.launched import command, dfcil, environment
 from tests.support.processes import session_members, wait_until
 
