@@ -8,7 +8,7 @@ import click
 
 from orchestrator.cli import options
 from orchestrator.cli.next_steps import command
-from orchestrator.cli.terminal import say
+from orchestrator.cli.terminal import line_width, say
 from orchestrator.text import counted, readable
 
 if TYPE_CHECKING:
@@ -151,4 +151,4 @@ def _show_results(outcome: "LaunchOutcome") -> None:
     failed = Failures(outcome.runs, spec.name).jobs
     results = frame_of([job_report(spec, result, failures=failed) for result in outcome.job_results])
     if results["final"].notna().any():
-        say(render(results, "terminal"), nl=False, styled=True)
+        say(render(results, "terminal", width=line_width()), nl=False, styled=True)

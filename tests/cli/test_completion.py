@@ -45,6 +45,7 @@ def test_specs_are_the_bundled_ones_and_the_files_here(tab, tmp_path):
     assert tab("launch", "../") == ["file"]
 
 
+@pytest.mark.long
 def test_sweeps_and_jobs_of_the_runs_folder(tab, tiny, monkeypatch):
     assert tab("status", "--runs", tiny.runs, "") == ["tiny"]
     assert tab("report", "--runs", tiny.runs, "t") == tab("ui", "--runs", tiny.runs, "t") == ["tiny"]

@@ -13,7 +13,7 @@ import torch
 from dfcil_core.config import DataRecipe
 from dfcil_core.data.catalog import DATASETS, FIXED, subset_info
 from dfcil_core.data.images import Reader
-from dfcil_core.data.open import open_data
+from dfcil_core.data.open import forget, open_data
 from dfcil_core.errors import DataMismatch, ForbiddenImage, MissingData
 
 
@@ -155,11 +155,13 @@ def test_fashion_mnist_in_its_published_layout_is_read(tmp_path):
 
 def test_digits_are_read_again_where_the_cache_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setenv("DFCIL_CACHE", str(tmp_path))
+    forget()
     whole = open_data(recipe("digits", 8), None)
     (kept,) = (path for path in tmp_path.iterdir() if path.suffix != ".lock")
     content = kept.read_bytes()
     for damaged in (b"", content[:1000], content[:-1] + bytes([content[-1] ^ 1])):
         kept.write_bytes(damaged)
+        forget()
         again = open_data(recipe("digits", 8), None)
         assert torch.equal(again.train.pixels, whole.train.pixels) and torch.equal(again.test.labels, whole.test.labels)
         assert kept.read_bytes() == content

@@ -26,6 +26,7 @@ def go(store, tmp_path, fits, workers):
     return stages, outcome, events
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("fits", [1, 2])
 def test_a_device_that_holds_fewer_is_given_fewer(fits, store, tmp_path):
     stages, outcome, events = go(store, tmp_path, fits, workers=3)
@@ -36,6 +37,7 @@ def test_a_device_that_holds_fewer_is_given_fewer(fits, store, tmp_path):
     assert not [event for event in events if isinstance(event, StageRetried)]  # no attempt was counted
 
 
+@pytest.mark.long
 def test_a_stage_that_fails_alone_too_has_failed(store, tmp_path):
     stages, outcome, _ = go(store, tmp_path, fits=0, workers=2)
     assert outcome.failed.keys() == {stage.key for stage in stages}

@@ -10,6 +10,7 @@ import pytest
 
 from dfcil_core.methods import METHODS
 from tests.golden import golden
+from tests.support.cases import METHODS_AND_QUIRKS
 
 EXPECTED = json.loads(golden.FILE.read_text())
 REMEDY = (
@@ -18,8 +19,7 @@ REMEDY = (
 )
 
 
-@pytest.mark.parametrize("quirks", ["none", "iccv2021"])
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("method", "quirks"), METHODS_AND_QUIRKS)
 def test_numbers_move_only_with_a_version(method, quirks):
     expected = EXPECTED[f"{method} {quirks}"]
     assert golden.versions(method, quirks) == expected["versions"], f"golden.json is of other versions; {REMEDY}"

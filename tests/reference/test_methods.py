@@ -7,14 +7,14 @@ from tests.golden.golden import double_precision
 from tests.reference.base import Reference, same
 from tests.reference.methods import REFERENCES
 from tests.reference.recorded import stages
+from tests.support.cases import METHODS_AND_QUIRKS
 
 SETTINGS = {"bic": {"held_out": 0.3}, "upper-bound": {"at_every_task": True}}
 R_DFCIL = {"epochs": 10, "per_class": 4}
 """Two epochs of refinement, so that its class weights are renewed; a step an epoch."""
 
 
-@pytest.mark.parametrize("quirks", ["none", "iccv2021"])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(("name", "quirks"), METHODS_AND_QUIRKS)
 def test_a_method_is_its_paper_step_by_step(name, quirks, tmp_path):
     size = R_DFCIL if name == "r-dfcil" else {}
     reference = REFERENCES[name](quirks, size.get("epochs", 2))

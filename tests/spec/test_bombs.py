@@ -173,6 +173,7 @@ def test_devices_pipes_and_folders_are_no_files(tmp_path):
         assert str(path) in unread(path)
 
 
+@pytest.mark.long
 def test_a_pipe_with_a_writer_is_no_file_either(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: os.close(os.open(tmp_path / "pipe", os.O_WRONLY)), daemon=True)

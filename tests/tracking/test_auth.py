@@ -70,6 +70,7 @@ def launch(plan, runs, uri, warnings) -> int:
         return tracker.finish("FINISHED", results)
 
 
+@pytest.mark.long
 def test_the_right_password_delivers_everything(tmp_path, server, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", USER)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", PASSWORD)

@@ -38,6 +38,7 @@ def test_trial_0_is_the_published_setting_and_as_many_end_as_were_asked_for(tmp_
     assert len({tuple(trial.params.items()) for trial in trials}) == 6
 
 
+@pytest.mark.long
 def test_trials_share_the_first_task_and_stopped_ones_cost_little(tmp_path):
     lines = []
     found, _ = search(read("trials: 20\nsampler: random"), tmp_path, lines.append)

@@ -12,7 +12,9 @@ from orchestrator.cli.usage import completion
 @click.command("convert-model")
 @click.argument("source", type=click.Path(path_type=Path), shell_complete=completion.files)
 @click.argument("target", type=click.Path(path_type=Path), shell_complete=completion.files)
-@click.option("--backbone", type=click.Choice(backbone_names()), default="resnet32", show_default=True)
+@click.option(
+    "--backbone", type=click.Choice(backbone_names()), default="resnet32", show_default=True, help="The network in it."
+)
 def convert_model(source: Path, target: Path, backbone: str) -> None:
     """Make a `first_model:` of a network that the public ABD code saved.
 
