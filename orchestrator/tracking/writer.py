@@ -35,7 +35,6 @@ from orchestrator.tracking.runs import Child
 from orchestrator.tracking.uri import artifact_root
 
 _BATCH = 1000  # entities that one log_batch takes
-_TAG_LIMIT = describe.TAG_LIMIT
 _LONG = 30.0  # seconds of dreaming after which somebody may be waiting for the pictures
 # What a tracking store says of a run that is not there, or not any more.
 _GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
@@ -120,7 +119,7 @@ class Writer:
             shown = describe.shown(self.plan, results, with_texts=texts is not no_texts)
             new = self.delivered.shown != shown
             told = texts(results) if new else {}
-            if len(told.get("results.md", "")) in range(1, _TAG_LIMIT):
+            if len(told.get("results.md", "")) in range(1, describe.TAG_LIMIT):
                 tags["mlflow.note.content"] = told["results.md"]
             self.client.log_batch(self.parent, tags=_tags(tags))
             if new:
@@ -283,7 +282,7 @@ class Writer:
         started = [record["started"] for record in result.records.values()]
         tags = describe.job_tags(self.plan, job, self.runs_id, self.parent)
         tags[describe.DELIVERED] = self._progress(job, 0)
-        replaced = " ".join(sorted(describe.replaced(result)))[:_TAG_LIMIT]
+        replaced = " ".join(sorted(describe.replaced(result)))[: describe.TAG_LIMIT]
         tags |= {describe.REPLACED: replaced} if replaced else {}
         start = milliseconds(min(started)) if started else None
         run = self.client.create_run(self.experiment, start, tags, job.name)
@@ -329,9 +328,9 @@ class Writer:
         failure = self.failures.jobs[describe.job_id(result.job)]
         if child.state == "FAILED" and child.failure == failure["time"]:
             return
-        self.client.set_tag(child.run, describe.ERROR, failure["error"][:_TAG_LIMIT])
+        self.client.set_tag(child.run, describe.ERROR, failure["error"][: describe.TAG_LIMIT])
         if failure.get("log"):
-            self.client.set_tag(child.run, describe.LOG, failure["log"][:_TAG_LIMIT])
+            self.client.set_tag(child.run, describe.LOG, failure["log"][: describe.TAG_LIMIT])
         self.client.log_text(child.run, failure["traceback"], "error/traceback.txt")
         self._end(result, child, "FAILED", failure["time"])
         child.failure = failure["time"]
