@@ -2,17 +2,13 @@
 
 import json
 import os
-import re
-import subprocess
 import sys
 
 import pytest
 
 from tests.support.launched import PROGRAM, environment
 from tests.support.paths import ROOT
-
-PAGE = (ROOT / "docs" / "tutorial.md").read_text()
-BLOCKS = re.findall(r"```(python|yaml|sh)\n(.*?)```", PAGE, re.S)
+from tests.support.tutorial import do
 
 
 @pytest.fixture
@@ -28,20 +24,15 @@ def places(tmp_path):
 
 
 @pytest.mark.long
-def test_the_tutorial(tmp_path, places):
-    folder, told = tmp_path / "mine", []
+def test_the_tutorial(tmp_path, places, monkeypatch):
+    for name, value in places.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("DFCIL_RUNS", raising=False)
+    folder = tmp_path / "mine"
     folder.mkdir()
-    for language, text in BLOCKS:
-        if language == "yaml":
-            (folder / "pictures.yaml").write_text(text)
-            continue
-        command = [sys.executable, "-c", text] if language == "python" else ["bash", "-euc", text]
-        done = subprocess.run(command, cwd=folder, env=places, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-        told.append(done.stdout)
-    assert "30 stages" not in told[0] and "6 jobs" in told[1]
-    assert "6 of 6 jobs done" in "".join(told)
-    assert "9 of 9 jobs done" in "".join(told), "the last launch ran the third seed alone"
+    printed = do(folder)
+    assert "6 of 6 jobs done" in printed
+    assert "9 of 9 jobs done" in printed, "the last launch ran the third seed alone"
     names = ("pictures.html", "pictures.tex", "pictures.csv")
     assert all((folder / name).stat().st_size > 300 for name in names)
     assert "\\begin{tabular}" in (folder / "pictures.tex").read_text()
