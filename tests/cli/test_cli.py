@@ -332,7 +332,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(spec, tmp_path):
     )
     try:
         line = next(line for line in launcher.stdout if line.startswith("done"))
-        assert "[1/2]" in line
+        assert "1/2 stages]" in line
         # As from a terminal: every process of the group is told, the workers too.
         os.killpg(launcher.pid, signal.SIGINT)
         _, errors = launcher.communicate(timeout=60)
