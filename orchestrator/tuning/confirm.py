@@ -6,12 +6,16 @@ published setting's on the same seeds, and the interval of the difference.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from orchestrator.plan.plan import Plan, make_plan
 from orchestrator.results.job_result import job_results
 from orchestrator.spec.model import OBJECTIVES, SweepSpec, Value
+from orchestrator.store.our_files import Nonsense, ignored, read_or
 from orchestrator.tuning.trials import Records, entry_of, final_value, held_out, tune_of, with_settings
 
 PUBLISHED = "published"
@@ -83,6 +87,33 @@ class Verdict:
                 "but by no more than chance may give."
             )
         return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """A verdict as its file has it."""
+
+    candidates: tuple[Candidate, ...]
+    winner: int | None
+    """The trial."""
+    seeds: tuple[int, ...]
+    confidence: float
+
+
+_TOLD = TypeAdapter(_Told)
+_WITHOUT = "The study is told without its confirmation; the same `dfcil-sweep tune` again writes it anew"
+
+
+def read_verdict(path: Path) -> Verdict | None:
+    """The verdict in a file that has `Verdict.to_json`; None where there is none, and, with a warning, for nonsense."""
+    told = read_or(path, _TOLD, None, _WITHOUT)
+    if told is None:
+        return None
+    winner = next((candidate for candidate in told.candidates if candidate.trial == told.winner), None)
+    if told.winner is not None and winner is None:
+        ignored(str(Nonsense(path, f"winner: trial {told.winner} is none of the candidates", _WITHOUT)))
+        return None
+    return Verdict(told.candidates, winner, told.seeds, told.confidence)
 
 
 def confirm_plan(spec: SweepSpec, candidates: Mapping[int, Mapping[str, Value]], device: str) -> Plan:

@@ -1,6 +1,5 @@
 """What is known of a study, for people and for programs: `tune --show`, `status` and `report`. Changes nothing."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from orchestrator.errors import UserError
 from orchestrator.spec.model import SweepSpec
 from orchestrator.tuning import study, summary
+from orchestrator.tuning.confirm import Verdict, read_verdict
 from orchestrator.tuning.studies import CONFIRMATION, WINNER, Kept, folder_of
 from orchestrator.tuning.study import Study
 from orchestrator.tuning.trials import tune_of
@@ -23,11 +23,9 @@ class Shown:
     device: str
 
     @property
-    def confirmation(self) -> dict[str, Any] | None:
-        """The verdict on fresh seeds; None where there is none yet."""
-        path = self.folder / CONFIRMATION
-        told: dict[str, Any] | None = json.loads(path.read_text()) if path.exists() else None
-        return told
+    def confirmation(self) -> Verdict | None:
+        """The verdict on fresh seeds; None where there is none yet, or its file is damaged, with a warning."""
+        return read_verdict(self.folder / CONFIRMATION)
 
 
 def opened(spec: SweepSpec, runs: Path, storage: str | None, device: str) -> Shown:
@@ -91,7 +89,7 @@ def facts(shown: Shown) -> dict[str, Any]:
             for trial in found.ranked()
         ],
         "importances": summary.importances(found),
-        "confirmation": shown.confirmation,
+        "confirmation": verdict.to_json() if (verdict := shown.confirmation) else None,
         "winner": str(shown.folder / WINNER) if (shown.folder / WINNER).exists() else None,
     }
 
@@ -102,13 +100,13 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
     return "\n".join("  " + "  ".join(line).rstrip() for line in lines)
 
 
-def _told(verdict: dict[str, Any]) -> str:
-    if verdict["winner"] is None:
+def _told(verdict: Verdict) -> str:
+    winner = verdict.winner
+    if winner is None:
         return "confirmed on fresh seeds: nothing found is better than the published setting"
-    winner = next(candidate for candidate in verdict["candidates"] if candidate["trial"] == verdict["winner"])
-    settings = ", ".join(f"{path} {shown_value(value)}" for path, value in winner["settings"].items())
+    settings = ", ".join(f"{path} {shown_value(value)}" for path, value in winner.settings.items())
     differences = ", ".join(
-        f"{item['objective']} {item['difference']:+.2f} points ({item['low']:+.2f} to {item['high']:+.2f})"
-        for item in winner["differences"]
+        f"{item.objective} {item.difference:+.2f} points ({item.low:+.2f} to {item.high:+.2f})"
+        for item in winner.differences
     )
-    return f"confirmed on fresh seeds: trial {verdict['winner']}: {settings}; {differences}"
+    return f"confirmed on fresh seeds: trial {winner.trial}: {settings}; {differences}"

@@ -1,6 +1,7 @@
 """A study by its name: `status`, `report` and `ui` know it as they know a sweep."""
 
 import json
+import shutil
 
 import pytest
 
@@ -76,3 +77,59 @@ def test_report_tells_the_best_trials(call, tuned, tmp_path):
 def test_a_slip_of_the_pen_is_answered_with_the_study(call, tuned, command):
     status, _, err = call(command, "fkae", "--runs", tuned)
     assert status == 2 and "no sweep 'fkae'" in err and "Did you mean 'fake'?" in err
+
+
+def confirmed(**changes):
+    difference = {
+        "objective": "final_accuracy",
+        "published": 50.0,
+        "found": 52.5,
+        "difference": 2.5,
+        "low": 1,
+        "high": 4,
+    }
+    candidate = {"trial": 1, "settings": {"mu": 0.2}, "differences": [difference]}
+    return json.dumps({"candidates": [candidate], "winner": 1, "seeds": [7, 8], "confidence": 0.95, **changes})
+
+
+def test_a_confirmation_is_told(call, tuned, tmp_path):
+    runs = shutil.copytree(tuned, tmp_path / "runs")
+    (called(runs, "fake")[0].folder / "confirmation.json").write_text(confirmed())
+    told = json.loads(call("report", "fake", "--format", "json", "--runs", runs)[1])
+    assert told["confirmation"] == json.loads(confirmed())
+    out = call("report", "fake", "--runs", runs)[1]
+    assert "trial 1: mu 0.2; final_accuracy +2.50 points (+1.00 to +4.00)" in " ".join(out.split())
+
+
+DAMAGED = {
+    "empty": "",
+    "cut": confirmed()[:40],
+    "other JSON": "[]",
+    "a wrong kind": confirmed(winner="first"),
+    "a winner that is no candidate": confirmed(winner=2),
+    "no candidates": json.dumps({"winner": None}),
+}
+
+
+@pytest.mark.parametrize("text", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_confirmation_costs_a_line(call, tuned, tmp_path, text):
+    runs = shutil.copytree(tuned, tmp_path / "runs")
+    path = called(runs, "fake")[0].folder / "confirmation.json"
+    path.write_text(text)
+    for arguments in (("status", "fake", "--json"), ("report", "fake"), ("report", "fake", "--format", "json")):
+        status, out, err = call(*arguments, "--runs", runs)
+        assert status == 0 and "confirmed" not in out
+        assert err.startswith(f"warning: {path} is damaged: ") and err.count("\n") == 1
+        assert "writes it anew" in err
+
+
+@pytest.mark.parametrize("file", ["study.json", "spec.yaml"])
+@pytest.mark.parametrize("content", [b"", b"\xff\x00", b"{", b"[1]"])
+def test_a_damaged_study_is_a_line_that_names_its_file(call, tuned, tmp_path, file, content):
+    runs = shutil.copytree(tuned, tmp_path / "runs")
+    path = called(runs, "fake")[0].folder / file
+    path.write_bytes(content)
+    status, _, err = call("report", "fake", "--runs", runs)
+    assert status == 2 and str(path) in err and "Traceback" not in err
+    status, _, err = call("status", "--runs", runs)
+    assert status == 0 and str(path) in err and "Traceback" not in err
