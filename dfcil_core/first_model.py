@@ -49,9 +49,7 @@ def shapes(path: Path) -> Shapes:
 
 def check_fits(found: Shapes, backbone: str, width: int, channels: int = 3) -> None:
     """Raise Misfit unless these are the tensors of the backbone with `width` outputs, by name and shape."""
-    wanted = {
-        name: tuple(tensor.shape) for name, tensor in networks.build(backbone, width, channels).state_dict().items()
-    }
+    wanted = _shapes_of(networks.build(backbone, width, channels).state_dict())
     problems = [
         *_named("it lacks", [name for name in wanted if name not in found]),
         *_named("it has what the network has not:", [name for name in found if name not in wanted]),
@@ -66,6 +64,10 @@ def check_fits(found: Shapes, backbone: str, width: int, channels: int = 3) -> N
     ]
     if problems:
         raise Misfit("; ".join(problems))
+
+
+def _shapes_of(tensors: Mapping[str, "Tensor"]) -> Shapes:
+    return {name: tuple(tensor.shape) for name, tensor in tensors.items()}
 
 
 def _named(about: str, names: list[str]) -> list[str]:
@@ -97,7 +99,7 @@ def load_first_model(files: Mapping[str, str], digest: str, backbone: str, width
     if (now := hashlib.sha256(data).hexdigest()) != digest:
         raise MissingData(f"the first model {path} is another file than when the sweep was planned: {now[:16]}...")
     tensors = load(data)
-    check_fits({name: tuple(tensor.shape) for name, tensor in tensors.items()}, backbone, width, channels)
+    check_fits(_shapes_of(tensors), backbone, width, channels)
     for name, tensor in tensors.items():
         if not tensor.isfinite().all():
             raise Misfit(f"{path}: {name} has a value that is no finite number")
@@ -149,7 +151,7 @@ def from_public_code(state: Mapping[str, Any], backbone: str) -> dict[str, "Tens
     for name in [name for name in tensors if name.endswith(".running_mean")]:
         # Not counted before torch 0.4.1; nothing here depends on it.
         tensors.setdefault(name.replace("running_mean", "num_batches_tracked"), torch.tensor(0))
-    check_fits({name: tuple(tensor.shape) for name, tensor in tensors.items()}, backbone, len(tensors["head.weight"]))
+    check_fits(_shapes_of(tensors), backbone, len(tensors["head.weight"]))
     return tensors
 
 

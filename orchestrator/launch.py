@@ -154,8 +154,7 @@ def launch(
     defaults. `only` has texts (`["method=abd,seed=0"]`) or mappings (`[{"method": "abd", "seed": 0}]`): the jobs that
     one of them chooses are run, all where it is empty. `on_event` is called in this thread with what happens; what it
     raises ends the launch. `warn` is given a text where MLflow takes no results, a processor cannot do what is asked
-    for, or `notify` fails; it is called from
-    any thread, and by default writes to standard error.
+    for, or `notify` fails; it is called from any thread, and by default writes to standard error.
 
     A stage that fails is in the outcome, and does not raise. Raises UserError (SpecError with every mistake of a spec)
     before anything is written, and where workers elsewhere cannot be had; KeyboardInterrupt on Ctrl-C and, in the main

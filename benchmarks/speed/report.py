@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +15,7 @@ import torch
 from benchmarks.speed import clock
 from benchmarks.speed.measure import Measured
 from benchmarks.speed.ours import Sizes, as_in_a_stage
+from dfcil_core import processor
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
 
@@ -29,7 +29,7 @@ def machine(sizes: Sizes) -> dict[str, Any]:
         }
         copied = clock.bandwidth(sizes.device)
     return {
-        "processor": _processor(),
+        "processor": processor.model(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
         "instructions": torch.backends.cpu.get_cpu_capability(),
@@ -41,14 +41,6 @@ def machine(sizes: Sizes) -> dict[str, Any]:
         "matrix_product_gflops": products,
         "copy_gb_per_second": copied,
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
 
 
 def as_json(sizes: Sizes, of: dict[str, Any], lines: Iterable[Measured]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.live import Live
 
+from dfcil_core.metrics import mean_accuracy
 from orchestrator.cli.live import display, times
 from orchestrator.cli.standing import Standing
 from orchestrator.engine import events
@@ -139,5 +140,5 @@ def _accuracy(stage: Stage, results: list[JobResult]) -> str:
         task = result.job.learn.index(stage.key)
         row = result.matrix[task]
         if row is not None:
-            found[f"{sum(row) / len(row):.1f}% after task {task + 1} of {len(result.matrix)}"] = None
+            found[f"{mean_accuracy(row):.1f}% after task {task + 1} of {len(result.matrix)}"] = None
     return ": " + ", ".join(found) if found else ""

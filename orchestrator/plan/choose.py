@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from orchestrator.errors import UserError, choices
-from orchestrator.plan.plan import Job, Plan
+from orchestrator.plan.plan import Job, Plan, users_of
 from orchestrator.spec.model import Exclusion, matches
 
 Only = str | Mapping[str, object]
@@ -50,14 +50,10 @@ def choose(plan: Plan, only: Sequence[Only]) -> Plan:
 def part(plan: Plan, positions: Sequence[int]) -> Plan:
     """The plan of the jobs at these positions alone."""
     jobs = tuple(plan.jobs[position] for position in positions)
-    users: dict[str, list[int]] = {}
-    for position, job in enumerate(jobs):
-        for key in job.stages:
-            users.setdefault(key, []).append(position)
+    users = users_of(jobs)
     stages = {key: stage for key, stage in plan.stages.items() if key in users}
     unshared = sum(len(job.stages) for job in jobs)
-    used_by = {key: tuple(where) for key, where in users.items()}
-    return replace(plan, jobs=jobs, stages=stages, unshared=unshared, users=used_by)
+    return replace(plan, jobs=jobs, stages=stages, unshared=unshared, users=users)
 
 
 def _read(given: Only) -> tuple[_Choice, list[str]]:

@@ -110,7 +110,6 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
     """
     jobs: list[Job] = []
     stages: dict[str, Stage] = {}
-    users: dict[str, list[int]] = {}
     unshared = excluded = 0
     with no_garbage():
         for entry, split, seed, common in _cells(spec, device):
@@ -122,11 +121,19 @@ def make_plan(spec: SweepSpec, device: str = "cpu", launched: Mapping[str, Seque
             chain = _Chain(entry, split, seed, common, known, entry.first_model(spec.first_models, seed))
             for stage in chain.stages:
                 stages.setdefault(stage.key, stage)
-                users.setdefault(stage.key, []).append(len(jobs))
             unshared += len(chain.stages)
             jobs.append(chain.job())
-        used_by = {key: tuple(where) for key, where in users.items()}
-    return Plan(spec, tuple(jobs), stages, unshared, excluded, device, used_by)
+        users = users_of(jobs)
+    return Plan(spec, tuple(jobs), stages, unshared, excluded, device, users)
+
+
+def users_of(jobs: Sequence[Job]) -> dict[str, tuple[int, ...]]:
+    """Key of each stage to the positions of the jobs that need it."""
+    users: dict[str, list[int]] = {}
+    for position, job in enumerate(jobs):
+        for key in job.stages:
+            users.setdefault(key, []).append(position)
+    return {key: tuple(where) for key, where in users.items()}
 
 
 def data_recipe(

@@ -18,7 +18,7 @@ from dfcil_core.methods import METHODS
 from dfcil_core.methods.base import Method
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.errors import UserError
-from orchestrator.plan.plan import Job, Plan
+from orchestrator.plan.plan import Job, Plan, users_of
 from orchestrator.plan.stage import FOLDER, Stage
 from orchestrator.spec.model import SHUFFLED, ClassOrder, Dataset, MethodEntry, Split, SweepSpec
 from orchestrator.store.our_files import Count, Key, Nonsense, first_problem, read
@@ -225,15 +225,12 @@ def from_told(
         rehearsed=rehearsed,
     )
     stages = {key: _stage(key, recipe) for key, recipe in told.stages.items()}
-    jobs, users = [], dict[str, list[int]]()
-    for position, job in enumerate(told.jobs):
+    jobs = []
+    for job in told.jobs:
         split = splits[job.split]
         order = split.order.labels or told.orders[job.seed]
         jobs.append(Job(entries[job.entry], split, job.seed, order, job.learn, job.stages, job.fold))
-        for key in job.stages:
-            users.setdefault(key, []).append(position)
-    used = {key: tuple(where) for key, where in users.items()}
-    return Plan(spec, tuple(jobs), stages, told.unshared, told.excluded, told.device, used, notes)
+    return Plan(spec, tuple(jobs), stages, told.unshared, told.excluded, told.device, users_of(jobs), notes)
 
 
 def _problem(told: ToldPlan) -> str | None:

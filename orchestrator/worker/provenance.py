@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from dfcil_core import processor
+
 _PACKAGES = ("dfcil-sweep", "torch", "torchvision", "numpy", "safetensors")
 
 
@@ -29,7 +31,7 @@ def provenance(device: str) -> dict[str, Any]:
         "device": _device(device),
         "host": socket.gethostname(),
         "system": dict(system()),
-        "processor": _processor(),
+        "processor": processor.model(),
         **instructions,
     }
 
@@ -73,19 +75,9 @@ def system() -> tuple[tuple[str, str], ...]:
 @functools.cache
 def _device(device: str) -> str:
     if device == "cpu":
-        return f"cpu ({_processor()})"
+        return f"cpu ({processor.model()})"
     # The stage has run on it, so torch is loaded; this module must not be what loads it.
     return f"cuda ({sys.modules['torch'].cuda.get_device_name(device)})"
-
-
-@functools.cache
-def _processor() -> str:
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -11,25 +11,10 @@ from orchestrator.tuning.study import COMPLETE, ENDED, PRUNED, RUNNING, Study
 from tests.support.launched import command, dfcil, environment
 from tests.support.mlflow_views import view
 from tests.support.processes import session_members, wait_until
+from tests.support.searched import search_spec
 
 TRIALS = 12
-SPEC = f"""\
-name: killed
-dataset: {{name: digits, image_size: 8}}
-methods: [abd]
-tasks: [2]
-seeds: [0, 1]
-training: {{backbone: resnet8, epochs: 1, batch_size: 64}}
-dreaming: {{steps: 2}}
-tune:
-  method: abd
-  space:
-    dreaming.lr: {{low: 1e-4, high: 1e-2, log: true}}
-    mu: {{low: 0.01, high: 1, log: true}}
-  trials: {TRIALS}
-  validation: 0.2
-  confirm: {{top: 1, seeds: [7, 8]}}
-"""
+SPEC = search_spec("killed", TRIALS, epochs=1, steps=2)
 
 
 def killed_after(lines: int, arguments, folder) -> None:

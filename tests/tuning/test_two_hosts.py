@@ -10,27 +10,12 @@ from orchestrator.tuning.study import ENDED, Study
 from tests.support.clustered import holders
 from tests.support.launched import command, environment
 from tests.support.processes import session_members, wait_until
+from tests.support.searched import search_spec
 from tests.support.two_hosts import two_hosts
 
 pytestmark = pytest.mark.server
 TRIALS = 5
-SPEC = f"""\
-name: apart
-dataset: {{name: digits, image_size: 8}}
-methods: [abd]
-tasks: [2]
-seeds: [0, 1]
-training: {{backbone: resnet8, epochs: 4, batch_size: 64}}
-dreaming: {{steps: 10}}
-tune:
-  method: abd
-  space:
-    dreaming.lr: {{low: 1e-4, high: 1e-2, log: true}}
-    mu: {{low: 0.01, high: 1, log: true}}
-  trials: {TRIALS}
-  validation: 0.2
-  confirm: {{top: 1, seeds: [7, 8]}}
-"""
+SPEC = search_spec("apart", TRIALS, epochs=4, steps=10)
 
 
 def test_a_host_that_is_cut_off_costs_the_search_no_trial(tmp_path):
