@@ -24,8 +24,8 @@ from orchestrator.cli.terminal import say
 def tune(spec: str, show: bool, **told: Any) -> None:
     """Search better settings for SPEC's method, as its `tune:` section says, on held-out training images.
 
-    Give the same command again to go on where the tuner stopped. The best settings are run on fresh seeds against the
-    published one, and the winner is written as a spec.
+    Give the same command again to go on where the tuner stopped. The best settings are run on fresh seeds and
+    other held-out images against the published one, and the winner is written as a spec.
     """
     from orchestrator.tune import study_text
     from orchestrator.tune import tune as search

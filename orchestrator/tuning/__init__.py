@@ -9,7 +9,7 @@ tuner.py    several trials at a time on one engine
 session.py  one launch, from the first trial to the verdict
 studies.py  the studies of a runs folder by name (no optuna)
 show.py     what is known of a study, for people and for programs
-confirm.py  the best settings against the published one, on fresh seeds (no optuna)
+confirm.py  the best settings against the published one, on fresh seeds and images (no optuna)
 export.py   the winner as a spec (no optuna)
 summary.py  what a study knows: the state, the best trials, importances, costs
 plots.py    Optuna's plots as PNG, and as HTML where there is plotly

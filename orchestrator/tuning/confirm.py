@@ -1,7 +1,7 @@
-"""The choice: the best settings of a search against the published one, on seeds that no trial has seen.
+"""The choice: the best settings of a search against the published one, on seeds and images that have judged no trial.
 
-The best of many noisy trials is a lucky one. What is reported of it are the runs on fresh seeds, paired with the
-published setting's on the same seeds, and the interval of the difference.
+The best of many noisy trials is a lucky one. What is reported of it are the runs on fresh seeds and other held-out
+images, paired with the published setting's on the same, and the interval of the difference.
 """
 
 from collections.abc import Mapping, Sequence
@@ -66,6 +66,16 @@ class Verdict:
     seeds: tuple[int, ...]
     confidence: float
     """Of each interval: 95% over all candidates together (Bonferroni), since the best of them is picked."""
+    folds: int | None = None
+    """Held out was the last of so many parts of the training images; None: what the trials held out."""
+
+    @property
+    def where(self) -> str:
+        """On which seeds and images."""
+        seeds = ", ".join(map(str, self.seeds))
+        if self.folds is None:
+            return f"fresh seeds {seeds} and the trials' own held-out images"
+        return f"fresh seeds {seeds} and held-out images that judged no trial (the last of {self.folds} folds)"
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -73,8 +83,7 @@ class Verdict:
 
     def text(self) -> str:
         """For people, one line or more."""
-        seeds = ", ".join(map(str, self.seeds))
-        lines = [f"On the fresh seeds {seeds}, against the published setting:"]
+        lines = [f"On {self.where}, against the published setting:"]
         for candidate in self.candidates:
             lines += [f"  trial {candidate.trial}: {_told(item, self.confidence)}" for item in candidate.differences]
         if self.winner is None:
@@ -98,6 +107,8 @@ class _Told:
     """The trial."""
     seeds: tuple[int, ...]
     confidence: float
+    folds: int | None = None
+    """None in what was written before there was another fold, too."""
 
 
 _TOLD = TypeAdapter(_Told)
@@ -113,15 +124,30 @@ def read_verdict(path: Path) -> Verdict | None:
     if told.winner is not None and winner is None:
         ignored(str(Nonsense(path, f"winner: trial {told.winner} is none of the candidates", _WITHOUT)))
         return None
-    return Verdict(told.candidates, winner, told.seeds, told.confidence)
+    return Verdict(told.candidates, winner, told.seeds, told.confidence, told.folds)
+
+
+def other_folds(spec: SweepSpec) -> int | None:
+    """Into how many folds the training images are parted so that the last has no image by which a trial is judged.
+
+    None where a class has too few images for that. Trials hold out the first of each class's images in the order in
+    which folds are cut from them (dfcil_core/data/open.py).
+    """
+    share = tune_of(spec).validation
+    folds = round(1 / share)
+    for images in spec.dataset.info.train_counts:
+        of_trials, begin = max(1, round(share * images)), (folds - 1) * images // folds
+        if images < folds or of_trials > begin:
+            return None
+    return folds
 
 
 def confirm_plan(spec: SweepSpec, candidates: Mapping[int, Mapping[str, Value]], device: str) -> Plan:
-    """The published setting and the candidates (trial number to settings) on the fresh seeds."""
+    """The published setting and the candidates (trial number to settings) on fresh seeds and images."""
     entry = entry_of(spec)
     published = with_settings(entry, {}, PUBLISHED)
     found = [with_settings(entry, dict(settings), _label(number)) for number, settings in candidates.items()]
-    return make_plan(held_out(spec, tune_of(spec).confirm.seeds, (published, *found)), device)
+    return make_plan(held_out(spec, tune_of(spec).confirm.seeds, (published, *found), other_folds(spec)), device)
 
 
 def judge(spec: SweepSpec, plan: Plan, candidates: Mapping[int, Mapping[str, Value]], records: Records) -> Verdict:
@@ -149,7 +175,7 @@ def judge(spec: SweepSpec, plan: Plan, candidates: Mapping[int, Mapping[str, Val
     )
     good = [candidate for candidate in judged if candidate.at_least_as_good]
     winner = max(good, key=lambda candidate: candidate.differences[0].difference, default=None)
-    return Verdict(judged, winner, seeds, confidence)
+    return Verdict(judged, winner, seeds, confidence, other_folds(spec))
 
 
 def paired(objective: str, published: Sequence[float], found: Sequence[float], confidence: float) -> Difference:

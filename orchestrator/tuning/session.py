@@ -25,7 +25,7 @@ from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.store.store import Store
 from orchestrator.tracking.study import Ending, StudyTracker
 from orchestrator.tuning import plots, study, summary
-from orchestrator.tuning.confirm import Verdict, confirm_plan, judge
+from orchestrator.tuning.confirm import Verdict, confirm_plan, judge, other_folds
 from orchestrator.tuning.export import winner_spec
 from orchestrator.tuning.studies import CONFIRMATION, SPEC, WINNER, folder_of, keep
 from orchestrator.tuning.study import Study
@@ -165,6 +165,11 @@ class Session:
         for name in (CONFIRMATION, WINNER):
             (folder / name).unlink(missing_ok=True)  # of a shorter search
         plan = confirm_plan(self.spec, candidates, self.device)
+        if other_folds(self.spec) is None:
+            self.say(
+                "warning: the confirmation has the trials' own held-out images: some class has too few training images "
+                f"for another part of {self.tune.validation} (`tune.validation`) that shares none with theirs"
+            )
         numbers = ", ".join(map(str, candidates)) or "none"
         self.say(f"confirmation: trials {numbers} and the published setting, {len(plan.stages)} stages on fresh seeds")
         outcome = engine.run(plan, self.store, self.tuning.options, self.on_event)
@@ -194,6 +199,7 @@ class Session:
         tags["stages"] = str(summary.cost(self.study, self.device))
         files = [folder / SPEC, folder / "plots"]
         if outcome.verdict:
+            tags["confirmed_on"] = outcome.verdict.where
             files += [folder / name for name in (CONFIRMATION, WINNER) if (folder / name).exists()]
         return Ending("FAILED" if outcome.failed else "FINISHED", self._parameters(outcome), tags, files)
 

@@ -103,10 +103,10 @@ def _table(headings: list[str], rows: list[list[str]]) -> str:
 def _told(verdict: Verdict) -> str:
     winner = verdict.winner
     if winner is None:
-        return "confirmed on fresh seeds: nothing found is better than the published setting"
+        return f"confirmed on {verdict.where}: nothing found is better than the published setting"
     settings = ", ".join(f"{path} {shown_value(value)}" for path, value in winner.settings.items())
     differences = ", ".join(
         f"{item.objective} {item.difference:+.2f} points ({item.low:+.2f} to {item.high:+.2f})"
         for item in winner.differences
     )
-    return f"confirmed on fresh seeds: trial {winner.trial}: {settings}; {differences}"
+    return f"confirmed on {verdict.where}: trial {winner.trial}: {settings}; {differences}"

@@ -25,9 +25,15 @@ def entry_of(spec: SweepSpec) -> MethodEntry:
     return next(entry for entry in spec.methods if entry.label == tune_of(spec).method)
 
 
-def held_out(spec: SweepSpec, seeds: tuple[int, ...], entries: tuple[MethodEntry, ...]) -> SweepSpec:
-    """A sweep of these entries that is judged by held-out training images: the test images are not looked at."""
-    dataset = replace(spec.dataset, holdout=tune_of(spec).validation, folds=())
+def held_out(
+    spec: SweepSpec, seeds: tuple[int, ...], entries: tuple[MethodEntry, ...], folds: int | None = None
+) -> SweepSpec:
+    """A sweep of these entries that is judged by held-out training images: the test images are not looked at.
+
+    They are those of the trials or, with `folds`, the last of so many parts of the training images.
+    """
+    share, held = (tune_of(spec).validation, ()) if folds is None else (1 / folds, (folds - 1,))
+    dataset = replace(spec.dataset, holdout=share, folds=held)
     return replace(spec, dataset=dataset, methods=entries, seeds=seeds, exclude=(), tune=None)
 
 

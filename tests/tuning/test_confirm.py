@@ -64,6 +64,7 @@ def test_the_interval_widens_with_the_number_of_candidates(tmp_path):
         found = judge(asked, plan, candidates, store.records(plan.stages.values()))
         assert found.confidence == pytest.approx(confidence)
         assert {job.seed for job in plan.jobs} == {7, 8}
+        assert {stage.recipe.data.fold for stage in plan.stages.values()} == {9} and found.folds == 10
         assert [job.entry.label for job in plan.jobs][::2] == ["published", *(f"trial-{n}" for n in candidates)]
 
 
@@ -114,7 +115,9 @@ def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
     assert Session(asked, TuningOptions(tmp_path, options()), lines.append).run().failed is False
     (folder,) = (tmp_path / "tuning").iterdir()
     told = json.loads((folder / "confirmation.json").read_text())
-    assert len(told["candidates"]) == 2 and told["seeds"] == [7, 8]
+    assert len(told["candidates"]) == 2 and told["seeds"] == [7, 8] and told["folds"] == 10
+    images = "fresh seeds 7, 8 and held-out images that judged no trial (the last of 10 folds)"
+    assert any(line.startswith(f"On {images}, against the published setting:") for line in lines)
     assert (told["winner"] is not None) == (folder / "winner.yaml").exists()
     assert any(" trials of 3 seeds, where separate sweeps take 162" in line for line in lines)
     for name in ("history", "slice", "parallel-coordinates", "importance"):
@@ -126,7 +129,7 @@ def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
     assert (
         "0 (published)" in shown
         and "what final_accuracy depends on, by the " in shown
-        and "confirmed on fresh" in shown
+        and f"confirmed on {images}: " in shown
     )
 
 
