@@ -5,8 +5,9 @@
     python -m benchmarks.steps --profile base dream    where the time of our steps goes, operator by operator
 
 Each beside a plain one, written from the papers in the obvious way (benchmarks/speed/plain_steps.py), timed in turn
-with it in this process. Its losses must be ours, to 1e-4 (float32): otherwise this ends with status 1. `--only` takes
-methods, `dream` and `parts`. `benchmarks/compare_steps.py` sets two revisions of this repository beside each other.
+with it: ours in a process with a worker's environment, the plain one in a process as Python starts it. Its losses must
+be ours, to 1e-4 (float32): otherwise this ends with status 1. `--only` takes methods, `dream` and `parts`.
+`benchmarks/compare_steps.py` sets two revisions of this repository beside each other.
 """
 
 import json

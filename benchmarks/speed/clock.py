@@ -14,9 +14,17 @@ FEWEST = 5
 """Rounds that are timed however long they take."""
 
 
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of one action, once: of the clock, and of its process's CPU."""
+
+    wall: float
+    cpu: float
+
+
 @dataclass
 class Times:
-    """Seconds of one action, round by round: of the clock, and of this process's CPU."""
+    """Seconds of one action, round by round: of the clock, and of its process's CPU."""
 
     wall: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
@@ -38,8 +46,17 @@ class Times:
         }
 
 
-def in_turn(actions: Mapping[str, Callable[[], object]], rounds: int, seconds: float, device: str) -> dict[str, Times]:
-    """Time each action once a round, one after the other, so that what slows the machine down slows all of them.
+def timed(action: Callable[[], object], device: str) -> Timing:
+    """Do it once, in this process."""
+    synchronise(device)
+    wall, cpu = time.perf_counter(), time.process_time()
+    action()
+    synchronise(device)
+    return Timing(time.perf_counter() - wall, time.process_time() - cpu)
+
+
+def in_turn(actions: Mapping[str, Callable[[], Timing]], rounds: int, seconds: float) -> dict[str, Times]:
+    """Do each action once a round, one after the other, so that what slows the machine down slows all of them.
 
     One round before is not counted. Ends after `rounds`, or after `seconds` once there are FEWEST.
     """
@@ -51,12 +68,9 @@ def in_turn(actions: Mapping[str, Callable[[], object]], rounds: int, seconds: f
         if done >= FEWEST and time.perf_counter() > end:
             break
         for name, action in actions.items():
-            synchronise(device)
-            wall, cpu = time.perf_counter(), time.process_time()
-            action()
-            synchronise(device)
-            times[name].wall.append(time.perf_counter() - wall)
-            times[name].cpu.append(time.process_time() - cpu)
+            timing = action()
+            times[name].wall.append(timing.wall)
+            times[name].cpu.append(timing.cpu)
     return times
 
 
@@ -76,7 +90,7 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
 def matrix_product(dtype: torch.dtype, device: str, size: int = 1024) -> float:
     """GFLOP/s of the product of two square matrices: the median of eleven."""
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    times = in_turn({"product": lambda: left @ right}, 11, 5.0, device)["product"]
+    times = in_turn({"product": lambda: timed(lambda: left @ right, device)}, 11, 5.0)["product"]
     return 2 * size**3 / statistics.median(times.of(device)) / 1e9
 
 
@@ -84,7 +98,7 @@ def bandwidth(device: str, mebibytes: int = 256) -> float:
     """GB/s of copying a tensor that no cache holds, what is read and what is written both counted."""
     source = torch.ones(mebibytes * 2**18, device=device)
     target = torch.zeros_like(source)
-    times = in_turn({"copy": lambda: target.copy_(source)}, 11, 5.0, device)["copy"]
+    times = in_turn({"copy": lambda: timed(lambda: target.copy_(source), device)}, 11, 5.0)["copy"]
     return 2 * source.numel() * source.element_size() / statistics.median(times.of(device)) / 1e9
 
 

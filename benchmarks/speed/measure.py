@@ -12,9 +12,8 @@ from typing import Any
 import torch
 
 from benchmarks.speed import clock, plain_data, plain_steps
-from benchmarks.speed.ours import Dreamer, Learner, Sizes, Stages, as_in_a_stage
-from dfcil_core.data import open as opening
-from dfcil_core.evaluate import test_logits
+from benchmarks.speed.ours import PARTS, Dreamer, Learner, Sizes, Stages, as_in_a_stage, make
+from benchmarks.speed.side import Side
 from dfcil_core.methods import METHODS
 
 AGREE, STEPS_COMPARED = 1e-4, 3
@@ -53,16 +52,17 @@ class Effort:
 
 
 def everything(sizes: Sizes, effort: Effort, only: set[str]) -> Iterator[Measured]:
-    """All lines, as they are done. Raises Disagreement."""
-    with tempfile.TemporaryDirectory() as folder, as_in_a_stage(sizes.device):
-        stages = Stages(sizes, Path(folder))
+    """All lines, as they are done: our steps timed as a worker does them (side.py). Raises Disagreement."""
+    with tempfile.TemporaryDirectory() as folder, Side(sizes) as side, as_in_a_stage(sizes.device):
+        both = _Both(Stages(sizes, Path(folder)), side, effort)
         for method in METHODS:
             if not only or method in only:
-                yield _step(stages, method, effort)
+                yield _step(both, method)
         if not only or "dream" in only:
-            yield _dream(stages, effort)
+            yield _dream(both)
         if not only or "parts" in only:
-            yield from _parts(stages, effort)
+            yield from _parts(both)
+            yield _stage(both.stages)
 
 
 def stepping(sizes: Sizes, names: Iterable[str]) -> Iterator[tuple[str, Action]]:
@@ -70,14 +70,40 @@ def stepping(sizes: Sizes, names: Iterable[str]) -> Iterator[tuple[str, Action]]
     with tempfile.TemporaryDirectory() as folder, as_in_a_stage(sizes.device):
         stages = Stages(sizes, Path(folder))
         for name in names:
-            made = Dreamer(stages) if name == "dream" else Learner(stages, name)
-            yield name, made.step
+            yield name, make(stages, name).step
 
 
-def _step(stages: Stages, method: str, effort: Effort) -> Measured:
-    ours = Learner(stages, method)
+@dataclass(frozen=True)
+class _Both:
+    """Our steps in the process of a worker, and the same ones here, where the plain ones are."""
+
+    stages: Stages
+    side: Side
+    effort: Effort
+
+    def beside(self, name: str, ours: Action, plain: Action) -> Measured:
+        """The line of what `side` was asked to make; `ours` is the same here, for all but its time."""
+        device = self.stages.sizes.device
+        actions = {"ours": self.side.once, "plain": partial(clock.timed, plain, device)}
+        times = clock.in_turn(actions, self.effort.rounds, self.effort.seconds)
+        seconds = [times[side].of(device) for side in actions]
+        peaks = {"ours_mib": clock.peak_bytes(ours, device), "plain_mib": clock.peak_bytes(plain, device)}
+        return Measured(
+            name,
+            times["ours"].summary(device),
+            times["plain"].summary(device),
+            clock.ratio(*seconds),
+            TARGETS.get(name),
+            clock.flops(ours),
+            {side: peak / 2**20 for side, peak in peaks.items()},
+        )
+
+
+def _step(both: _Both, method: str) -> Measured:
+    both.side.ask(f"make {method}")
+    ours = Learner(both.stages, method)
     plain = plain_steps.Step(ours, method)
-    if stages.sizes.precision == "float32":
+    if both.stages.sizes.precision == "float32":
         for side in (ours, plain):
             side.set_lr(COMPARED_LR)
         for number in range(STEPS_COMPARED):
@@ -85,17 +111,18 @@ def _step(stages: Stages, method: str, effort: Effort) -> Measured:
             _agree(loss, plain.on(ours.last[0]), f"{method}, step {number + 1}")
         for side in (ours, plain):
             side.set_lr(ours.schedule.lr)
-    return _beside(method, ours.step, plain.step, effort, stages.sizes)
+    return both.beside(method, ours.step, plain.step)
 
 
-def _dream(stages: Stages, effort: Effort) -> Measured:
-    ours = Dreamer(stages)
+def _dream(both: _Both) -> Measured:
+    both.side.ask("make dream")
+    ours = Dreamer(both.stages)
     plain = plain_steps.DreamStep(ours)
     try:
-        if stages.sizes.precision == "float32":
+        if both.stages.sizes.precision == "float32":
             for number in range(STEPS_COMPARED):
                 _agree(ours.step(), plain.step(), f"dreaming, step {number + 1}")
-        return _beside("dream", ours.step, plain.step, effort, stages.sizes)
+        return both.beside("dream", ours.step, plain.step)
     finally:
         ours.close()
 
@@ -106,39 +133,17 @@ def _agree(ours: float, plain: float, what: str) -> None:
         raise Disagreement(f"{what}: ours has the loss {ours}, the plain one {plain}")
 
 
-def _beside(name: str, ours: Action, plain: Action, effort: Effort, sizes: Sizes) -> Measured:
-    device = sizes.device
-    times = clock.in_turn({"ours": ours, "plain": plain}, effort.rounds, effort.seconds, device)
-    both = [times[side].of(device) for side in ("ours", "plain")]
-    return Measured(
-        name,
-        times["ours"].summary(device),
-        times["plain"].summary(device),
-        clock.ratio(*both),
-        TARGETS.get(name),
-        clock.flops(ours),
-        {
-            f"{side}_mib": clock.peak_bytes(action, device) / 2**20
-            for side, action in (("ours", ours), ("plain", plain))
-        },
-    )
-
-
 # ---- what a stage does beside its steps ------------------------------------------------------------------------------
 
 
-def _parts(stages: Stages, effort: Effort) -> Iterator[Measured]:
-    ours = Learner(stages, "base")
+def _parts(both: _Both) -> Iterator[Measured]:
+    ours = Learner(both.stages, "base")
     plain = plain_steps.Step(ours, "base")
-    recipe, size = ours.context.recipe, stages.sizes.batch_size
-    rng = torch.Generator().manual_seed(0)
-    yield _beside("augmentation", lambda: ours.batch(size, rng), lambda: next(plain.batches), effort, stages.sizes)
-
     context = ours.context
     images = context.data.test
     test = plain_data.PillowImages(images.pixels, images.labels, plain_data.tested(context.data.mean, context.data.std))
     module = plain.formulas.net.module
-    if stages.sizes.precision == "float32":
+    if both.stages.sizes.precision == "float32":
         module.load_state_dict(context.student.state_dict())
         some = context.augmentation.normalise(images.pixels[:32].to(context.device))
         with torch.no_grad():
@@ -149,18 +154,14 @@ def _parts(stages: Stages, effort: Effort) -> Iterator[Measured]:
         for batch, _ in torch.utils.data.DataLoader(test, 256):
             plain_steps.evaluated(module, batch.to(context.device)).cpu()
 
-    def evaluate() -> None:
-        test_logits(context.student, images, context.augmentation, context.n_seen)
-
-    yield _beside("evaluation", evaluate, evaluate_plain, effort, stages.sizes)
-
-    def open_anew() -> None:
-        opening._opened.cache_clear()
-        opening.open_data(recipe.data, None)
-
-    open_plainly = partial(plain_data.opened, recipe.data.image_size)
-    yield _beside("opening", open_anew, open_plainly, effort, stages.sizes)
-    yield _stage(stages)
+    plainly: dict[str, Action] = {
+        "augmentation": lambda: next(plain.batches),
+        "evaluation": evaluate_plain,
+        "opening": partial(plain_data.opened, context.recipe.data.image_size),
+    }
+    for name in PARTS:
+        both.side.ask(f"make {name}")
+        yield both.beside(name, make(both.stages, name).step, plainly[name])
 
 
 def _stage(stages: Stages) -> Measured:
@@ -176,7 +177,10 @@ def _stage(stages: Stages) -> Measured:
                 ours.step()
 
         device = stages.sizes.device
-        times = clock.in_turn({"stage": whole.run, "bare": bare}, clock.FEWEST, 0.0, device)
+        actions = {
+            name: partial(clock.timed, action, device) for name, action in (("stage", whole.run), ("bare", bare))
+        }
+        times = clock.in_turn(actions, clock.FEWEST, 0.0)
     stage, steps = times["stage"].of(device), times["bare"].of(device)
     ratio = 1 / clock.ratio(stage, steps)
     fixed = sorted(one - other for one, other in zip(stage, steps, strict=True))[len(stage) // 2]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -14,8 +15,10 @@ from torch import Tensor
 from dfcil_core import run_stage as core
 from dfcil_core import train as loop
 from dfcil_core.context import Batch, TrainContext
+from dfcil_core.data import open as opening
 from dfcil_core.dream import losses as dreaming_losses
 from dfcil_core.dream import train as dreaming
+from dfcil_core.evaluate import test_logits
 from dfcil_core.execution import Execution
 from dfcil_core.methods import METHODS
 from orchestrator.plan.plan import make_plan
@@ -35,6 +38,7 @@ memory: 100
 """
 """The quirks are those of the published recipe, with which ABD's student passes twice."""
 TASK = 2
+PARTS = ("augmentation", "evaluation", "opening")
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,51 @@ class Dreamer:
 
     def digest(self) -> str:
         return _digest(self.run.generator)
+
+
+class Part:
+    """A part of a stage beside its training steps; `step` does it once, and has no loss."""
+
+    def __init__(self, action: Callable[[], object], module: torch.nn.Module) -> None:
+        self._action, self._module = action, module
+
+    def step(self) -> float:
+        self._action()
+        return 0.0
+
+    def digest(self) -> str:
+        return _digest(self._module)
+
+
+class Made(Protocol):
+    """What is done step by step."""
+
+    def step(self) -> float:
+        """Once; its loss."""
+
+    def digest(self) -> str:
+        """Equal where every bit of what was trained is."""
+
+
+def make(stages: Stages, name: str) -> Made:
+    """The step of a method, the dreaming step, or one of PARTS."""
+    if name == "dream":
+        return Dreamer(stages)
+    if name not in PARTS:
+        return Learner(stages, name)
+    learner = Learner(stages, "base")
+    context, size, rng = learner.context, stages.sizes.batch_size, torch.Generator().manual_seed(0)
+
+    def open_anew() -> None:
+        opening.forget()
+        opening.open_data(context.recipe.data, None)
+
+    actions: dict[str, Callable[[], object]] = {
+        "augmentation": lambda: learner.batch(size, rng),
+        "evaluation": lambda: test_logits(context.student, context.data.test, context.augmentation, context.n_seen),
+        "opening": open_anew,
+    }
+    return Part(actions[name], context.student)
 
 
 def _digest(module: torch.nn.Module) -> str:

@@ -1,19 +1,19 @@
-"""Steps on request, for `benchmarks/compare_steps.py`: one revision's side, in a process of its own.
+"""Our steps on request, for a process that times them beside others (side.py).
 
-Each line of the input is a request, each line of the output its answer in JSON: `make NAME` (a method, or `dream`),
-`step`, `digest`; the end of the input ends it. The first argument are the sizes, in JSON.
+Each line of the input is a request, each line of the output its answer in JSON: `make NAME` (a method, `dream`, or a
+part of a stage), `step`, `digest`; the end of the input ends it. The first argument are the sizes, in JSON.
 """
 
 import json
 import os
 import sys
 import tempfile
-import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import clock
-from benchmarks.speed.ours import Dreamer, Learner, Sizes, Stages, as_in_a_stage
+from benchmarks.speed.ours import Made, Sizes, Stages, as_in_a_stage, make
 
 
 def serve(sizes: Sizes) -> None:
@@ -21,12 +21,13 @@ def serve(sizes: Sizes) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     with tempfile.TemporaryDirectory() as folder, as_in_a_stage(sizes.device):
-        stages, made = Stages(sizes, Path(folder)), None
+        stages = Stages(sizes, Path(folder))
+        made: Made | None = None
         for line in sys.stdin:
             request, _, name = line.strip().partition(" ")
             answer: dict[str, Any] = {}
             if request == "make":
-                made = Dreamer(stages) if name == "dream" else Learner(stages, name)
+                made = make(stages, name)
             elif made is not None and request == "step":
                 answer = timed(made, sizes.device)
             elif made is not None and request == "digest":
@@ -34,13 +35,11 @@ def serve(sizes: Sizes) -> None:
             print(json.dumps(answer), file=answers, flush=True)
 
 
-def timed(made: Learner | Dreamer, device: str) -> dict[str, float]:
+def timed(made: Made, device: str) -> dict[str, float]:
     """One step: its seconds and its loss."""
-    clock.synchronise(device)
-    wall, cpu = time.perf_counter(), time.process_time()
-    loss = made.step()
-    clock.synchronise(device)
-    return {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu, "loss": loss}
+    losses: list[float] = []
+    timing = clock.timed(lambda: losses.append(made.step()), device)
+    return {**asdict(timing), "loss": losses[0]}
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from typing import Any
 import dask
 from distributed import Client
 
+from orchestrator.cluster.environment import KEEPS_MEMORY
 from orchestrator.signals import interrupts_deferred
 
 CLOSE_SECONDS = 10
@@ -40,14 +41,10 @@ SETTINGS = {
     "distributed.admin.log-length": 10,
     "distributed.admin.low-level-log-length": 10,
     "distributed.diagnostics.computations.max-history": 10,
-    # Training frees and takes the same megabytes at every step. Dask's default has the allocator give them back to the
-    # system each time: an abd chain of the demo took 60 s so, and 42 s without (one worker, twice each, in turn).
-    "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": str(1 << 30),
-    "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": str(1 << 30),
+    **{f"distributed.nanny.pre-spawn-environ.{name}": value for name, value in KEEPS_MEMORY.items()},
     # Asking the driver from every worker would make a CUDA context in each.
     "distributed.diagnostics.nvml": False,
 }
-ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from ruamel.yaml import YAML
 
 from orchestrator.cluster.base import (
     CLOSE_SECONDS,
-    ONE_THREAD,
     SETTINGS,
     Workers,
     closing_last_first,
@@ -30,6 +29,7 @@ from orchestrator.cluster.base import (
     shared_folder_probe,
 )
 from orchestrator.cluster.certificate import certified
+from orchestrator.cluster.environment import ONE_THREAD
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.scratch import scratch
 from orchestrator.cluster.systems import BatchSystem

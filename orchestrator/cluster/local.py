@@ -12,9 +12,10 @@ from typing import Any
 from distributed import Client, Nanny, Scheduler
 from distributed.deploy.spec import SpecCluster
 
-from orchestrator.cluster.base import CLOSE_SECONDS, ONE_THREAD, closing_last_first, connect
+from orchestrator.cluster.base import CLOSE_SECONDS, closing_last_first, connect
 from orchestrator.cluster.certificate import certified
 from orchestrator.cluster.device import visible_devices
+from orchestrator.cluster.environment import ONE_THREAD
 from orchestrator.cluster.scratch import scratch
 from orchestrator.signals import interrupts_deferred
 
