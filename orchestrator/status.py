@@ -117,10 +117,10 @@ def status(
     was not launched. A stage whose record cannot be read counts as not done; `on_damaged` is told of it and why.
     Raises UserError for an unknown sweep.
     """
-    from orchestrator.cluster.device import device_kind
+    from orchestrator.cluster.device import device_of_results
 
     folder = runs_folder(None if runs is None else str(runs))
-    plan = find(folder, str(sweep), device_kind(device))
+    plan = find(folder, str(sweep), device_of_results(device))
     return read_state(folder, plan, Store(folder).records(plan.stages.values(), on_damaged))
 
 

@@ -37,7 +37,7 @@ def _from_tracking(uri: str, folder: Path, name: str) -> "SweepReport":
 
 
 def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
-    from orchestrator.cluster.device import device_kind
+    from orchestrator.cluster.device import device_of_results
     from orchestrator.errors import UserError
     from orchestrator.files import Unreadable
     from orchestrator.store import sweep_folder
@@ -48,7 +48,7 @@ def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
     commit = ""
     if not sweep_folder.looks_like_a_file(name):
         name, _, commit = name.partition("@")
-    plan = sweep_folder.find(folder, name, device_kind(device), as_launched=True)
+    plan = sweep_folder.find(folder, name, device_of_results(device), as_launched=True)
     try:
         link = links(folder, plan.spec.name, tracking_uri(folder, None))
     except UserError as why:

@@ -36,7 +36,7 @@ def status(sweep: str | None, runs: str | None, device: str, watch: bool, as_jso
     study how many trials have ended.
     """
     from orchestrator.cli import studies
-    from orchestrator.cluster.device import device_kind
+    from orchestrator.cluster.device import device_of_results
     from orchestrator.errors import UserError
     from orchestrator.store import sweep_folder
 
@@ -48,7 +48,7 @@ def status(sweep: str | None, runs: str | None, device: str, watch: bool, as_jso
             raise UserError(f"--watch looks at a sweep, and {found[0].name} is a study")
         studies.say_state(folder, found, as_json)
     elif sweep:
-        plan = sweep_folder.find(folder, sweep, device_kind(device))
+        plan = sweep_folder.find(folder, sweep, device_of_results(device))
         if as_json:
             _as_json(folder, plan)
         else:

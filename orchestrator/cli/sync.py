@@ -20,14 +20,14 @@ def sync(
     sweep: str, runs: str | None, device: str, tracking_uri: str | None, experiment: str | None, log_models: bool
 ) -> None:
     """Deliver SWEEP (a name, or a spec file) to the tracking store again: only what is missing there is sent."""
-    from orchestrator.cluster.device import device_kind
+    from orchestrator.cluster.device import device_of_results
     from orchestrator.store import sweep_folder
     from orchestrator.store.recorded_plan import require_own_methods
     from orchestrator.tracking import sync as deliver
     from reports.artifacts import FIGURES, result_tables
 
     folder = sweep_folder.runs_folder(runs)
-    plan = sweep_folder.find(folder, sweep, device_kind(device))
+    plan = sweep_folder.find(folder, sweep, device_of_results(device))
     options.say_notes(plan)
     if log_models:
         require_own_methods(plan)

@@ -51,6 +51,14 @@ def device_elsewhere(wanted: str) -> str:
     return wanted
 
 
+def device_of_results(wanted: str) -> str:
+    """`cpu` or `cuda` of results, which may come from another machine: `auto` is this one's.
+
+    Raises UserError for another word than these three.
+    """
+    return "cuda" if wanted == "cuda" else device_kind(wanted)
+
+
 def device_count() -> int:
     """How many CUDA devices this process may use."""
     return _probe(os.environ.get("CUDA_VISIBLE_DEVICES"))

@@ -1,28 +1,13 @@
-"""The first page: its commands can be typed, its picture is light, and `make` does what it says of it."""
+"""The first page: its picture is light, and `make` does what it says of it."""
 
 import re
 import subprocess
-
-import pytest
 
 from tests.support.paths import ROOT
 from tests.support.tools import need
 from tests.support.typed import parse
 
 README = (ROOT / "README.md").read_text()
-BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.S | re.M)
-COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("dfcil-sweep")]
-
-
-@pytest.mark.parametrize("typed", COMMANDS)
-def test_a_command_of_it_can_be_typed(typed):
-    parse(typed)
-
-
-def test_its_commands_were_found():
-    assert len(COMMANDS) >= 10 and {"init", "doctor", "launch", "report", "ui"} <= {
-        line.split()[1] for line in COMMANDS
-    }
 
 
 def test_it_begins_with_two_sentences_and_a_light_picture_that_says_what_it_is():

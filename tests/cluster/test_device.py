@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from orchestrator.cluster import device
-from orchestrator.cluster.device import chosen_devices, device_kind
+from orchestrator.cluster.device import chosen_devices, device_kind, device_of_results
 from orchestrator.cluster.local import environments
 from orchestrator.cluster.select import Scheduler
 from orchestrator.errors import UserError
@@ -47,6 +47,13 @@ def test_auto_takes_cuda_where_it_is(devices):
     assert [device_kind(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cuda", "cpu", "cuda"]
     devices(0)
     assert device_kind("auto") == "cpu"
+
+
+def test_results_of_cuda_can_be_looked_at_where_there_is_none(devices):
+    devices(0)
+    assert [device_of_results(wanted) for wanted in ("auto", "cpu", "cuda")] == ["cpu", "cpu", "cuda"]
+    with pytest.raises(UserError, match="Did you mean 'cuda'"):
+        device_of_results("cudaa")
 
 
 def test_cuda_without_a_device_or_another_word_is_a_mistake(devices, monkeypatch):

@@ -53,11 +53,11 @@ def init(
 
     What is not given is asked for, at a terminal. Then it says what the spec would run, and about how long that takes.
     """
-    from orchestrator.cluster.device import device_elsewhere, device_kind
+    from orchestrator.cluster.device import device_of_results
     from orchestrator.errors import UserError
     from orchestrator.first_spec import METHODS_OF_A_START, Choice, first_spec, names
 
-    kind = device_kind(device) if device == "auto" else device_elsewhere(device)  # the sweep may be for another machine
+    kind = device_of_results(device)  # the sweep may be for another machine
     path = Path(output or f"{name}.yaml").expanduser()
     if path.exists() and not force:
         raise UserError(f"{path} is there already: --force writes over it, --output FILE writes another one")
