@@ -2,6 +2,7 @@
 PYTHON ?= python3
 # Which build of torch: empty for PyPI's (5.3 GB, with CUDA); cpu (0.7 GB), cu126, ... for one of PyTorch's own index.
 TORCH ?=
+INDEX := https://download.pytorch.org/whl
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -80,7 +81,9 @@ screenshots: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(if $(TORCH),$(BIN)/pip install --quiet torch torchvision --index-url https://download.pytorch.org/whl/$(TORCH))
+	@$(if $(TORCH),$(BIN)/pip install --quiet torch torchvision --index-url $(INDEX)/$(TORCH) || { \
+		echo 'TORCH=$(TORCH): no torch from $(INDEX)/$(TORCH). Is it reached from here? Has it that build?' \
+		'Without TORCH= the usual one comes from PyPI.' >&2; exit 1; })
 	$(BIN)/pip install --quiet --editable '.[test]'
 	touch $@
 

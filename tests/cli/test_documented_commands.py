@@ -21,7 +21,7 @@ import pytest
 
 from orchestrator.cli import cli, main
 from sweeps import bundled
-from tests.support.documents import PAGES, Typed, blocks, typed, within
+from tests.support.documents import PAGES, Typed, plug_ins, typed, within
 from tests.support.launched import command, environment
 from tests.support.paths import ROOT
 from tests.support.processes import wait_until
@@ -255,7 +255,7 @@ def place(prepared, tmp_path, monkeypatch):
 @pytest.mark.parametrize("page", dict.fromkeys(one.page for one in HERE))
 def test_the_commands_of(page, place, served):
     for file, text in plug_ins(page).items():
-        (place / file).write_text(text)
+        (place / file).write_text(text.replace("epochs: 5", "epochs: 1"))
     for text in BEFORE.get(page, []) + [filled_in(one) for one in HERE if one.page == page]:
         if text == "dfcil-sweep init":  # as a reader's first, where no spec is yet
             (place / "first.yaml").unlink()
@@ -270,13 +270,3 @@ def test_the_commands_of(page, place, served):
             run(*words)
         if text == "dfcil-sweep init":
             (place / "first.yaml").write_text(SMALL.format(name="first", seeds="[0]"))
-
-
-def plug_ins(page: str) -> dict[str, str]:
-    """The files that the page has whole, by the names that it gives them."""
-    code = blocks(page, "python")
-    if page == "docs/add-a-method.md":
-        (spec,) = blocks(page, "yaml")
-        small = spec.replace("epochs: 5", "epochs: 1")
-        return {"feature_lwf.py": code[0], "my_method.py": code[0], "my-sweep.yaml": small}
-    return dict(zip(("plain.py", "wine.py"), code, strict=True)) if page == "docs/plug-ins.md" else {}

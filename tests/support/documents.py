@@ -47,6 +47,15 @@ def typed(page: str) -> list[Typed]:
     return [Typed(page, line, inside) for line, inside in dict.fromkeys(found) if line and not line.startswith("#")]
 
 
+def plug_ins(page: str) -> dict[str, str]:
+    """The files of a plug-in that the page has whole, and a spec of it, by the names that the page gives them."""
+    code = blocks(page, "python")
+    if page == "docs/add-a-method.md":
+        (spec,) = blocks(page, "yaml")
+        return {"feature_lwf.py": code[0], "my_method.py": code[0], "my-sweep.yaml": spec}
+    return dict(zip(("plain.py", "wine.py"), code, strict=True)) if page == "docs/plug-ins.md" else {}
+
+
 def _is_command(text: str) -> bool:
     words = [word for word in text.split() if not re.match(r"\w+=", word)]
     return bool(words) and words[0] in PROGRAMS
