@@ -48,7 +48,6 @@ def logs(job: str, runs: str | None, sweep: str | None, tail: int | None, paths:
 
     folder = sweep_folder.runs_folder(runs)
     plan, found = _find_job(folder, job, sweep)
-    options.say_notes(plan)
     shown = _Job(plan, found, Store(folder), tail)
     if paths:
         for stage in shown.stages:

@@ -1,16 +1,13 @@
 """Options that several commands share, and what they say alike."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
 from orchestrator.cluster.systems import BATCH_SYSTEMS
-
-if TYPE_CHECKING:
-    from orchestrator.plan.plan import Plan
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -128,12 +125,6 @@ ELSEWHERE = ("cluster", "profile", "scheduler", "tls_ca", "tls_cert", "tls_key")
 def say_damaged(sweep: str, damage: Exception) -> None:
     """What a command on all sweeps says of one that cannot be read, before it goes on with the others."""
     say(f"sweep '{sweep}' is left out: {damage}", err=True)
-
-
-def say_notes(plan: "Plan") -> None:
-    """What a reader of the plan must know."""
-    for note in plan.notes:
-        say(f"note: {note}", err=True)
 
 
 def say_stopped(runs: str | None) -> None:

@@ -74,7 +74,6 @@ def _all(runs: Path, as_json: bool) -> None:
             told.append({"sweep": plan.spec.name, "jobs": _jobs(plan, present), "stages": stages})
         else:
             say(_how_far(plan, present))
-        options.say_notes(plan)
     if as_json:
         say(json.dumps({"sweeps": told, "studies": [study.name for study in tuned]}, indent=1))
     elif tuned:
@@ -88,7 +87,7 @@ def _as_json(runs: Path, plan: "Plan") -> None:
     damaged: dict[str, str] = {}
     records = Store(runs).records(plan.stages.values(), lambda stage, why: damaged.update({stage.folder: why}))
     state = read_state(runs, plan, records)
-    say(json.dumps({**state.to_json(), "damaged": damaged, "notes": list(plan.notes)}, indent=1, ensure_ascii=False))
+    say(json.dumps({**state.to_json(), "damaged": damaged}, indent=1, ensure_ascii=False))
 
 
 def _jobs(plan: "Plan", present: Collection[str]) -> dict[str, int]:
@@ -123,7 +122,6 @@ def _one(runs: Path, plan: "Plan", every: float | None) -> None:
             if every is not None and sys.stdout.isatty():
                 click.clear()
             _show(state)
-        options.say_notes(plan)
         for folder, why in damaged.items():
             say(f"damaged: {folder}: {why}", err=True)
         if every is None or state.over:

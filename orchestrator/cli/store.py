@@ -126,8 +126,6 @@ def export(runs: Path, file: Path, sweeps: tuple[str, ...]) -> None:
 
     store = Store(runs)
     plans = [sweep_folder.load(runs, name) for name in sweeps]
-    for plan in plans:
-        options.say_notes(plan)
     named = {key: stage for plan in plans for key, stage in plan.stages.items() if store.has(stage)}
     stages = named.values() if sweeps else archive.everything(store)
     count = archive.export(store, stages, file)

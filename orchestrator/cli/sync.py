@@ -28,7 +28,6 @@ def sync(
 
     folder = sweep_folder.runs_folder(runs)
     plan = sweep_folder.find(folder, sweep, device_of_results(device))
-    options.say_notes(plan)
     if log_models:
         require_own_methods(plan)
     texts = partial(result_tables, plan.spec)

@@ -68,8 +68,6 @@ class Plan:
     device: str = "cpu"
     users: dict[str, tuple[int, ...]] = field(default_factory=dict)
     """Key of a stage to the positions in `jobs` of the jobs that need it."""
-    notes: tuple[str, ...] = ()
-    """What a reader of it must know: what could not be read of the sweep as it was launched."""
 
     def jobs_of(self, key: str) -> list[Job]:
         """The jobs that need the stage of that key."""

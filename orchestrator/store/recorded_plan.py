@@ -190,20 +190,10 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 def load(path: Path, text: str, overrides: tuple[str, ...], rehearsed: bool) -> Plan:
     """The plan that a file tells, of the sweep whose spec is `text`. Raises FileNotFoundError and Nonsense."""
-    return from_told(read(path, _TOLD, REMEDY), path, text, overrides, rehearsed)
+    return _from_told(read(path, _TOLD, REMEDY), path, text, overrides, rehearsed)
 
 
-def validated(told: Mapping[str, Any], path: Path) -> ToldPlan:
-    """Data made from something else than our file, looked at as that is. Raises Nonsense that names `path`."""
-    try:
-        return _TOLD.validate_python(dict(told))
-    except ValidationError as error:
-        raise Nonsense(path, first_problem(error), REMEDY) from None
-
-
-def from_told(
-    told: ToldPlan, path: Path, text: str, overrides: tuple[str, ...], rehearsed: bool, notes: tuple[str, ...] = ()
-) -> Plan:
+def _from_told(told: ToldPlan, path: Path, text: str, overrides: tuple[str, ...], rehearsed: bool) -> Plan:
     """The plan; `path` is where it was told, for messages. Raises Nonsense where its parts do not fit together."""
     problem = _problem(told)
     if problem:
@@ -230,7 +220,7 @@ def from_told(
         split = splits[job.split]
         order = split.order.labels or told.orders[job.seed]
         jobs.append(Job(entries[job.entry], split, job.seed, order, job.learn, job.stages, job.fold))
-    return Plan(spec, tuple(jobs), stages, told.unshared, told.excluded, told.device, users_of(jobs), notes)
+    return Plan(spec, tuple(jobs), stages, told.unshared, told.excluded, told.device, users_of(jobs))
 
 
 def _problem(told: ToldPlan) -> str | None:

@@ -28,7 +28,6 @@ from orchestrator.spec.rehearsal import rehearse
 from orchestrator.spec.yaml_document import read_document
 from orchestrator.store import recorded_plan
 from orchestrator.store.our_files import Key, ignored, read, read_or, read_text, write_json, write_text
-from orchestrator.store.plan_from_stages import plan_from_stages
 
 SPEC, SETTINGS, JOBS, PLUGIN, PLAN = "spec.yaml", "sweep.json", "jobs.json", "plugin.py", recorded_plan.FILE
 AGAIN = "Launch the sweep again, as it was, and it is written anew; or remove the sweep's folder"
@@ -155,7 +154,7 @@ def _load(runs: Path, name: str, as_launched: bool) -> Plan:
     if (folder / PLAN).exists():
         return recorded_plan.load(folder / PLAN, text, settings.overrides, settings.rehearsed)
     if settings.plugin:
-        return _without_plugin(runs, name, settings, text)
+        raise UserError(f"{folder / PLAN} is missing. {recorded_plan.REMEDY}")
     read_spec = parse_spec(
         text,
         str(folder / SPEC),
@@ -197,21 +196,6 @@ def _launched(folder: Path) -> Launched | None:
     if not (folder / JOBS).exists():
         ignored(f"{folder / JOBS} is missing. {happens}")
     return read_or(folder / JOBS, LAUNCHED, None, happens)
-
-
-def _without_plugin(runs: Path, name: str, settings: _Settings, text: str) -> Plan:
-    """The plan of a plug-in's sweep whose plan was not written down."""
-    return plan_from_stages(
-        runs,
-        sweep_folder(runs, name) / JOBS,
-        name,
-        settings.device,
-        launched(runs, name),
-        settings.dataset,
-        text,
-        settings.overrides,
-        settings.rehearsed,
-    )
 
 
 def _settings(plan: Plan) -> dict[str, Any]:

@@ -26,7 +26,8 @@ def read_sweep(runs: Path, plan: Plan, links: Callable[[str], str | None] = lamb
     `links` gives the address of a job's MLflow run by the job's id.
     Stages whose record cannot be read count as not done, and are told in the notes.
     """
-    store, notes = Store(runs), list(plan.notes)
+    store = Store(runs)
+    notes: list[str] = []
     if _other_now(plan):
         notes.append(
             f"{plan.spec.name} is read as it was launched: the program has changed since, and would compute stages anew"

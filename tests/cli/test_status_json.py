@@ -11,7 +11,7 @@ def test_status_of_one_sweep(call, tiny):
     assert status == 0 and told["sweep"] == "tiny" and told["over"] is True
     assert told["stages"] == {"done": 6, "total": 6} and told["states"]["done"] == 3
     assert [job["job"] for job in told["jobs"]] == ["base-2-s0", "abd-2-s0", "rehearsal-2-s0"]
-    assert told["launchers"] == told["running"] == told["failed"] == told["notes"] == [] and told["damaged"] == {}
+    assert told["launchers"] == told["running"] == told["failed"] == [] and told["damaged"] == {}
     assert told["saved_by_sharing"]["stages"] == 2
     shown = call("status", "tiny", "--runs", tiny.runs)[1]
     for job in told["jobs"]:
