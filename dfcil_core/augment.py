@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from dfcil_core.supplied import supplied
+
 _PADDED = ("jitter-crop", "jitter-flip-crop", "crop", "crop-flip", "normalise-crop", "normalise-crop-flip")
 AUGMENTATIONS = (*_PADDED, *(f"{name}-4" for name in _PADDED), "resized-crop", "resized-crop-flip", "none")
 BRIGHTNESS = 63 / 255
@@ -38,6 +40,8 @@ class Augmentation:
         if name not in AUGMENTATIONS:
             raise ValueError(f"unknown augmentation {name!r}: there are {', '.join(AUGMENTATIONS)}")
         self.kind, self.flips = name.partition("-")[0], "flip" in name
+        self.static = self.kind != "resized"
+        """Whether it does the same with every batch but for the numbers drawn, and no shape depends on them."""
         self.padding = 4 if name.endswith("-4") else None
         # On 0..255, so that normalising costs one subtraction and one division.
         self.mean = 255 * torch.tensor(mean, device=device).view(1, -1, 1, 1)
@@ -69,7 +73,8 @@ class Augmentation:
 
 def jitter(images: Tensor, rng: torch.Generator) -> Tensor:
     """Brightness times U(1-63/255, 1+63/255) and contrast c of U(0.2, 1.8), in random order, clamped after each."""
-    draws = torch.rand(3, len(images), generator=rng).to(images.device).view(3, -1, 1, 1, 1)
+    count = len(images)
+    draws = supplied(lambda: torch.rand(3, count, generator=rng), images.device).view(3, -1, 1, 1, 1)
     brightness = 1 + BRIGHTNESS * (2 * draws[0] - 1)
     contrast = 1 + CONTRAST * (2 * draws[1] - 1)
     first = draws[2] < 0.5
@@ -85,14 +90,15 @@ def jitter(images: Tensor, rng: torch.Generator) -> Tensor:
 
 def flip(images: Tensor, rng: torch.Generator) -> Tensor:
     """Mirror each image left to right with probability one half."""
-    flipped = (torch.rand(len(images), generator=rng) < 0.5).to(images.device).view(-1, 1, 1, 1)
+    count = len(images)
+    flipped = supplied(lambda: torch.rand(count, generator=rng) < 0.5, images.device).view(-1, 1, 1, 1)
     return torch.where(flipped, images.flip(-1), images)
 
 
 def crop(images: Tensor, padding: int, rng: torch.Generator) -> Tensor:
     """A crop of the same size at a random place of the image padded with zeros on every side."""
     count, _, height, width = images.shape
-    shifts = torch.randint(0, 2 * padding + 1, (2, count), generator=rng).to(images.device)
+    shifts = supplied(lambda: torch.randint(0, 2 * padding + 1, (2, count), generator=rng), images.device)
     rows = shifts[0, :, None] + torch.arange(height, device=images.device)
     columns = shifts[1, :, None] + torch.arange(width, device=images.device)
     padded = torch.nn.functional.pad(images, (padding,) * 4)

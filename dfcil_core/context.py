@@ -17,6 +17,7 @@ from dfcil_core.config import Recipe
 from dfcil_core.data.images import ImageData, Reader
 from dfcil_core.memory import Memory, drawn_pool
 from dfcil_core.networks.network import Network
+from dfcil_core.supplied import on_the_host
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,15 @@ class Batch:
 
     images: Tensor
     labels: Tensor
-    positions: Tensor
-    """Where the images stand in the training set, (n,) on the CPU."""
+    _positions: Tensor
     dreams: Tensor | None
     """As many synthetic images, for a method that dreams, from task 2 on."""
+
+    @property
+    def positions(self) -> Tensor:
+        """Where the images stand in the training set, (n,) on the CPU: a step that reads it is not captured."""
+        on_the_host("batch.positions")
+        return self._positions
 
     @property
     def dreamed(self) -> Tensor:
@@ -106,6 +112,8 @@ class TrainContext:
     """Optimisers of those networks."""
     streams: dict[str, torch.Generator] = field(default_factory=dict)
     """Random streams of a method's own; saved and resumed like its networks."""
+    captured: dict[str, str] = field(default_factory=dict)
+    """Phase to `captured`, or why its steps are not; where that was asked for."""
     outputs: dict[str, dict[str, Tensor]] = field(default_factory=dict)
     """Further files of the stage: name to tensors."""
     parents: Mapping[str, Path] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 
 def ignore(_: dict[str, Any]) -> None:
@@ -25,4 +25,6 @@ class Execution:
     """Folder for saves within the stage; what is found there is resumed from."""
     save_every: float = 60.0
     """Seconds between saves."""
+    capture: Literal["auto", "off"] = "off"
+    """`auto`: on a CUDA device each step is one CUDA graph (capture.py), where that can be."""
     report: Callable[[dict[str, Any]], None] = ignore

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dfcil_core import losses as losses
     from dfcil_core import memory as memory
     from dfcil_core import streams as streams
+    from dfcil_core import supplied as supplied
     from dfcil_core.networks import build as networks
     from dfcil_core.networks import correction as correction
     from dfcil_core.networks import vae as vae
@@ -40,6 +41,7 @@ else:
     evaluate = _Lazy("dfcil_core.evaluate")
     correction = _Lazy("dfcil_core.networks.correction")
     streams = _Lazy("dfcil_core.streams")
+    supplied = _Lazy("dfcil_core.supplied")
     vae = _Lazy("dfcil_core.networks.vae")
     networks = _Lazy("dfcil_core.networks.build")
 
@@ -52,6 +54,7 @@ __all__ = [
     "memory",
     "networks",
     "streams",
+    "supplied",
     "torch",
     "vae",
 ]

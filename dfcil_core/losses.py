@@ -50,7 +50,7 @@ def sigmoid_cross_entropy(logits: Tensor, labels: Tensor, teacher_logits: Tensor
     `logits` are (n, seen). The target is the one-hot label, but for the first classes, where `teacher_logits` (n, old),
     if any, supply their sigmoids. Source: Rebuffi et al., iCaRL, CVPR 2017, algorithm 3.
     """
-    targets = functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
+    targets = _one_hot(labels, logits.shape[1]).to(logits.dtype)
     if teacher_logits is not None:
         targets = torch.cat([torch.sigmoid(teacher_logits), targets[:, teacher_logits.shape[1] :]], dim=1)
     return functional.binary_cross_entropy_with_logits(logits, targets, reduction="sum") / len(logits)
@@ -65,10 +65,15 @@ def clamped_sigmoid_cross_entropy(logits: Tensor, labels: Tensor, teacher_logits
     """
     with torch.autocast(logits.device.type, enabled=False):
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        targets = functional.one_hot(labels, logits.shape[1]).to(dtype)
+        targets = _one_hot(labels, logits.shape[1]).to(dtype)
         if teacher_logits is not None:
             targets = torch.cat([torch.sigmoid(teacher_logits.to(dtype)), targets[:, teacher_logits.shape[1] :]], dim=1)
         return functional.binary_cross_entropy(torch.sigmoid(logits.to(dtype)), targets, reduction="sum") / len(logits)
+
+
+def _one_hot(labels: Tensor, classes: int) -> Tensor:
+    """(n,) labels as (n, classes), True where the class is the label's. torch's own reads back what the labels are."""
+    return labels[:, None] == torch.arange(classes, device=labels.device)
 
 
 def new_class_weights(labels: Tensor, old: int, seen: int) -> Tensor:
@@ -77,7 +82,8 @@ def new_class_weights(labels: Tensor, old: int, seen: int) -> Tensor:
     A batch has as many dreamed images of old classes as real ones of new classes; few new classes beside many old ones
     would otherwise each be seen far more often.
     """
-    return torch.where(labels < old, old / seen, 1 - old / seen)
+    # Not `where` with two numbers: on a GPU it waits for them to be copied there.
+    return torch.full(labels.shape, 1 - old / seen, device=labels.device).masked_fill(labels < old, old / seen)
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:

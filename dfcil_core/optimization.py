@@ -44,6 +44,21 @@ def step(optimizer: torch.optim.Optimizer, loss: Tensor, gradient_clip: float | 
     optimizer.step()
 
 
+def set_capturable(optimizer: torch.optim.Optimizer, capturable: bool) -> None:
+    """Whether Adam and AdamW count their steps on the device, where a CUDA graph can; SGD counts none.
+
+    The numbers differ by rounding, but for the fused ones, which count there in any case.
+    """
+    for group in optimizer.param_groups:
+        if group.get("capturable", capturable) == capturable:
+            continue
+        group["capturable"] = capturable
+        for parameter in group["params"]:
+            state = optimizer.state.get(parameter, {})
+            if "step" in state and not group["fused"]:
+                state["step"] = state["step"].to(parameter.device if capturable else "cpu")
+
+
 def scheduled(schedule: str, epoch: int, epochs: int, milestones: Iterable[int] = (), warmup: int = 0) -> float:
     """What an epoch's learning rate is, as a share of the full one. `epoch` counts from 0, of `epochs`.
 

@@ -71,7 +71,9 @@ def learn(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     save_tensors(folder / LOGITS, {"logits": logits, "labels": labels})
     for name, tensors in context.outputs.items():
         save_tensors(folder / name, tensors)
+    told = {"capture": context.captured} if context.captured else {}
     return {
+        **told,
         "evaluation": count_right(logits.numpy(), labels.numpy(), recipe.classes),
         "curves": curves,
         # What pixels in [0, 1] are normalised with: without it the network is of no use to anybody else.

@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from dfcil_core import capture
 from dfcil_core.checkpoint import read_state, write_state
 from dfcil_core.context import Batch, Phase, TrainContext
 from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
-from dfcil_core.optimization import scheduled
+from dfcil_core.optimization import scheduled, set_capturable
 from dfcil_core.precision import reduced
 from dfcil_core.streams import stream
+from dfcil_core.supplied import CannotCapture, supplied
 
 SAVE = "learn.pt"
 
@@ -47,6 +49,8 @@ def train(context: TrainContext, phases: Iterator[Phase], execution: Execution) 
             run.restore(save["run"])
         elif len(entered) == index:
             entered.append(_snapshot(context))
+        if execution.capture == "auto":
+            run.capture()
         saved_at = time.monotonic()
         while run.epoch < phase.epochs:
             lr, loss = run.lr, run.one_epoch()
@@ -64,6 +68,9 @@ def train(context: TrainContext, phases: Iterator[Phase], execution: Execution) 
                 state = {"phase": index, "entered": entered, "curves": curves}
                 write_state(execution.saves / SAVE, state | {"networks": _snapshot(context), "run": run.state()})
                 saved_at = time.monotonic()
+        if execution.capture == "auto":
+            context.captured[phase.name] = run.how
+            run.close()
     return curves
 
 
@@ -85,6 +92,11 @@ class _PhaseRun:
         suffix = "" if index == 0 else f"/{index}"
         self.streams = {name: stream(recipe.seed, name + suffix, recipe.stream) for name in ("order", "augment")}
         self.epoch = 0
+        self.totals = torch.zeros(1, device=context.device)
+        self.slots = torch.empty(0, dtype=torch.int64)
+        """Of the step's images, in the pool, on the CPU."""
+        self._static: capture.StaticStep | None = None
+        self._refusal: str | None = None
 
     def _adopt(self, before: torch.optim.Optimizer) -> None:
         for parameter in self.optimizer.param_groups[0]["params"]:
@@ -99,29 +111,95 @@ class _PhaseRun:
 
     def one_epoch(self) -> float:
         """Train one epoch and give its mean loss, the only number that is fetched from the device."""
+        self._begin_epoch()
+        self.totals.zero_()
+        step, steps = self._static or self._step, 0
+        for slots in self._batches():
+            self.slots = slots
+            step()
+            steps += 1
+        self.epoch += 1
+        return float(self.totals) / steps
+
+    def _begin_epoch(self) -> None:
         context, phase = self.context, self.phase
         context.student.train()
         self.optimizer.param_groups[0]["lr"] = self.lr
         if phase.before_epoch is not None:
             phase.before_epoch(context, self.lr)
-        total, steps = torch.zeros((), device=context.device), 0
-        for slots in batches(len(phase.pool), self.batch_size, self.streams["order"]):
-            batch = self._batch(slots)
-            with reduced(self.precision, context.device.type):
-                loss = phase.loss(context, batch)
-            context.step(self.optimizer, loss)
-            if phase.after_step is not None:
-                phase.after_step(context, batch)
-            total += loss.detach()
-            steps += 1
-        self.epoch += 1
-        return float(total) / steps
 
-    def _batch(self, slots: Tensor) -> Batch:
-        context, positions = self.context, self.phase.pool[slots]
-        images = context.augmentation(context.reader.pixels(positions), self.streams["augment"])
-        dreams = context.dream(len(slots)) if self.phase.dreams and context.dream else None
-        return Batch(images, self.labels[slots].to(context.device), positions, dreams)
+    def _batches(self) -> Iterator[Tensor]:
+        return batches(len(self.phase.pool), self.batch_size, self.streams["order"])
+
+    def _step(self) -> None:
+        """A step on the images at `slots`. Its Python runs but once where it is captured."""
+        context, phase = self.context, self.phase
+        batch = self._batch()
+        with reduced(self.precision, context.device.type):
+            loss = phase.loss(context, batch)
+        context.step(self.optimizer, loss)
+        if phase.after_step is not None:
+            phase.after_step(context, batch)
+        self.totals += loss.detach()
+
+    def _batch(self) -> Batch:
+        context, device = self.context, self.context.device
+        images = self._images() if context.augmentation.static else supplied(self._images, device)
+        labels = supplied(lambda: self.labels[self.slots], device)
+        dreams = context.dream(len(self.slots)) if self.phase.dreams and context.dream else None
+        return Batch(images, labels, self.phase.pool[self.slots], dreams)
+
+    def _images(self) -> Tensor:
+        context, pool = self.context, self.phase.pool
+        rows = supplied(lambda: context.reader.rows(pool[self.slots]), context.device)
+        return context.augmentation(context.reader.at(rows), self.streams["augment"])
+
+    # ---- captured ----------------------------------------------------------------------------------------------------
+
+    @property
+    def how(self) -> str:
+        """What the record says of it, where steps were to be captured."""
+        return capture.how(self._refusal if self._static is None else self._static.refused)
+
+    def capture(self) -> None:
+        """Have the steps to come captured, where they can be."""
+        step = capture.Step(
+            self._kind(), self._step, self.totals, self._inputs, self._optimizers, self._copied_state, self._put_back
+        )
+        try:
+            self._static = capture.captured(step, self.context.device)
+        except CannotCapture as refusal:
+            self._refusal = str(refusal)
+
+    def close(self) -> None:
+        """Give back the memory of what was captured."""
+        if self._static is not None:
+            self._static.close()
+
+    def _kind(self) -> tuple[object, ...]:
+        recipe, training = self.context.recipe, self.context.recipe.training
+        told = [training.get(name) for name in ("backbone", "batch_size", "precision", "optimizer", "gradient_clip")]
+        data = recipe.data.image_size, recipe.data.channels, recipe.data.augmentation
+        return recipe.method, self.context.quirks, self.phase.name, recipe.task > 1, *told, *data
+
+    def _inputs(self) -> Iterator[None]:
+        self._begin_epoch()
+        while True:
+            for slots in self._batches():
+                self.slots = slots
+                yield
+
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return [self.optimizer, *self.context.optimizers.values()]
+
+    def _copied_state(self) -> dict[str, Any]:
+        return {"networks": _snapshot(self.context), "run": copy.deepcopy(self.state())}
+
+    def _put_back(self, state: dict[str, Any]) -> None:
+        _restore(self.context, state["networks"])
+        self.restore(copy.deepcopy(state["run"]))
+
+    # ---- saved -------------------------------------------------------------------------------------------------------
 
     def state(self) -> dict[str, Any]:
         return {
@@ -135,6 +213,8 @@ class _PhaseRun:
         self.optimizer.load_state_dict(state["optimizer"])
         for name, rng in self.streams.items():
             rng.set_state(state["streams"][name])
+        for optimizer in self._optimizers():
+            set_capturable(optimizer, False)  # it may have been saved by a captured run
 
 
 def batches(images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tensor]:

@@ -52,6 +52,13 @@ class SpecError(UserError):
         super().__init__("\n".join(lines + more))
 
 
+def require_choice(name: str, value: str, valid: Iterable[str]) -> str:
+    """The value of that option. Raises UserError for one that is no choice."""
+    if value not in (valid := tuple(valid)):
+        raise UserError(f"{name}: '{value}' is no choice. {choices(value, valid)}")
+    return value
+
+
 def choices(value: str, valid: Iterable[str]) -> str:
     """The valid choices as a sentence, after the one nearest to `value` where one is near."""
     valid = list(valid)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from dfcil_core.processor import multiplies_bfloat16
 from orchestrator.engine.events import Event, Outcome, StageFailed, StageFinished, StageRecomputed
-from orchestrator.engine.options import Options
-from orchestrator.errors import UserError, choices
+from orchestrator.engine.options import CAPTURE, Options
+from orchestrator.errors import UserError, require_choice
 from orchestrator.notify import notifying, require_command
 from orchestrator.plan.choose import Only, choose
 from orchestrator.plan.plan import Plan
@@ -104,8 +104,10 @@ class LaunchOutcome:
         return reports.load(self.plan.spec.name, runs=str(self.runs))
 
 
-def _tell_of_precision(planned: Plan, warn: Callable[[str], None]) -> None:
-    """Warn of `training.precision: bfloat16` on a processor that is quicker without."""
+def _tell_of_device(planned: Plan, capture: str, warn: Callable[[str], None]) -> None:
+    """Warn of `training.precision: bfloat16` on a processor that is quicker without, and of a capture on any."""
+    if capture == "auto" and planned.device == "cpu":
+        warn("--capture auto: there is no CUDA device; steps run one operator at a time, and records say so")
     asked = any(stage.recipe.training.get("precision") == "bfloat16" for stage in planned.stages.values())
     if asked and planned.device == "cpu" and not multiplies_bfloat16():
         warn(
@@ -135,6 +137,7 @@ def launch(
     recompute: bool = False,
     save_every: float = 60.0,
     keep: str = "needed",
+    capture: str = "off",
     overrides: Sequence[str] = (),
     data_root: str | Path | None = None,
     plugin: str | Path | None = None,
@@ -166,17 +169,17 @@ def launch(
     from reports.artifacts import FIGURES
 
     require_command(notify)
-    if keep not in ("needed", "all"):
-        raise UserError(f"keep: '{keep}' is no choice. {choices(keep, ('needed', 'all'))}")
+    require_choice("keep", keep, ("needed", "all"))
+    require_choice("capture", capture, CAPTURE)
     elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
     planned = plan_of(read_spec(spec, overrides, data_root, plugin, rehearse), device, elsewhere is not None)
     chosen = choose(planned, only)
     if elsewhere is None or planned.spec.dataset.info.name in IMAGE_FILES:
         require_files(planned.spec.dataset)  # what is downloaded, or lies in `root`, lies where the work is done
     if elsewhere is None:
-        _tell_of_precision(planned, warn)
+        _tell_of_device(planned, capture, warn)
     options = run_options(planned.spec, planned.device, jobs, per_gpu, gpus, elsewhere)
-    options = replace(options, save_every=positive("save_every", save_every), free=keep == "needed")
+    options = replace(options, save_every=positive("save_every", save_every), free=keep == "needed", capture=capture)
     folder = writable_runs_folder(runs, tracking_uri)
     tracker = Tracker(planned, folder, tracking_uri, experiment, warn=warn, log_models=log_models, figures=FIGURES)
     about = {"command": "launch", "sweep": planned.spec.name, "runs": str(folder)}

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestrator.engine.events import Event
-from orchestrator.errors import UserError
+from orchestrator.engine.options import CAPTURE
+from orchestrator.errors import UserError, require_choice
 from orchestrator.launch import positive, run_options, workers_elsewhere, writable_runs_folder
 from orchestrator.notify import notifying, require_command
 from orchestrator.preview import runs_folder
@@ -30,6 +31,7 @@ def tune(
     jobs: int | None = None,
     per_gpu: int = 1,
     gpus: str | None = None,
+    capture: str = "off",
     overrides: Sequence[str] = (),
     data_root: str | Path | None = None,
     plugin: str | Path | None = None,
@@ -58,12 +60,13 @@ def tune(
     from orchestrator.tuning.session import Session, TuningOptions
 
     require_command(notify)
+    require_choice("capture", capture, CAPTURE)
     elsewhere = workers_elsewhere(device, jobs, cluster, profile, scheduler, tls_ca, tls_cert, tls_key)
     read, kind = _read(spec, device, trials, overrides, data_root, plugin, rehearse, elsewhere is not None)
     if elsewhere is None or read.dataset.info.name in IMAGE_FILES:
         require_files(read.dataset)  # as for a launch: what is downloaded lies where the work is done
     seconds = None if timeout is None else 60 * timeout
-    how = run_options(read, kind, jobs, per_gpu, gpus, elsewhere)
+    how = replace(run_options(read, kind, jobs, per_gpu, gpus, elsewhere), capture=capture)
     options = TuningOptions(writable_runs_folder(runs, tracking_uri), how, storage, tracking_uri, seconds)
     about = {"command": "tune", "sweep": read.name, "runs": str(options.runs)}
     with notifying(notify, about, lambda text: say(f"warning: {text}")) as ended, terminable():

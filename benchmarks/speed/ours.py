@@ -160,7 +160,7 @@ class Dreamer:
     def step(self) -> float:
         """One step; its loss."""
         self.run.totals.zero_()
-        self.run._one_step(self._statistics)
+        self.run.compute(self._statistics)
         return float(self.run.totals[0])
 
     def close(self) -> None:

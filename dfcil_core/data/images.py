@@ -62,7 +62,15 @@ class Reader:
 
     def pixels(self, positions: Tensor) -> Tensor:
         """The pixels at these positions, on the device. Positions must have passed `check`."""
-        return self._pixels[self._slot[positions].to(self._pixels.device)]
+        return self.at(self.rows(positions).to(self._pixels.device))
+
+    def rows(self, positions: Tensor) -> Tensor:
+        """Where the images at these positions are among those that the stage may read, on the CPU: for `at`."""
+        return self._slot[positions]
+
+    def at(self, rows: Tensor) -> Tensor:
+        """The pixels of these rows; both on the device."""
+        return self._pixels[rows]
 
     def labels(self, positions: Tensor) -> Tensor:
         """The data set's labels at these positions, on the CPU."""

@@ -12,6 +12,7 @@ from dfcil_core.checkpoint import load_tensors
 from dfcil_core.config import Recipe
 from dfcil_core.networks import build as networks
 from dfcil_core.networks.generator import NOISE, Generator, build_generator
+from dfcil_core.supplied import supplied
 
 
 def load_generator(recipe: Recipe, folder: Path, device: torch.device) -> Generator:
@@ -31,5 +32,5 @@ def sample(generator: Generator, count: int, rng: torch.Generator) -> Tensor:
 
 
 def noise(count: int, rng: torch.Generator, generator: Generator) -> Tensor:
-    noise = torch.randn(count, NOISE, generator=rng, device=rng.device)
-    return noise.to(generator.linear.weight.device)
+    device = generator.linear.weight.device
+    return supplied(lambda: torch.randn(count, NOISE, generator=rng, device=rng.device), device)

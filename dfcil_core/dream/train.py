@@ -5,15 +5,17 @@ It reads no image, only the network after task t and the generator of task t - 1
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from dfcil_core import capture
 from dfcil_core.artifacts import DREAMS, GENERATOR, NETWORK, OPTIMIZER
 from dfcil_core.checkpoint import load_tensors, read_state, save_tensors, write_state
 from dfcil_core.config import Dreaming, Recipe
@@ -25,8 +27,10 @@ from dfcil_core.errors import Diverged
 from dfcil_core.execution import Execution
 from dfcil_core.networks import build as networks
 from dfcil_core.networks.generator import Generator, build_generator
+from dfcil_core.optimization import set_capturable
 from dfcil_core.precision import of_networks, reduced
 from dfcil_core.streams import stream
+from dfcil_core.supplied import CannotCapture
 
 SAVE = "dream.save"
 CURVES = ("loss", "ce", "bn", "prior", "diversity")
@@ -51,7 +55,8 @@ def dream(recipe: Recipe, folder: Path, parents: Mapping[str, Path], execution: 
     save_tensors(folder / GENERATOR, run.generator.state_dict())
     save_tensors(folder / OPTIMIZER, _adam_tensors(run.optimizer, run.generator))
     dream_sheet(recipe, run.generator, run.teacher).save(folder / DREAMS)
-    return {"curves": run.curves}
+    told = {"capture": {"dream": run.how}} if execution.capture == "auto" else {}
+    return {"curves": run.curves, **told}
 
 
 class _Run:
@@ -77,14 +82,21 @@ class _Run:
         self.totals = torch.zeros(len(CURVES), device=device)
         # A point of the curves every 50 steps, and not fewer than twenty points in a short run.
         self.interval = max(1, min(50, self.settings.steps // 20))
+        self.how = ""
+        """What the record says of it, where steps were to be captured."""
+        data = recipe.data.image_size, recipe.data.channels
+        told = [self.training[name] for name in ("backbone", "batch_size", "precision")]
+        self._kind = ("dream", *told, *data)
 
     def train(self, execution: Execution) -> None:
         """Steps until there have been enough; losses stay on the device but for the curves and the reports."""
         self.generator.train()
         reported = saved = time.monotonic()
         with losses.BatchNormStatistics(self.teacher) as statistics:
+            static = self.captured(statistics) if execution.capture == "auto" else None
             while self.step < self.settings.steps:
-                self._one_step(statistics)
+                static() if static else self.compute(statistics)
+                self.step += 1
                 now = time.monotonic()
                 if now - reported >= REPORT_EVERY or self.step == self.settings.steps:
                     means = dict(zip(CURVES, self._means(), strict=True))
@@ -95,8 +107,29 @@ class _Run:
                 if execution.saves is not None and now - saved >= execution.save_every:
                     write_state(execution.saves / SAVE, self.state())
                     saved = time.monotonic()
+            if static is not None:
+                self.how = capture.how(static.refused)
+                static.close()
 
-    def _one_step(self, statistics: losses.BatchNormStatistics) -> None:
+    def captured(self, statistics: losses.BatchNormStatistics) -> capture.StaticStep | None:
+        """The step, to be captured; None where it cannot be, and `how` says why."""
+        step = capture.Step(
+            kind=self._kind,
+            compute=lambda: self.compute(statistics),
+            totals=self.totals,
+            inputs=_nothing,
+            optimizers=lambda: [self.optimizer],
+            state=lambda: copy.deepcopy(self.state()),
+            restore=lambda state: self.restore(copy.deepcopy(state)),
+        )
+        try:
+            return capture.captured(step, self.totals.device)
+        except CannotCapture as refusal:
+            self.how = capture.how(str(refusal))
+            return None
+
+    def compute(self, statistics: losses.BatchNormStatistics) -> None:
+        """A step. Its Python runs but once where it is captured."""
         settings, device = self.settings, self.totals.device
         with reduced(self.training["precision"], device.type):
             with of_networks(device.type):
@@ -111,7 +144,6 @@ class _Run:
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
-        self.step += 1
         self.totals += torch.stack([loss, ce, bn, prior, diversity]).detach()
 
     def _means(self) -> list[float]:
@@ -149,6 +181,13 @@ class _Run:
         self.noise.set_state(state["noise"])
         self.step, self.curves = state["step"], state["curves"]
         self.totals.copy_(state["totals"])
+        set_capturable(self.optimizer, False)  # it may have been saved by a captured run
+
+
+def _nothing() -> Iterator[None]:
+    """What a step is computed on is noise alone, which it asks for itself."""
+    while True:
+        yield
 
 
 def _teacher(recipe: Recipe, folder: Path, device: torch.device) -> networks.Network:

@@ -9,7 +9,7 @@ from annotated_types import Ge, Gt
 
 from dfcil_core.artifacts import VAE
 from dfcil_core.config import LATER
-from dfcil_core.lazy import checkpoint, functional, losses, networks, streams, torch, vae
+from dfcil_core.lazy import checkpoint, functional, losses, networks, streams, supplied, torch, vae
 from dfcil_core.methods.base import Method
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Dgr(Method):
 
     def _teach_vae(self, context: TrainContext, batch: Batch) -> None:
         images, weights = self._step
-        noise = torch.randn(len(images), vae.LATENT, generator=context.streams["vae"]).to(images.device)
+        noise = _normal(len(images), context.streams["vae"], images.device)
         context.step(context.optimizers["vae"], cast("Vae", context.modules["vae"]).loss(images, weights, noise))
 
 
@@ -133,5 +133,9 @@ class _Replay:
         self.vae, self.rng = frozen, rng
 
     def __call__(self, count: int) -> Tensor:
-        noise = torch.randn(count, vae.LATENT, generator=self.rng)
-        return self.vae.sample(noise.to(self.vae.expand.weight.device))
+        return self.vae.sample(_normal(count, self.rng, self.vae.expand.weight.device))
+
+
+def _normal(count: int, rng: torch.Generator, device: torch.device) -> Tensor:
+    """Noise for as many codes."""
+    return supplied.supplied(lambda: torch.randn(count, vae.LATENT, generator=rng), device)

@@ -86,6 +86,13 @@ notify = click.option(
 gpus = click.option(
     "--gpus", metavar="N,N", help="These GPUs alone: 0,2. Default: all, or those that CUDA_VISIBLE_DEVICES names."
 )
+capture = click.option(
+    "--capture",
+    type=click.Choice(["auto", "off"]),
+    default="off",
+    show_default=True,
+    help="auto: on a GPU each training step is one CUDA graph, where it can be and computes the same.",
+)
 only = click.option(
     "--only",
     metavar="FIELD=VALUE,...",

@@ -87,7 +87,7 @@ class Progress:
         )
 
     def _finished(self, stage: Stage, record: Mapping[str, Any]) -> None:
-        done = f"done     {stage} in {duration(record['seconds'])}"
+        done = f"done     {stage} in {duration(record['seconds'])}{self._not_captured(record)}"
         if stage.recipe.kind != "learn":
             self._say(f"{done}  [{self._counted()}]")
             return
@@ -98,6 +98,11 @@ class Progress:
         for result in results:
             if result.finished and result.final is not None and result.job.learn[-1] == stage.key:
                 self._print(f"job done {result.job.name}: final accuracy {result.final:.1f}%")
+
+    def _not_captured(self, record: Mapping[str, Any]) -> str:
+        """Why not, of a stage whose steps were to be captured; on a CPU that was said of all at the beginning."""
+        reasons = {how: None for how in record.get("capture", {}).values() if how.startswith("eager: ")}
+        return f" ({'; '.join(reasons)})" if reasons and self.plan.device != "cpu" else ""
 
     def _tasks(self, stage: Stage) -> str:
         groups = self.standing.of_stage(stage)

@@ -18,6 +18,7 @@ from orchestrator.cli.terminal import say
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Trials at a time. Default: one a core, or slot.")
 @click.option("--per-gpu", type=click.IntRange(min=1), default=1, show_default=True, help="Trials at a time on a GPU.")
 @options.gpus
+@options.capture
 @options.notify
 @options.elsewhere
 @click.option("--show", is_flag=True, help="Print the state, the best trials and what mattered, and stop.")

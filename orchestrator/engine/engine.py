@@ -168,7 +168,6 @@ class _Run:
     def _start(self, stage: Stage, address: str) -> None:
         self._starts += 1
         attempt_id = f"{stage.folder}-{self._launch}-{self._starts}"
-        options = self._options
         task = StageTask(
             recipe=stage.recipe.to_json(),
             key=stage.key,
@@ -177,17 +176,11 @@ class _Run:
             attempt=self._deaths[stage.key] + 1,
             again=self._store.has(stage),
             recompute=stage.key in self._source.before,
-            device="cpu" if options.device == "cpu" else "cuda:0",
-            data_root=options.data_root,
-            plugin=options.plugin,
-            first_models=dict(options.first_models),
-            save_every=options.save_every,
-            lease_timeout=options.lease_timeout,
-            runner=options.runner,
             stale=self._held.take_stale(stage.key),
             probe=None if self._pool.probe is None else str(self._pool.probe),
             topic=self._topic,
             attempt_id=attempt_id,
+            **self._options.told_to_workers(),
         )
         future = self._client.submit(execute, task, key=attempt_id, workers=[address], allow_other_workers=False)
         future.add_done_callback(self._on_future)  # type: ignore[no-untyped-call]  # not annotated by Dask

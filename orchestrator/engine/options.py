@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.select import Scheduler
 from orchestrator.store.lease import LEASE_TIMEOUT
+
+CAPTURE = ("auto", "off")
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,8 @@ class Options:
     """The CUDA devices of this machine that are used, as CUDA_VISIBLE_DEVICES names them; None: all that it allows."""
     save_every: float = 60.0
     """Seconds between saves within a stage."""
+    capture: str = "off"
+    """`auto` or `off`: whether steps are captured as CUDA graphs, where that can be."""
     attempts: int = 2
     """How often a stage is started in all when its worker process dies. An exception is final at once."""
     plugin: str | None = None
@@ -36,3 +41,17 @@ class Options:
     """What computes a stage, `module:function`, as `dfcil_core.run_stage` documents it."""
     elsewhere: Profile | Scheduler | None = None
     """Where the workers are; None: on this machine."""
+
+    def told_to_workers(self) -> dict[str, Any]:
+        """What a worker is told of it with each stage: fields of a StageTask."""
+        return {
+            # A worker sees one device only.
+            "device": "cpu" if self.device == "cpu" else "cuda:0",
+            "data_root": self.data_root,
+            "plugin": self.plugin,
+            "first_models": dict(self.first_models),
+            "save_every": self.save_every,
+            "capture": self.capture,
+            "lease_timeout": self.lease_timeout,
+            "runner": self.runner,
+        }

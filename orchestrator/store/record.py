@@ -87,13 +87,14 @@ class _Record(TypedDict):
     evaluation: NotRequired[_Evaluation]
     curves: NotRequired[dict[str, list[_Number]]]
     normalisation: NotRequired[_Normalisation]
+    capture: NotRequired[dict[str, str]]
     replaces: NotRequired[str]
 
 
 _RECORD = TypeAdapter(_Record)
 
 
-_CIRCUMSTANCES = ("started", "ended", "seconds", "attempt", "provenance", "usage", "replaces", SEAL)
+_CIRCUMSTANCES = ("started", "ended", "seconds", "attempt", "provenance", "usage", "capture", "replaces", SEAL)
 """What a record says of when, where and how a stage was computed."""
 
 

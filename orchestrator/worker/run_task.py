@@ -72,6 +72,8 @@ class StageTask:
     """Where the launcher listens."""
     attempt_id: str
     """Which attempt a message belongs to."""
+    capture: str = "off"
+    """`auto` or `off`: whether steps are captured as CUDA graphs, where that can be."""
     probe: str | None = None
     """A folder that the launcher has made in the runs folder: a worker that does not see it is in another one."""
 
@@ -155,6 +157,8 @@ def _run(
         "saves": saves,
         "save_every": task.save_every,
     }
+    if task.capture != "off":
+        options["capture"] = task.capture
     if task.plugin is not None:
         options["plugin"] = task.plugin
     if task.first_models:

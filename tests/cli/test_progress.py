@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,6 +94,18 @@ def test_plain_lines_of_a_whole_launch(plan, stages):
         "job done abd · 2 tasks · seed 0: final accuracy 91.2%",
     ]
     assert progress.standing.jobs == (2, 2)
+
+
+def test_why_a_stage_was_not_captured_is_told_on_gpus_alone(plan, stages):
+    stage = stages["dream 1"]
+    for device, told in (("cuda", " (eager: it reads back)"), ("cpu", "")):
+        progress = begun(replace(plan, device=device), 1, plain())
+        progress.on_event(StageFinished(stage, {**record(plan, stage), "capture": {"dream": "eager: it reads back"}}))
+        progress.on_event(StageFinished(stage, {**record(plan, stage), "capture": {"dream": "captured"}}))
+        assert [line.partition("  [")[0] for line in lines(progress)[1:]] == [
+            f"done     {stage} in 2 s{told}",
+            f"done     {stage} in 2 s",
+        ]
 
 
 def test_a_stage_that_splits_share_has_the_accuracy_of_each():

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from orchestrator.engine.options import Options
 from orchestrator.files import Unreadable
+from orchestrator.store.record import same_result
 from orchestrator.store.store import Store
 from orchestrator.worker import messages
 from orchestrator.worker.run_task import StageTask, run_task
@@ -71,6 +73,18 @@ def test_a_stage_is_begun_reported_and_committed_and_then_reused(store):
     assert done == messages.Done(reused=False) and store.record(stage)["value"] == "a"
     assert said_of(task_of(store, stage)) == [messages.Done(reused=True)]
     assert left(store) == []
+
+
+def test_whether_steps_are_captured_is_told_and_what_came_of_it_is_recorded(store):
+    stage = make_stage("a")
+    options = Options(1, runner=RUNNER, capture="auto")
+    told = options.told_to_workers()
+    assert told["capture"] == "auto"
+    said_of(replace(task_of(store, stage), **told))
+    recorded = store.record(stage)
+    assert recorded["capture"] == {"learn": "eager: nothing is learnt"}
+    bare = {name: part for name, part in recorded.items() if name != "capture"}
+    assert same_result(recorded, bare)
 
 
 def test_a_stage_that_another_launcher_holds_is_left_alone(store):
