@@ -1,7 +1,6 @@
 """The report as one HTML page that needs nothing else: no network, no server, no other file."""
 
 import base64
-import html
 import io
 import math
 from collections.abc import Sequence
@@ -19,10 +18,9 @@ from orchestrator.spec.model import SHUFFLED
 from orchestrator.text import counted, exact_duration
 from reports.content import Content
 from reports.figures import grid_figures, sweep_figures
-from reports.figures.files import dreams, learnt
 from reports.jobs import FINISHED, PROVENANCE, JobReport, SweepReport, machines
-from reports.page import pictures
 from reports.page.curves import curves
+from reports.page.methods import choices, methods
 from reports.published import SOURCE
 from reports.tables.caption import caption
 from reports.tables.layout import Column, Layout, layout
@@ -53,7 +51,9 @@ def page(content: Content) -> str:
             kinds={curve.name: curve.title for curve in charts},
             lines={line.label: line for curve in charts for line in curve.lines}.values(),
             figures=_figures(jobs),
-            methods=_methods(jobs),
+            methods=(shown := methods(jobs)),
+            seeds=choices(jobs) if shown else {},
+            heats=_heats(),
             orders=_orders(jobs),
             rows=list(zip(jobs, frame.to_dict("records"), strict=True)),
             sweeps=[(sweep, _provenance(sweep)) for sweep in content.sweeps],
@@ -115,39 +115,6 @@ def _values(jobs: Sequence[JobReport], path: str, form: str) -> str:
     return form.format(" or ".join(known[:3]) + (" and others" if len(known) > 3 else "")) if known else ""
 
 
-def _methods(jobs: Sequence[JobReport]) -> list[dict[str, object]]:
-    """Of each label and split the mean accuracy matrix; confusions and dreams of the first seed that has them."""
-    sheets = {f"{job.label} {job.split}": (job, found) for job, found in dreams(jobs)}
-    addresses = pictures.dreams({key: found for key, (_, found) in sheets.items()})
-    matrices = sweep_figures.mean_matrices(jobs)
-    made: list[dict[str, object]] = []
-    for label, split, title in dict.fromkeys((job.label, job.split, job.title) for job in jobs):
-        key = f"{label} {split}"
-        noun = "seed" if all(job.fold is None for job in jobs) else "job"
-        seeds, matrix = matrices.get((title, label), (0, None))
-        confused = next(
-            (
-                (job, pictures.confusion(found))
-                for job in jobs
-                if (job.label, job.split) == (label, split) and job.finished and (found := job.confusion())
-            ),
-            None,
-        )
-        if matrix is None and confused is None and key not in sheets:
-            continue
-        told = {"label": label, "split": split, "title": title, "seeds": seeds, "matrix": matrix, "noun": noun}
-        made.append(
-            {
-                **told,
-                "confusion": confused,
-                "dreamer": (dreamer := sheets.get(key, (None,))[0]),
-                "learnt": learnt(dreamer) if dreamer else [],
-                "dreams": addresses.get(key),
-            }
-        )
-    return made
-
-
 def _orders(jobs: Sequence[JobReport]) -> list[tuple[str, str, int | None, tuple[tuple[str, ...], ...]]]:
     """Split, its title, seed, and the names of the classes of each task, for each order that there is.
 
@@ -196,7 +163,6 @@ def _environment() -> Environment:
         "number": _number,
         "moment": _moment,
         "duration": exact_duration,
-        "heat": _heat,
         "counted": counted,
         "caption": caption,
         "method": title_of,
@@ -258,11 +224,17 @@ def _moment(seconds: float | None) -> str:
 
 
 @cache
+def _heats() -> str:
+    """A class of CSS for each whole percent, `h0` to `h100`: background, and black or white, whichever is told apart
+    better. Named in every cell of every matrix, so short."""
+    return "\n".join(f".h{percent} {{ {_heat(percent)} }}" for percent in range(101))
+
+
 def _heat(percent: int) -> str:
-    """Background and text colour of a cell of a matrix, as CSS; black or white, whichever is told apart better."""
+    """Background and text colour of a cell of a matrix, as CSS."""
     red, green, blue, _ = colormaps["cividis"](percent / 100, bytes=True)
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red / 255, green / 255, blue / 255)]
     # Relative luminance, and the contrast of white against it (WCAG 2, 1.4.3).
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     text = "#fff" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "#000"
-    return html.escape(f"background:#{red:02x}{green:02x}{blue:02x};color:{text}")
+    return f"background: #{red:02x}{green:02x}{blue:02x}; color: {text};"

@@ -5,6 +5,7 @@ import io
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from matplotlib import colormaps
@@ -14,6 +15,7 @@ from orchestrator.results.by_class import Confusion
 
 _WIDTHS = (400, 320, 240, 180, 130)  # pixels of a sheet of dreams: the first that keeps all of them within _DREAMS
 _DREAMS = 900_000  # bytes that all dreams together may take
+Key = TypeVar("Key")
 _NAMED = 30  # classes that a confusion matrix names
 _CELL = 10  # units of a cell
 
@@ -32,20 +34,45 @@ class Shown:
     ends: tuple[int, ...]
     """Where a task ends and the next begins."""
     told: tuple[str, ...]
-    """Class by class what it was most often taken for."""
+    """Class by class what it was most often taken for; none where that is too long."""
 
 
-def dreams(sheets: Mapping[str, Sequence[tuple[int, bytes]]]) -> dict[str, list[tuple[int, str]]]:
-    """Key to the task and the data address (JPEG) of each sheet; the more there are, the smaller."""
+Sheets = Sequence[tuple[int, bytes]]
+"""The task and the picture (PNG) of each sheet of dreams of a job."""
+
+
+def dreams(sheets: Mapping[Key, Mapping[str, Sheets]]) -> dict[Key, dict[str, list[tuple[int, str]]]]:
+    """Key and seed to the task and the data address (JPEG) of each sheet; the more there are, the smaller.
+
+    Where not all seeds fit, the first ones of each key: as many of all as there is room for, and one in any case.
+    """
+    most = max(map(len, sheets.values()), default=0)
     for width in _WIDTHS:
-        made = {key: [(task, _jpeg(content, width)) for task, content in own] for key, own in sheets.items()}
-        if sum(len(address) for own in made.values() for _, address in own) <= _DREAMS:
+        made = {key: _first(own, 1, width) for key, own in sheets.items()}
+        # The last width is for many methods alone: of fewer, more seeds are not worth pictures that small.
+        if most * _size(made) <= _DREAMS or width == _WIDTHS[-2]:
             break
+    if _size(made) > _DREAMS:
+        return {key: _first(own, 1, _WIDTHS[-1]) for key, own in sheets.items()}
+    for place in range(1, most):
+        more = {key: _first(own, place + 1, width, place) for key, own in sheets.items()}
+        if _size(made) + _size(more) > _DREAMS:
+            break
+        made = {key: own | more[key] for key, own in made.items()}
     return made
 
 
-def confusion(found: Confusion) -> Shown:
-    """The matrix in percent of its rows."""
+def _first(own: Mapping[str, Sheets], until: int, width: int, start: int = 0) -> dict[str, list[tuple[int, str]]]:
+    """Those of the seeds at these places."""
+    return {seed: [(task, _jpeg(content, width)) for task, content in own[seed]] for seed in list(own)[start:until]}
+
+
+def _size(made: Mapping[Key, Mapping[str, Sequence[tuple[int, str]]]]) -> int:
+    return sum(len(address) for own in made.values() for found in own.values() for _, address in found)
+
+
+def confusion(found: Confusion, one_of_many: bool = False) -> Shown:
+    """The matrix in percent of its rows; of `one_of_many`, what many classes were taken for is not told."""
     classes = len(found.classes)
     images = found.counts.sum(1, keepdims=True).clip(1)
     colours = (colormaps["cividis"](found.counts / images, bytes=True))[:, :, :3]
@@ -63,7 +90,7 @@ def confusion(found: Confusion) -> Shown:
         5 * max(len(name) for name, _ in names) + 4 if named else 4,
         names if named else (),
         tuple(_CELL * end for end in itertools.accumulate(found.tasks[:-1])),
-        tuple(_most(found, at) for at in range(classes)),
+        tuple(_most(found, at) for at in range(classes)) if named or not one_of_many else (),
     )
 
 

@@ -25,13 +25,14 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   });
 }
 
-// What is shown: one split, one table, one kind of curves. Without this script all of it is there, one below the other.
+// What is shown: one split, one table, one kind of curves, all seeds or one. Without this script all of it is there, one below the other.
 const chosen = {};
 function show() {
-  for (const part of document.querySelectorAll("[data-split], [data-table], [data-curve]")) {
-    const { split, table, curve } = part.dataset;
+  for (const part of document.querySelectorAll("[data-split], [data-table], [data-curve], [data-seed]")) {
+    const { split, table, curve, seed } = part.dataset;
     const fits = (value, name) => value === undefined || chosen[name] === undefined || value === chosen[name];
-    part.hidden = !(fits(split, "split") && fits(table, "table") && fits(curve, "curve"));
+    const among = (several) => several === undefined || !chosen.seed || several.split(" ").includes(chosen.seed);
+    part.hidden = !(fits(split, "split") && fits(table, "table") && fits(curve, "curve") && among(seed));
   }
 }
 for (const select of document.querySelectorAll("[data-switch]")) {
