@@ -6,7 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 from orchestrator.plan.plan import Plan, make_plan
-from orchestrator.results.job_result import job_id, job_results
+from orchestrator.results.job_result import job_results
 from orchestrator.spec.load import parse_spec
 from orchestrator.store import sweep_folder
 from orchestrator.store.record import dumps
@@ -51,7 +51,7 @@ def remember_delivered(runs: Path, plan: Plan) -> None:
     writer.open(live=False)
     for job in plan.jobs:
         told = {"run": "0" * 32, "stages": len(job.stages), "state": "FINISHED", "in_spec": True, "model": False}
-        writer.delivered.jobs[job_id(job)] = told
+        writer.delivered.jobs[job.id] = told
     results = job_results(plan, Store(runs).records(plan.stages.values()))
     writer.close("FINISHED", results, partial(result_tables, plan.spec))
     writer.release()

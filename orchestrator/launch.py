@@ -341,6 +341,8 @@ class _Launch:
             for result in self._results.of_jobs():
                 if result.records:
                     self._tracker.deliver(result)
+            if chosen.stages.keys() - records.keys():
+                self._tracker.working()
             given_up = {} if retry_failed or recompute else self._given_up()
             again = frozenset(self._again.left)
             outcome = engine.run(

@@ -11,7 +11,7 @@ from orchestrator.engine.events import StageFailed
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.estimate import Rates, time_left
-from orchestrator.results.job_result import job_id, job_result
+from orchestrator.results.job_result import job_result
 from orchestrator.store.failures import Failures
 from orchestrator.store.launchers import Launcher, living
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
@@ -136,7 +136,8 @@ def read_state(runs: Path, plan: Plan, records: Mapping[str, Mapping[str, Any]])
     left = (asked if launchers else plan.stages.keys()) - records.keys()
     since = {key: holder.since for key, holder in running.items()}
     workers = sum(launcher.workers for launcher in launchers) or 1
-    seconds_left = seconds_until_done(plan, left, failures, Rates.of(plan, records), workers, since)
+    rates = Rates.of(plan, records) if left else Rates()  # of a large sweep that is done it would take its time
+    seconds_left = seconds_until_done(plan, left, failures, rates, workers, since)
     silent = {holder.token: store.leases.silence(key) for key, holder in running.items()}
     silent |= {each.holder.token: Leases(each.folder).silence(each.id) for each in launchers}
     silent = {token: seconds for token, seconds in silent.items() if seconds > 2 * LEASE_TIMEOUT}
@@ -151,7 +152,7 @@ def stages_failed(runs: Path, plan: Plan) -> dict[str, StageFailed]:
     noted = Failures(runs, plan.spec.name).jobs
     found = {}
     for job in plan.jobs:
-        failure = noted.get(job_id(job), {})
+        failure = noted.get(job.id, {})
         key = failure.get("stage")
         if key in job.stages and key not in found:
             stage = plan.stages[key]  # its log is told where the folder lies now: it may have been moved since

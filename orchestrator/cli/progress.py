@@ -31,15 +31,16 @@ class Progress:
         self.standing = Standing(plan, workers)
         self._told = time.monotonic()
         self._changing = threading.Lock()  # the display is drawn by a thread of its own
-        self._live = Live(get_renderable=self._display, console=self.console, refresh_per_second=4, transient=True)
+        self._live: Live | None = None
 
     def __enter__(self) -> "Progress":
-        if self.console.is_terminal:
+        if self.console.is_terminal:  # elsewhere not even made: it would look at every job at once
+            self._live = Live(get_renderable=self._display, console=self.console, refresh_per_second=4, transient=True)
             self._live.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self.console.is_terminal:
+        if self._live is not None:
             self._live.stop()
 
     def on_event(self, event: LaunchEvent) -> None:

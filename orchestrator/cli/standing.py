@@ -78,8 +78,9 @@ class Standing:
         self.busy: dict[str, Work] = {}
         """What each worker is at, by its name."""
         self.began = time.monotonic()
-        self._rates = Rates()
-        self._results: list[JobResult] = [job_result(job, {}) for job in plan.jobs]
+        self._records: Mapping[str, Mapping[str, Any]] = {}
+        self._results: dict[int, JobResult] = {}
+        """By the job's position, of those that have been asked for or have come on."""
         self._members: dict[tuple[str, str], list[int]] = {}
         for position, job in enumerate(plan.jobs):
             self._members.setdefault((job.entry.label, job.split.title), []).append(position)
@@ -90,15 +91,15 @@ class Standing:
     def reuse(self, records: Mapping[str, Mapping[str, Any]]) -> None:
         """Note what is in the store before anything runs."""
         self.left -= set(records)
-        self._rates = Rates.of(self.plan, records)
-        self._results = [job_result(job, records) for job in self.plan.jobs]
+        self._records = records
+        self._results.clear()
         self._groups.clear()
 
     def note(self, event: LaunchEvent) -> None:
         """Take in what happened."""
         match event:
             case JobAdvanced(result):
-                self._results[self._place(result)] = result
+                self._results[self._places[id(result.job)]] = result
                 self._groups.pop((result.label, result.title), None)
             case events.StageStarted(stage, worker, began):
                 self.busy[worker] = Work(stage, began, {})
@@ -139,7 +140,7 @@ class Standing:
 
     def results_of(self, stage: Stage) -> list[JobResult]:
         """The jobs that need the stage, as far as they are."""
-        return [self._results[position] for position in self.plan.users[stage.key]]
+        return [self._result(position) for position in self.plan.users[stage.key]]
 
     @property
     def elapsed(self) -> float:
@@ -160,8 +161,15 @@ class Standing:
     def _forget(self, stage: Stage) -> None:
         self.busy = {worker: work for worker, work in self.busy.items() if work.stage.key != stage.key}
 
-    def _place(self, result: JobResult) -> int:
-        return self._places[id(result.job)]
+    @cached_property
+    def _rates(self) -> Rates:
+        # Of a large sweep it takes its time, as do the results of its jobs: of one that is done nobody asks.
+        return Rates.of(self.plan, self._records)
+
+    def _result(self, position: int) -> JobResult:
+        if position not in self._results:
+            self._results[position] = job_result(self.plan.jobs[position], self._records)
+        return self._results[position]
 
     def _key(self, position: int) -> tuple[str, str]:
         job = self.plan.jobs[position]
@@ -169,7 +177,7 @@ class Standing:
 
     def _group(self, key: tuple[str, str]) -> Group:
         if key not in self._groups:
-            results = tuple(self._results[position] for position in self._members[key])
+            results = tuple(map(self._result, self._members[key]))
             failed = sum(not self.failed.isdisjoint(result.job.stages) for result in results)
             self._groups[key] = Group(*key, results, failed)
         return self._groups[key]

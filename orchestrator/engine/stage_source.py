@@ -42,8 +42,9 @@ class StageSource:
 
         `records`, by key: those that were just read; a stage without one is looked for in the store.
         """
-        for key, record in records.items():
-            self._rates.add(stages[key].recipe, record["seconds"])
+        if stages.keys() - records.keys() or self._recompute:  # else nothing is to be put in order
+            for key, record in records.items():
+                self._rates.add(stages[key].recipe, record["seconds"])
         self._add(stages, records)
 
     def grow(self) -> None:

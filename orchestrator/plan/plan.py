@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, Literal, cast
 
 from dfcil_core import config
@@ -12,6 +12,7 @@ from dfcil_core.methods.base import Method
 from dfcil_core.methods.first_model import FirstModel as FirstModelMethod
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.garbage import no_garbage
+from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.stage import Stage
 from orchestrator.spec.model import Dataset, FirstModel, MethodEntry, Split, SweepSpec, matches, run_name
 
@@ -41,6 +42,12 @@ class Job:
     def name(self) -> str:
         """For people: `abd · 5 tasks · seed 0`. Unique within a sweep."""
         return job_name(self.entry, self.split, self.seed, self.fold)
+
+    @cached_property
+    def id(self) -> str:
+        """What it is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""
+        identity = {"label": self.entry.label, "split": self.split.label, "seed": self.seed, "stages": self.stages}
+        return fingerprint(identity)[:32]
 
     @property
     def slug(self) -> str:

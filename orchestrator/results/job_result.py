@@ -6,7 +6,6 @@ from typing import Any
 
 from dfcil_core.counts import group_name
 from dfcil_core.metrics import mean_accuracy
-from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.spec.model import SweepSpec, settings_of
 
@@ -69,12 +68,6 @@ class JobResult:
         return (trained[-1][0], mean_accuracy(trained[-1][1])) if trained else None
 
 
-def job_id(job: Job) -> str:
-    """What a job is found again by: 32 hexadecimal digits over its label, split, seed and all its stages."""
-    identity = {"label": job.entry.label, "split": job.split.label, "seed": job.seed, "stages": list(job.stages)}
-    return fingerprint(identity)[:32]
-
-
 def job_settings(spec: SweepSpec, job: Job) -> dict[str, str]:
     """Every resolved setting of a job by its dotted path, as text; its method, data set, split and seed with them."""
     training = job.entry.training
@@ -111,7 +104,7 @@ def top5_by_task(result: JobResult) -> tuple[float, ...] | None:
     """Top-5 accuracy in percent on each task after the last one; None until then, or where it was not counted."""
     record = result.records.get(result.job.learn[-1] or "")
     correct = None if record is None else record["evaluation"].get("correct_top5")
-    images = images_by_task(result)
+    images = None if correct is None else images_by_task(result)
     if correct is None or images is None:
         return None
     right = [sum(correct[str(label)] for label in classes) for classes in result.job.tasks]

@@ -6,6 +6,7 @@ run by a launch that names the plug-in, and by nothing else. All other commands 
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, make_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -123,8 +124,13 @@ class ToldPlan:
     excluded: Count = 0
 
 
-_TOLD = TypeAdapter(ToldPlan)
 _INFO = TypeAdapter(DatasetInfo)
+
+
+@cache
+def _told() -> TypeAdapter[ToldPlan]:
+    # Made when there is such a plan: it is the largest of all schemas, and most commands never meet one.
+    return TypeAdapter(ToldPlan)
 
 
 def of_plugin(plan: Plan) -> bool:
@@ -190,7 +196,7 @@ def to_json(plan: Plan) -> dict[str, Any]:
 
 def load(path: Path, text: str, overrides: tuple[str, ...], rehearsed: bool) -> Plan:
     """The plan that a file tells, of the sweep whose spec is `text`. Raises FileNotFoundError and Nonsense."""
-    return _from_told(read(path, _TOLD, REMEDY), path, text, overrides, rehearsed)
+    return _from_told(read(path, _told(), REMEDY), path, text, overrides, rehearsed)
 
 
 def _from_told(told: ToldPlan, path: Path, text: str, overrides: tuple[str, ...], rehearsed: bool) -> Plan:

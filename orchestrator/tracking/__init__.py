@@ -9,6 +9,7 @@ runs.py      finding and making the runs of a sweep in MLflow
 figures.py   who draws the figures: handed in, for tracking is below reports
 pictures.py  sending a run's artifacts: figures, dreamed images
 writer.py    delivering one job, one failure, the end of a sweep
+up_to_date.py whether there is anything to deliver, without mlflow
 tracker.py   the thread that delivers while a sweep trains; `sync`
 reading.py   reading a tracking store, this machine's or somebody else's
 links.py     addresses of runs in the MLflow UI

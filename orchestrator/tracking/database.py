@@ -5,15 +5,11 @@ middle, it leaves a file that it can neither use nor mend ("table already exists
 meet. So the file is made under another name and renamed when it is complete.
 """
 
-from pathlib import Path
-
 from filelock import FileLock
 from mlflow.tracking import MlflowClient
 from mlflow.tracking._tracking_service import utils
 
-from orchestrator.tracking.uri import sqlite_uri
-
-_PREFIX = "sqlite:///"
+from orchestrator.tracking.uri import sqlite_path, sqlite_uri
 
 
 def forget_artifact_places() -> None:
@@ -27,10 +23,8 @@ def forget_artifact_places() -> None:
 
 def make_sqlite(uri: str) -> None:
     """Make the file of a sqlite address that has none yet; nothing for any other address."""
-    if not uri.startswith(_PREFIX + "/"):
-        return
-    path = Path(uri.removeprefix(_PREFIX))
-    if path.exists():
+    path = sqlite_path(uri)
+    if path is None or path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.new")

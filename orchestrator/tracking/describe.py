@@ -10,7 +10,6 @@ from typing import Any
 from orchestrator.plan.fingerprint import fingerprint
 from orchestrator.plan.plan import Job, Plan
 from orchestrator.results.job_result import JobResult, job_settings
-from orchestrator.results.job_result import job_id as job_id
 from orchestrator.store.record import SEAL
 
 SWEEP, JOB, KIND, RUNS = "dfcil.sweep", "dfcil.job", "dfcil.kind", "dfcil.runs"
@@ -41,7 +40,7 @@ def job_tags(plan: Plan, job: Job, runs_id: str, parent: str) -> dict[str, str]:
         SWEEP: plan.spec.name,
         RUNS: runs_id,
         KIND: "job",
-        JOB: job_id(job),
+        JOB: job.id,
         IN_SPEC: "yes",
         PARENT: parent,
         **_stage_tags(plan, job),
@@ -104,7 +103,7 @@ def plan_artifact(plan: Plan) -> dict[str, Any]:
         {
             "name": job.name,
             "slug": job.slug,
-            "id": job_id(job),
+            "id": job.id,
             "label": job.entry.label,
             "tasks": job.split.label,
             "seed": job.seed,

@@ -55,7 +55,7 @@ def send(client: MlflowClient, experiment: str, run: str, job: Job, stage: Stage
         if found.status == LoggedModelStatus.READY:
             return
         client.delete_logged_model(found.model_id)
-    tags = {describe.JOB: describe.job_id(job), "dfcil.stage": stage.folder}
+    tags = {describe.JOB: job.id, "dfcil.stage": stage.folder}
     params = {"method": job.entry.method.name, "label": job.entry.label, "tasks": job.split.label, "seed": job.seed}
     made = client.create_logged_model(
         experiment, NAME, run, tags, {name: str(value) for name, value in params.items()}, "classifier"

@@ -34,18 +34,27 @@ def settle(runs: Path) -> bool:
     cannot be read or written.
     """
     here = runs.resolve()
-    database = here / DATABASE
-    if not database.is_file():
+    if not lies_elsewhere(here):
         return False
-    with _transaction(database, write=False) as connection:
-        if not list(_elsewhere(connection, here)):
-            return False
+    database = here / DATABASE
     with FileLock(database.with_name(f".{DATABASE}.lock")), _transaction(database, write=True) as connection:
         # Looked at again under the lock: another process may have been first.
         copied = False
         for old in list(_elsewhere(connection, here)):
             copied |= _correct(connection, old, here)
     return copied
+
+
+def lies_elsewhere(runs: Path) -> bool:
+    """Whether the runs folder's own sqlite file, if there is one, says that artifacts of ours lie in another folder.
+
+    Raises OSError as `settle` does.
+    """
+    here = runs.resolve()
+    if not (here / DATABASE).is_file():
+        return False
+    with _transaction(here / DATABASE, write=False) as connection:
+        return any(True for _ in _elsewhere(connection, here))
 
 
 def _elsewhere(connection: sqlite3.Connection, here: Path) -> Iterator[Path]:

@@ -20,9 +20,9 @@ from orchestrator.signals import interrupts_deferred
 from orchestrator.store.failures import Failures
 from orchestrator.text import printable
 from orchestrator.tracking.delivered import experiment_name
-from orchestrator.tracking.describe import job_id
 from orchestrator.tracking.environment import prepare_client
 from orchestrator.tracking.figures import NO_FIGURES, Figures, Texts, no_texts
+from orchestrator.tracking.up_to_date import Remembered
 from orchestrator.tracking.uri import tracking_uri, without_password
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class Tracker:
         self._models: dict[str, JobResult] = {}
         """Finished jobs whose model is still to be logged."""
         self._failed: set[str] = set()
+        self._remembered = Remembered(plan, runs, self.uri, self.experiment)
+        self._working = False
+        self._news = False
+        """Whether there is anything to deliver that was not delivered before."""
         self._ending: tuple[str, Sequence[JobResult], Texts] | None = None
         self._warned = False
         self._error: BaseException | None = None
@@ -105,13 +109,20 @@ class Tracker:
         """Begin to deliver. Returns at once: mlflow is imported and the tracking store reached in the thread."""
         self._thread.start()
 
+    def working(self) -> None:
+        """Say that stages are going to be run: the sweep is to be seen at work, also before there is a result."""
+        with self._changed:
+            self._working = True
+            self._changed.notify()
+
     def deliver(self, result: JobResult) -> None:
         """Deliver what is new of a job. Cheap, and idempotent: of several results only the latest is looked at."""
-        identity = job_id(result.job)
+        identity = result.job.id
         if result.finished:
             self.failures.mended(identity)
         with self._changed:
             self._latest[identity] = self._pending[identity] = result
+            self._news = self._news or identity in self._failed or not self._remembered.has(result)
             if result.finished and self._log_models:
                 self._models[identity] = result
             self._refused.pop(identity, None)
@@ -122,7 +133,7 @@ class Tracker:
 
         `stage` is the key of the stage that failed, `log` the file with what it printed.
         """
-        identity = job_id(job)
+        identity = job.id
         self.failures.add(identity, error, traceback, stage, log)
         self._failed.add(identity)
         self.deliver(self._latest.get(identity) or job_result(job, {}))
@@ -136,12 +147,12 @@ class Tracker:
         """
         for result in results:
             if result.finished:
-                self.failures.mended(job_id(result.job))
+                self.failures.mended(result.job.id)
         with self._changed:
             self._ending = (state, results, texts)
-            self._pending |= {job_id(result.job): result for result in results}
+            self._pending |= {result.job.id: result for result in results}
             if self._log_models:
-                self._models |= {job_id(result.job): result for result in results if result.finished}
+                self._models |= {result.job.id: result for result in results if result.finished}
             self._refused.clear()
             self._changed.notify()
         self._thread.join()
@@ -154,7 +165,10 @@ class Tracker:
     def _run(self) -> None:
         try:
             with self._changed:
-                self._changed.wait_for(lambda: self._pending or self._ending, timeout=_HEAD_START)
+                self._changed.wait_for(lambda: self._working or self._news or self._ending)
+                self._changed.wait_for(lambda: self._news or self._ending, timeout=_HEAD_START)
+            if self._nothing_new():
+                return
             prepare_client()
             from orchestrator.tracking.writer import Writer
 
@@ -166,6 +180,17 @@ class Tracker:
                 writer.release()
         except BaseException as error:  # handed to the main thread by `finish`
             self._error = error
+
+    def _nothing_new(self) -> bool:
+        """Whether the sweep has ended, and the tracking store has said so since an earlier launch.
+
+        It is not told of this one, then: to load mlflow for that would be all that the launch does.
+        """
+        if self._ending is None or self.failures.jobs:
+            return False
+        state, results, texts = self._ending
+        with_texts = texts is not no_texts
+        return state == "FINISHED" and self._remembered.all_finished(results, with_texts, self._log_models)
 
     def _live(self, writer: "Writer") -> None:
         """Deliver as results come, until the sweep ends."""
@@ -223,7 +248,7 @@ class Tracker:
         again: set[str] = set()
         while left and failed_in_a_row < _DOWN:
             result = left.pop()
-            identity = job_id(result.job)
+            identity = result.job.id
             ended = "FAILED" if identity in self.failures.jobs else "KILLED"
             if self._attempt(writer, partial(writer.deliver, result, ended)):
                 failed_in_a_row = 0
@@ -307,12 +332,12 @@ def sync(
         writer.open(known, live=False)
         for result in results:
             if result.finished:
-                failures.mended(job_id(result.job))
-            writer.deliver(result, "FAILED" if job_id(result.job) in failures.jobs else "KILLED")
+                failures.mended(result.job.id)
+            writer.deliver(result, "FAILED" if result.job.id in failures.jobs else "KILLED")
             if log_models and result.finished:
                 send_model(writer, result, warn)
         ends = [record["ended"] for result in known for record in result.records.values()]
-        failed = any(job_id(job) in failures.jobs for job in plan.jobs)
+        failed = any(job.id in failures.jobs for job in plan.jobs)
         state = "FAILED" if failed else "FINISHED" if all(r.finished for r in results) else "KILLED"
         writer.close(state, results, texts, max(ends, default=None))
     except Unavailable as error:

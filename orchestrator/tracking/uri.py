@@ -49,6 +49,11 @@ def sqlite_uri(path: Path) -> str:
     return f"sqlite:///{path}"
 
 
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a sqlite address that names an absolute path; None for any other address."""
+    return Path(uri.removeprefix("sqlite:///")) if uri.startswith("sqlite:////") else None
+
+
 def artifact_root(runs: Path, uri: str) -> str | None:
     """Where the artifacts of a new experiment go; None: where the server says.
 

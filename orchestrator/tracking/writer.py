@@ -183,7 +183,7 @@ class Writer:
 
     def _mark_dropped(self) -> None:
         """Tell the runs of jobs that the spec has no more from the others; mark those that it has again."""
-        current = {describe.job_id(job) for job in self.plan.jobs}
+        current = {job.id for job in self.plan.jobs}
         for job, child in self._children.items():
             if child.in_spec == (job in current):
                 continue
@@ -203,7 +203,7 @@ class Writer:
         A job of which nothing is finished has no run, unless it failed. Raises Unavailable.
         """
         job = result.job
-        with self._reaching(describe.job_id(job)):
+        with self._reaching(job.id):
             stop = finished_in_order(result)
             state = "FINISHED" if stop == len(job.stages) else ended or "RUNNING"
             child = self._child(job)
@@ -241,7 +241,7 @@ class Writer:
         Raises DamagedStage where the store no longer has it as it was written.
         """
         job = result.job
-        with self._reaching(describe.job_id(job)):
+        with self._reaching(job.id):
             child = self._child(job)
             if child is None or child.model:
                 return
@@ -253,12 +253,12 @@ class Writer:
             folder = Store(self.folder).folder(stage)
             models.send(self.client, self.experiment, child.run, job, stage, check(folder, stage.key), folder)
             child.model = True
-            self._remember(describe.job_id(job), child)
+            self._remember(job.id, child)
         self.delivered.save()
 
     def _child(self, job: Job) -> Child | None:
         """The job's run, if it has one."""
-        identity = describe.job_id(job)
+        identity = job.id
         if identity not in self._children and not self._searched:
             # Several sweeps may share an experiment, and a job.
             tags = {describe.JOB: identity, describe.RUNS: self.runs_id, describe.SWEEP: self.plan.spec.name}
@@ -268,7 +268,7 @@ class Writer:
 
     def _retire(self, job: Job, child: Child) -> None:
         """The run tells numbers that have been computed again to others: it stays, and the job gets a new one."""
-        identity = describe.job_id(job)
+        identity = job.id
         self.client.set_tag(child.run, describe.IN_SPEC, "no")
         if child.state == "RUNNING":
             self.client.set_terminated(child.run, "KILLED")
@@ -287,8 +287,8 @@ class Writer:
         start = milliseconds(min(started)) if started else None
         run = self.client.create_run(self.experiment, start, tags, job.name)
         child = Child(run.info.run_id, 0, "RUNNING", fresh=True, replaced=replaced)
-        self._children[describe.job_id(job)] = child
-        self._remember(describe.job_id(job), child)
+        self._children[job.id] = child
+        self._remember(job.id, child)
         return child
 
     def _send(self, result: JobResult, child: Child, stop: int) -> None:
@@ -308,7 +308,7 @@ class Writer:
             noted = tags if number == len(batches) else []
             self.client.log_batch(child.run, batch, params if number == 1 else [], noted)
         child.stages = stop
-        self._remember(describe.job_id(job), child)
+        self._remember(job.id, child)
 
     def _missing_params(self, job: Job, child: Child) -> list[Param]:
         """The parameters that the run lacks: those it has are never written again."""
@@ -325,7 +325,7 @@ class Writer:
         )
 
     def _fail(self, result: JobResult, child: Child) -> None:
-        failure = self.failures.jobs[describe.job_id(result.job)]
+        failure = self.failures.jobs[result.job.id]
         if child.state == "FAILED" and child.failure == failure["time"]:
             return
         self.client.set_tag(child.run, describe.ERROR, failure["error"][: describe.TAG_LIMIT])
@@ -351,7 +351,7 @@ class Writer:
         else:
             self.client.set_terminated(child.run, state, end)
         child.state = state
-        self._remember(describe.job_id(job), child)
+        self._remember(job.id, child)
         # A launcher that is killed now must not leave a run that we believe to have ended.
         self.delivered.save(now=state == "RUNNING")
 

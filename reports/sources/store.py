@@ -12,7 +12,7 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.results.by_class import class_counts, confusion
 from orchestrator.results.dreams import picture
-from orchestrator.results.job_result import JobResult, images_by_task, job_id, job_settings, top5_by_task
+from orchestrator.results.job_result import JobResult, images_by_task, job_settings, top5_by_task
 from orchestrator.results.read import read_results
 from orchestrator.spec.model import SweepSpec
 from orchestrator.store.failures import Failures
@@ -51,7 +51,7 @@ def job_report(
 ) -> JobReport:
     """What a report sees of a result. Without `plan` and `stages` it knows no stage folders and no dreams."""
     job, records = result.job, result.records.values()
-    identity = job_id(job)
+    identity = job.id
     failure = (failures or {}).get(identity)
     state = FINISHED if result.finished else FAILED if failure else HALF if result.records else MISSING
     return JobReport(

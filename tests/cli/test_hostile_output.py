@@ -22,7 +22,6 @@ from orchestrator.store import sweep_folder
 from orchestrator.store.failures import Failures
 from orchestrator.store.store import Store
 from orchestrator.text import printable
-from orchestrator.tracking.describe import job_id
 from tests.support.fabricated import finish, sweep
 from tests.support.launched import command, environment
 from tests.support.tools import lacking
@@ -115,7 +114,7 @@ def failed(tmp_path):
     log = store.log(plan.stages[last])
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(HOSTILE.encode() + b"\xff\x1b[31mred\n\tplain\n")
-    Failures(tmp_path, plan.spec.name).add(job_id(job), f"bad {HOSTILE}", HOSTILE, last, f"{log}{HOSTILE}")
+    Failures(tmp_path, plan.spec.name).add(job.id, f"bad {HOSTILE}", HOSTILE, last, f"{log}{HOSTILE}")
     return tmp_path, plan
 
 

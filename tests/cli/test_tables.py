@@ -24,9 +24,14 @@ def by_rich(rows, capsys):
 
 
 @pytest.mark.parametrize("width", [24, 60, 200])
-@pytest.mark.parametrize("rows", [ROWS, ROWS[:1], [], [*ROWS, ("two\nlines", "a\ttab", "1")]])
-def test_a_row_looks_as_it_would_by_itself(rows, width, monkeypatch, capsys):
+@pytest.mark.parametrize(
+    "rows", [ROWS, ROWS[:1], [], [*ROWS, ("two\nlines", "a\ttab", "1")], [*ROWS, ("\ue000", "", "")]]
+)
+@pytest.mark.parametrize("colours", [False, True])
+def test_a_row_looks_as_it_would_by_itself(rows, width, colours, monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", str(width))
+    if colours:
+        monkeypatch.setenv("FORCE_COLOR", "1")
     expected = by_rich(rows, capsys)
     print_table(HEADINGS, rows)
     assert capsys.readouterr().out == expected

@@ -10,7 +10,7 @@ from orchestrator.results.job_result import job_result
 from orchestrator.store.failures import Failures
 from orchestrator.tracking import tracking_uri
 from orchestrator.tracking.delivered import Delivered, runs_id
-from orchestrator.tracking.describe import TAG_LIMIT, job_id, job_params, job_tags
+from orchestrator.tracking.describe import TAG_LIMIT, job_params, job_tags
 from orchestrator.tracking.points import finished_in_order, milliseconds, points
 from orchestrator.tracking.uri import artifact_root, without_password
 from tests.support.fabricated import EPOCHS, finish, record, sweep
@@ -114,8 +114,8 @@ def test_unequal_tasks_give_the_image_weighted_accuracy_too():
 
 def test_a_job_is_told_from_others_and_described():
     plan = sweep(("base", "abd"), seeds=(0, 1))
-    assert len({job_id(job) for job in plan.jobs}) == 4
-    assert job_id(plan.jobs[0]) == job_id(sweep(("abd", "base"), seeds=(1, 0)).jobs[3])
+    assert len({job.id for job in plan.jobs}) == 4
+    assert plan.jobs[0].id == sweep(("abd", "base"), seeds=(1, 0)).jobs[3].id
     params = job_params(plan, plan.jobs[2])
     assert (params["mu"], params["training.milestones"], params["dreaming.steps"]) == ("0.1", "[1, 2]", "40")
     assert "dreaming.steps" not in job_params(plan, plan.jobs[0])

@@ -7,7 +7,6 @@ from statistics import mean
 
 import pytest
 
-from orchestrator.results.job_result import job_id
 from orchestrator.store import sweep_folder
 from orchestrator.tracking.links import LOCAL, links
 from tests.support.browser import Browser, image_grid, run_address, ui
@@ -99,7 +98,7 @@ def test_the_view_of_dreams_shows_those_of_each_job_that_dreams(page, address):
 
 def test_a_link_to_a_run_opens_it_in_the_view_of_training(page, address, runs):
     server = address.partition("/#/")[0]
-    link = links(runs, "fab", f"sqlite:///{runs}/mlflow.db")(job_id(sweep(("base",), seeds=(0,)).jobs[0]))
+    link = links(runs, "fab", f"sqlite:///{runs}/mlflow.db")(sweep(("base",), seeds=(0,)).jobs[0].id)
     page.open(link.replace(LOCAL, server))
     page.wait_for_text("base · 5 tasks · seed 0", "Model metrics")
     assert "Evaluation runs" not in page.text
