@@ -1,36 +1,34 @@
-"""One launch of the tuner: search, confirm, and tell what came of it.
+"""One launch of a tuner: search, beside others that are at work on the study, and as their lead confirm and tell.
 
 runs/optuna.journal            the study, where no other storage is given
 runs/tuning/<study>/           its files (studies.py)
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from filelock import FileLock, Timeout
 
 from orchestrator.engine import engine
 from orchestrator.engine.event_text import failure_text
 from orchestrator.engine.events import Event
 from orchestrator.engine.options import Options
-from orchestrator.errors import UserError
 from orchestrator.files import write_json, write_text
 from orchestrator.plan.plan import Plan
+from orchestrator.plan.stage import Stage
 from orchestrator.signals import interrupts_deferred
 from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.store.store import Store
 from orchestrator.tracking.study import Ending, StudyTracker
-from orchestrator.tuning import plots, study, summary
+from orchestrator.tuning import plots, space, study, summary
 from orchestrator.tuning.confirm import Verdict, confirm_plan, judge, other_folds
 from orchestrator.tuning.export import winner_spec
 from orchestrator.tuning.studies import CONFIRMATION, SPEC, WINNER, folder_of, keep
 from orchestrator.tuning.study import Study
 from orchestrator.tuning.trials import tune_of
 from orchestrator.tuning.tuner import Tuner
+from orchestrator.tuning.tuners import LOOK_SECONDS, Tuners, alone
 
 
 @dataclass(frozen=True)
@@ -59,7 +57,7 @@ class TuneOutcome:
     """Dotted path to value: the winner's; the published one's where nothing found is better; without a confirmation the
     best trial's. Empty while no trial is complete."""
     verdict: Verdict | None
-    """What the confirmation says; None where there was none, or a stage of it failed."""
+    """What the confirmation says; None where there was none, a stage of it failed, or another tuner ends the study."""
     complete: bool
     """Whether as many trials have ended as were asked for."""
     failed: bool
@@ -72,7 +70,7 @@ class TuneOutcome:
 
 
 class Session:
-    """One launch of the tuner."""
+    """One launch of a tuner."""
 
     def __init__(
         self,
@@ -86,44 +84,75 @@ class Session:
         self.say, self.on_event = say, on_event
         self.device = tuning.options.device
         self.store = Store(tuning.runs)
+        self.tracker: StudyTracker | None = None
+        """MLflow's, while this tuner leads."""
+        self._told: set[int] = set()
+        self._next_look = 0.0
 
     def run(self) -> TuneOutcome:
-        """Search and confirm. Raises UserError where another tuner is at work on the study."""
+        """Search and, as the lead, confirm."""
         spec, tuning = self.spec, self.tuning
         name = study.study_name(spec, self.device)
         folder = folder_of(tuning.runs, name)
         folder.mkdir(parents=True, exist_ok=True)
-        with _alone(folder / "lock", name):
+        with alone(folder):
             keep(folder, spec, tuning.storage, self.device)
             self.study = Study(spec, study.open_storage(tuning.runs, tuning.storage), self.device)
-            warn = _warner(self.say)
-            tracker = StudyTracker(spec.name, name, spec.text, tuning.runs, tuning.tracking_uri, warn)
-            tracker.start()
+        with Tuners(self.study, folder, tuning.options.lease_timeout) as self.tuners:
+            self._look()
             ending = Ending("KILLED")
             try:
-                outcome = self._work(folder, tracker)
+                outcome = self._work(folder)
                 ending = self._ending(outcome)
             finally:
                 # A second Ctrl-C must not leave runs that look as if they went on.
                 with interrupts_deferred():
-                    views = [summary.view(self.study, trial.number) for trial in self.study.trials() if trial.params]
-                    tracker.finish(views, ending)
+                    if self.tracker is not None:
+                        views = [summary.view(self.study, one.number) for one in self.study.trials() if one.params]
+                        self.tracker.finish(views, ending)
+            if self.tracker is not None and outcome.complete:
+                self.tuners.note_ended(self.study.ended())
         return outcome
 
-    def _work(self, folder: Path, tracker: StudyTracker) -> TuneOutcome:
-        tuner = self._search(tracker)
+    def _look(self) -> None:
+        """Lead, where nobody does; the lead tells MLflow what is new of everybody's trials."""
+        if time.monotonic() < self._next_look:
+            return
+        self._next_look = time.monotonic() + LOOK_SECONDS
+        if not self.tuners.leads(space.most_trials(self.tune)):
+            self.tracker = None
+            return
+        spec, tuning = self.spec, self.tuning
+        if self.tracker is None:
+            warn = _warner(self.say)
+            self.tracker = StudyTracker(spec.name, self.study.name, spec.text, tuning.runs, tuning.tracking_uri, warn)
+            self.tracker.start()
+        for trial in self.study.trials():
+            if trial.params and trial.number not in self._told:
+                self.tracker.deliver(summary.view(self.study, trial.number))
+                if trial.state.is_finished():
+                    self._told.add(trial.number)
+
+    def _work(self, folder: Path) -> TuneOutcome:
+        tuner = self._search()
         self.say(f"{self.study.name}: {summary.state(self.study)}\nsearch: {summary.cost(self.study, self.device)}")
         complete = not tuner.gave_up and self.study.ended() >= tuner.wanted
         if tuner.gave_up:
             self.say(f"no further trial is begun: {tuner.gave_up}")
         elif not complete:
             self.say(f"the time is up after {self.study.ended()} of {tuner.wanted} trials; the same command goes on")
-        confirms = complete and self.tune.confirm.top > 0
+        self._next_look = 0.0
+        self._look()
+        ends = self.tracker is not None
+        confirms = ends and complete and self.tune.confirm.top > 0
         verdict = self._confirm(folder) if confirms else None
-        plots.draw(self.study, folder / "plots")
-        self.say(f"plots and files: {folder}")
-        if not plots.interactive():
-            self.say("for plots as HTML, too: pip install 'dfcil-sweep[plots]', and the same command again")
+        if ends:
+            plots.draw(self.study, folder / "plots")
+            self.say(f"plots and files: {folder}")
+            if not plots.interactive():
+                self.say("for plots as HTML, too: pip install 'dfcil-sweep[plots]', and the same command again")
+        elif complete:
+            self.say(f"{self.tuners.lead} ends the study: confirmation, plots and files in {folder}")
         return TuneOutcome(
             study=self.study.name,
             folder=folder,
@@ -136,17 +165,14 @@ class Session:
 
     # ---- the search --------------------------------------------------------------------------------------------------
 
-    def _search(self, tracker: StudyTracker) -> Tuner:
+    def _search(self) -> Tuner:
         deadline = None if self.tuning.timeout is None else time.monotonic() + self.tuning.timeout
-
-        def deliver(number: int) -> None:
-            tracker.deliver(summary.view(self.study, number))
-
         at_once = self.tuning.options.workers
-        tuner = Tuner(self.spec, self.study, self.device, at_once, self.say, deliver, deadline)
+        tuner = Tuner(self.spec, self.study, self.tuners, self.device, at_once, self.say, deadline)
+        beside = f", beside {self.tuners.lead}" if self.tracker is None else ""
         self.say(
             f"{self.study.name}: {self.study.ended()} of {tuner.wanted} trials have ended; "
-            f"{at_once} at a time on {self.device}"
+            f"{at_once} at a time on {self.device}{beside}"
         )
         nothing = Plan(self.spec, (), {}, 0, 0, self.device)
 
@@ -154,8 +180,24 @@ class Session:
             tuner.on_event(event)
             self.on_event(event)
 
-        engine.run(nothing, self.store, self.tuning.options, on_event, source=tuner.source)
-        return tuner
+        def source() -> dict[str, Stage]:
+            self._look()
+            return tuner.source()
+
+        waiting = False
+        try:
+            while True:
+                engine.run(nothing, self.store, self.tuning.options, on_event, source=source)
+                if not tuner.waits:
+                    return tuner
+                if not waiting and (others := self.study.owners()):
+                    waiting = True
+                    numbers = ", ".join(map(str, others))
+                    self.say(f"waits for the trials of other tuners, to take them over if need be: {numbers}")
+                time.sleep(LOOK_SECONDS)
+                tuner.look_again()
+        finally:
+            self.tuners.hand_back()
 
     # ---- the choice --------------------------------------------------------------------------------------------------
 
@@ -214,20 +256,6 @@ class Session:
         for item in winner.differences if winner else ():
             told[f"best.{item.objective}.difference"] = f"{item.difference:.2f} ({item.low:.2f} to {item.high:.2f})"
         return told
-
-
-@contextmanager
-def _alone(path: Path, name: str) -> Iterator[None]:
-    """Hold the study. The system lets go of it when this process ends, however that happens."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise UserError(f"another tuner is at work on {name}. Look at it with --show") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _warner(say: Callable[[str], None]) -> Callable[[str], None]:

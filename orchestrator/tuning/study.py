@@ -1,4 +1,4 @@
-"""A study in Optuna's storage: asking, telling, and taking up what a killed tuner left."""
+"""A study in Optuna's storage: asking, telling, and taking up what another tuner left."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -28,6 +28,8 @@ _STEPS = "task by task"
 
 GRID_POINT = "grid_id"
 """By which Optuna's grid knows the trials that it has chosen."""
+_OWNER = "tuner"
+"""The attribute of a trial under way that has the id of its tuner."""
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
@@ -72,10 +74,10 @@ def published_progress(spec: SweepSpec, device: str) -> TrialProgress:
 
 
 class Study:
-    """The study of a spec. One tuner at a time."""
+    """The study of a spec. Whoever changes it holds it first, for others may be at work on it (tuners.py)."""
 
     def __init__(self, spec: SweepSpec, storage: BaseStorage, device: str) -> None:
-        """Opens the study, or makes it, with the published setting as trial 0."""
+        """Opens the study, or makes it."""
         self.spec, self.tune = spec, tune_of(spec)
         self.name = study_name(spec, device)
         directions = [StudyDirection[OBJECTIVES[name].upper()] for name in self.tune.objective]
@@ -86,9 +88,6 @@ class Study:
             self.optuna.pruner = _pruner(spec, device)
         else:
             self.optuna.set_metric_names(list(self.tune.objective))
-        if not any(is_published(trial) and trial.state != FAILED for trial in self.trials()):
-            # Asked for before anything else, so whatever is killed when: the first trial is this one.
-            self.optuna.enqueue_trial(self.published)
 
     @property
     def published(self) -> dict[str, Value]:
@@ -104,28 +103,42 @@ class Study:
 
         What another sampler has tried before is no point of the grid: each of those is still asked for.
         """
-        ended = self.trials(*ENDED)
-        if self.tune.sampler == "grid":
-            return sum(is_published(trial) or GRID_POINT in trial.system_attrs for trial in ended)
-        return len(ended)
+        return self._counted(ENDED)
 
-    def ask(self) -> tuple[Trial, dict[str, Value]]:
-        """A new trial and its settings."""
-        self.optuna.sampler = space.sampler(self.tune, len(self.trials(COMPLETE, PRUNED, FAILED, RUNNING)))
-        trial = self.optuna.ask()
+    def begun(self) -> int:
+        """The same, with those under way."""
+        return self._counted((*ENDED, RUNNING))
+
+    def _counted(self, states: tuple[TrialState, ...]) -> int:
+        trials = self.trials(*states)
+        if self.tune.sampler == "grid":
+            return sum(is_published(trial) or GRID_POINT in trial.system_attrs for trial in trials)
+        return len(trials)
+
+    def ask(self, tuner: str = "") -> tuple[Trial, dict[str, Value]]:
+        """A new trial of the tuner with that id, and its settings: the published ones before all others."""
+        if not any(is_published(trial) and trial.state != FAILED for trial in self.trials()):
+            self.optuna.enqueue_trial(self.published)
+        number = len(self.trials(COMPLETE, PRUNED, FAILED, RUNNING))
+        self.optuna.sampler = space.sampler(self.tune, number)
+        return self._of(self.optuna.ask(), tuner)
+
+    def take_up(self, frozen: FrozenTrial, tuner: str) -> tuple[Trial, dict[str, Value]]:
+        """A trial under way, now of the tuner with that id, and its settings.
+
+        One whose tuner was killed while its settings were being chosen has the rest of them chosen now.
+        """
+        self.optuna.sampler = space.sampler(self.tune, frozen.number)
+        # The storage's name of it, which Optuna has no other word for.
+        return self._of(Trial(self.optuna, frozen._trial_id), tuner)
+
+    def _of(self, trial: Trial, tuner: str) -> tuple[Trial, dict[str, Value]]:
+        trial.set_user_attr(_OWNER, tuner)
         return trial, space.suggest(trial, self.tune)
 
-    def left_over(self) -> list[tuple[Trial, dict[str, Value]]]:
-        """The trials that a tuner before us began and did not end, with their settings.
-
-        One that was killed while its settings were being chosen has the rest of them chosen now.
-        """
-        found = []
-        for frozen in self.trials(RUNNING):
-            self.optuna.sampler = space.sampler(self.tune, frozen.number)
-            trial = Trial(self.optuna, frozen._trial_id)  # the storage's name of it, which Optuna has no other word for
-            found.append((trial, space.suggest(trial, self.tune)))
-        return found
+    def owners(self) -> dict[int, str]:
+        """The number of each trial under way to the id of its tuner; empty where it was killed in its first moment."""
+        return {trial.number: trial.user_attrs.get(_OWNER, "") for trial in self.trials(RUNNING)}
 
     def reported(self, number: int) -> dict[int, float]:
         """The values that a trial has reported, by step."""

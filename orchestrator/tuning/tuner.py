@@ -14,6 +14,7 @@ from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.tuning import space
 from orchestrator.tuning.study import COMPLETE, FAILED, PRUNED, Study
 from orchestrator.tuning.trials import TrialProgress, tune_of
+from orchestrator.tuning.tuners import LOOK_SECONDS, TrialLost, Tuners
 
 MOST_FAILURES = 10  # trials that fail in one launch, after which the fault is not the settings'
 
@@ -28,23 +29,26 @@ class _Active:
 
 
 class Tuner:
-    """The `source` and `on_event` of an engine's launch. It ends when as many trials have ended as were asked for."""
+    """The `source` and `on_event` of an engine's launch, which ends when there is no trial for this tuner.
+
+    While `waits`, there may be one later: another launch then begins with `look_again`.
+    """
 
     def __init__(
         self,
         spec: SweepSpec,
         study: Study,
+        tuners: Tuners,
         device: str,
         at_once: int,
         say: Callable[[str], None],
-        on_trial: Callable[[int], None] = lambda number: None,
         deadline: float | None = None,
     ) -> None:
-        """`at_once`: trials at a time. `on_trial` is called with the number of a trial that has news. After `deadline`
-        (of the monotonic clock, seconds) no trial is begun; those under way come to their end."""
-        self.spec, self.study, self.device = spec, study, device
+        """`at_once`: trials at a time. After `deadline` (of the monotonic clock, seconds) no trial is begun or taken
+        over; those under way come to their end."""
+        self.spec, self.study, self.tuners, self.device = spec, study, tuners, device
         self.wanted = space.most_trials(tune_of(spec))
-        self.at_once, self.say, self.on_trial, self.deadline = at_once, say, on_trial, deadline
+        self.at_once, self.say, self.deadline = at_once, say, deadline
         self.failed: list[int] = []
         """Trials that failed in this launch; others take their place."""
         self.gave_up: str | None = None
@@ -53,8 +57,22 @@ class Tuner:
         self._given: set[str] = set()
         self._records: dict[str, dict[str, Any]] = {}
         self._failures: dict[str, StageFailed] = {}
-        for trial, settings in study.left_over():
-            self._begin(trial, settings, "goes on")
+        self._next_look = 0.0
+
+    @property
+    def waits(self) -> bool:
+        """Whether there may be a trial later: one that is wanted, or another tuner's, which may die."""
+        return not self._stopped and (self.study.ended() < self.wanted or bool(self.study.owners()))
+
+    @property
+    def _stopped(self) -> bool:
+        return self.gave_up is not None or self.deadline is not None and time.monotonic() >= self.deadline
+
+    def look_again(self) -> None:
+        """Before another launch of the engine, which knows no stage of the last one."""
+        self._given.clear()
+        self._failures.clear()
+        self._next_look = 0.0
 
     def source(self) -> dict[str, Stage]:
         """The stages that the trials under way need and that were not given before."""
@@ -81,56 +99,71 @@ class Tuner:
     # ---- trials ------------------------------------------------------------------------------------------------------
 
     def _fill(self) -> None:
-        """Begin as many trials as there are places for, and wanted."""
-        while len(self._active) < self.at_once and self.study.ended() + len(self._active) < self.wanted:
-            if self.gave_up or self.deadline is not None and time.monotonic() >= self.deadline:
+        """Begin as many trials as there are places for, and wanted; those that nobody has any more go first."""
+        while len(self._active) < self.at_once and not self._stopped and time.monotonic() >= self._next_look:
+            found = self.tuners.next_trial(self.wanted)
+            if found is None:
+                self._next_look = time.monotonic() + LOOK_SECONDS
                 return
-            self._begin(*self.study.ask(), "begins")
+            self._begin(*found)
 
     def _begin(self, trial: Trial, settings: Mapping[str, Value], verb: str) -> None:
         self._active.append(_Active(trial, settings, TrialProgress(self.spec, settings, self.device)))
         shown = ", ".join(f"{path} {shown_value(value)}" for path, value in settings.items())
         whose = "the published setting: " if settings == self.study.published else ""
         self.say(f"trial {trial.number} {verb}: {whose}{shown}")
-        self.on_trial(trial.number)
 
     def _advance(self) -> bool:
         """Take every trial as far as the records go; whether one of them ended."""
-        ended = [active for active in self._active if self._go_on(active)]
+        ended = [active for active in self._active if self._is_over(active)]
         self._active = [active for active in self._active if active not in ended]
+        if ended:
+            self._next_look = 0.0
         return bool(ended)
+
+    def _is_over(self, active: _Active) -> bool:
+        """Take a trial as far as the records go; whether it has ended, or is another tuner's."""
+        try:
+            return self._go_on(active) or self._fails(active)
+        except TrialLost:
+            self.say(
+                f"trial {active.trial.number} was taken over by another tuner: this one was not heard of for a while"
+            )
+            return True
 
     def _go_on(self, active: _Active) -> bool:
         """Whether the trial has ended."""
         progress, number = active.progress, active.trial.number
         while progress.reached(self._records):
             step, value = progress.step, progress.value(self._records)
-            stop = self.study.report(active.trial, value, step)
+            values = progress.values(self._records) if progress.last else []
+            with self.tuners.holding(number):
+                stop = self.study.report(active.trial, value, step)
+                if progress.last:
+                    self.study.tell(active.trial, COMPLETE, values)
+                elif stop:
+                    self.study.tell(active.trial, PRUNED)
             self.say(f"trial {number}: task {step}: {progress.objective[0]} {value:.1f}%")
             if progress.last:
-                values = progress.values(self._records)
                 told = zip(progress.objective, values, strict=True)
                 shown = ", ".join(f"{name} {value:.2f}%" for name, value in told)
                 self.say(f"trial {number} is complete: {shown}")
-                self.study.tell(active.trial, COMPLETE, values)
             elif stop:
                 self.say(f"trial {number} is pruned after task {step}")
-                self.study.tell(active.trial, PRUNED)
-            self.on_trial(number)
             if progress.last or stop:
                 return True
             progress.advance()
-        return self._fails(active)
+        return False
 
     def _fails(self, active: _Active) -> bool:
         failure = next((self._failures[key] for key in active.progress.wanted() if key in self._failures), None)
         if failure is None:
             return False
         number = active.trial.number
+        with self.tuners.holding(number):
+            self.study.tell(active.trial, FAILED, error=f"{failure.stage}: {failure.error}")
         self.failed.append(number)
-        self.study.tell(active.trial, FAILED, error=f"{failure.stage}: {failure.error}")
         self.say(f"trial {number} has failed; another one takes its place")
-        self.on_trial(number)
         if active.settings == self.study.published:
             self.gave_up = f"the published setting cannot be trained: {failure.error} (log: {failure.log})"
         elif len(self.failed) >= MOST_FAILURES:

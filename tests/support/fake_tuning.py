@@ -64,11 +64,13 @@ def search(read_spec: SweepSpec, runs: Path, say=lambda text: None, storage: str
     """Search to the end; the study and the tuner."""
     from orchestrator.tuning import study
     from orchestrator.tuning.tuner import Tuner
+    from orchestrator.tuning.tuners import Tuners
 
     found = study.Study(read_spec, study.open_storage(runs, storage), "cpu")
     how = options(**changes)
-    tuner = Tuner(read_spec, found, "cpu", how.workers, say)
-    engine.run(Plan(read_spec, (), {}, 0, 0), Store(runs), how, tuner.on_event, source=tuner.source)
+    with Tuners(found, runs / "tuning") as tuners:
+        tuner = Tuner(read_spec, found, tuners, "cpu", how.workers, say)
+        engine.run(Plan(read_spec, (), {}, 0, 0), Store(runs), how, tuner.on_event, source=tuner.source)
     return found, tuner
 
 

@@ -210,11 +210,14 @@ def test_a_deadline_begins_nothing_new(tmp_path):
     from orchestrator.engine import engine
     from orchestrator.plan.plan import Plan
     from orchestrator.tuning.tuner import Tuner
+    from orchestrator.tuning.tuners import Tuners
 
     asked = read("trials: 6")
     found = Study(asked, study.open_storage(tmp_path, None), "cpu")
-    tuner = Tuner(asked, found, "cpu", 2, lambda text: None, deadline=0.0)
-    engine.run(Plan(asked, (), {}, 0, 0), Store(tmp_path), fake_tuning.options(), tuner.on_event, source=tuner.source)
+    with Tuners(found, tmp_path / "tuning") as tuners:
+        tuner = Tuner(asked, found, tuners, "cpu", 2, lambda text: None, deadline=0.0)
+        how = fake_tuning.options()
+        engine.run(Plan(asked, (), {}, 0, 0), Store(tmp_path), how, tuner.on_event, source=tuner.source)
     assert found.ended() == 0 and not found.trials(RUNNING)
 
 

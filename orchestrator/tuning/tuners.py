@@ -1,0 +1,137 @@
+"""Several tuners at one study: which trial is whose, and who speaks for all of them.
+
+runs/tuning/<study>/lock                      held while trials are begun, taken over, reported on or ended
+runs/tuning/<study>/tuners/.lease-<id>.json   the heartbeat of a tuner: a lease like that on a stage
+runs/tuning/<study>/tuners/.lease-lead.json   that of the lead, which tells MLflow and ends the study
+runs/tuning/<study>/tuners/ended              under which lease, and after how many trials, it was ended last
+
+A trial under way has its tuner's id among its attributes in Optuna's storage. It is anybody's once that tuner has
+given its lease back, is dead, or has been silent for the lease timeout.
+"""
+
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from optuna.trial import Trial
+
+from orchestrator.files import write_text
+from orchestrator.spec.model import Value
+from orchestrator.store.lease import LEASE_TIMEOUT, Held, Holder, Lease, Leases, Watch
+from orchestrator.tuning.study import Study
+
+LOOK_SECONDS = 1.0
+"""Between looks at what other tuners do."""
+_LEAD = "lead"
+
+
+class TrialLost(Exception):
+    """Another tuner has taken the trial over."""
+
+
+@contextmanager
+def alone(folder: Path, seconds: float = -1) -> Iterator[None]:
+    """Hold the study in `folder`. The system lets go of it when this process ends, however that happens.
+
+    Raises Timeout where another process holds it for `seconds`; below 0: waits.
+    """
+    with FileLock(folder / "lock", timeout=seconds):
+        yield
+
+
+class Tuners:
+    """This tuner among those of a study. A context manager, at whose end others may take what it has."""
+
+    def __init__(self, study: Study, folder: Path, lease_timeout: float = LEASE_TIMEOUT) -> None:
+        self.id = uuid.uuid4().hex[:16]
+        self._seen: Holder | None = None
+        """The tuner that was seen leading last."""
+        self._study, self._folder = study, folder
+        self._leases, self._watch = Leases(folder / "tuners", lease_timeout), Watch(lease_timeout)
+        self._lease: Lease | None = None
+        self._leading: Lease | None = None
+
+    def __enter__(self) -> "Tuners":
+        self._leases.folder.mkdir(parents=True, exist_ok=True)
+        for identity, holder in self._leases.holders().items():
+            if holder.dead():
+                self._leases.path(identity).unlink(missing_ok=True)  # what killed tuners left
+        self._lease = self._leases.acquire(self.id)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hand_back()
+        if self._leading is not None:
+            self._leading.release()
+            self._leading = None
+
+    # ---- trials ------------------------------------------------------------------------------------------------------
+
+    def next_trial(self, wanted: int) -> tuple[Trial, Mapping[str, Value], str] | None:
+        """A trial that no tuner has, else a new one; its settings, and what is said of it.
+
+        None where `wanted` trials have ended or are under way, or another tuner is choosing one at this moment.
+        """
+        try:
+            with alone(self._folder, 0):
+                for number, owner in self._study.owners().items():
+                    if self._is_free(owner):
+                        return *self._study.take_up(self._study.trials()[number], self.id), "goes on"
+                return (*self._study.ask(self.id), "begins") if self._study.begun() < wanted else None
+        except Timeout:
+            return None
+
+    @contextmanager
+    def holding(self, number: int) -> Iterator[None]:
+        """Keep others from taking a trial over, while it is changed. Raises TrialLost where that has happened."""
+        with alone(self._folder):
+            if self._study.owners().get(number) != self.id:
+                raise TrialLost(number)
+            yield
+
+    def hand_back(self) -> None:
+        """Let others have the trials under way."""
+        if self._lease is not None:
+            self._lease.release()
+            self._lease = None
+
+    def _is_free(self, owner: str) -> bool:
+        return owner != self.id and (self._leases.read(owner) is None or self._silent(owner) is not None)
+
+    def _silent(self, key: str) -> Holder | None:
+        """The holder of that lease, if it is known to be dead, or was silent for the lease timeout."""
+        holder = self._leases.read(key)
+        return holder if holder and (holder.dead() or self._watch.is_stale(key, holder)) else None
+
+    # ---- the lead ----------------------------------------------------------------------------------------------------
+
+    def leads(self, wanted: int) -> bool:
+        """Whether this tuner is the lead: it becomes it where there is none, and the study was not ended meanwhile."""
+        if self._leading is not None and self._leading.lost:
+            self._leading = None  # this machine stood still, and another tuner leads since
+        if self._leading is None and not self._ended(wanted):
+            try:
+                self._leading = self._leases.acquire(_LEAD, self._silent(_LEAD))
+            except Held as held:
+                self._seen = held.holder
+        return self._leading is not None
+
+    @property
+    def lead(self) -> str:
+        """The other tuner that leads, or was seen leading last, for people."""
+        return f"the tuner of process {self._seen.pid} on {self._seen.host}" if self._seen else "no other tuner"
+
+    def note_ended(self, trials: int) -> None:
+        """The lead has ended the study after so many trials: let those know that have seen it lead."""
+        if self._leading is not None:
+            write_text(self._leases.folder / "ended", f"{self._leading.token} {trials}")
+
+    def _ended(self, wanted: int) -> bool:
+        """Whether the lead that was seen last has ended the study, after no fewer trials than are wanted here."""
+        path = self._leases.folder / "ended"
+        if self._seen is None or not path.exists():
+            return False
+        token, trials = path.read_text().split()
+        return token == self._seen.token and int(trials) >= wanted
