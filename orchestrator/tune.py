@@ -50,10 +50,10 @@ def tune(
 
     The options are those of `dfcil-sweep tune`, with the same defaults; `timeout` is in minutes. `on_event` is called
     with what happens to stages, `say` with what happens to trials, line by line for people; both in this thread, but
-    for warnings of MLflow. The same call again goes on where the tuner stopped.
+    for warnings of MLflow. The same call again goes on where the tuner stopped; several at once share the trials, and
+    one of them confirms.
 
-    Raises UserError for a spec without `tune:`, for a wrong storage, and where another tuner is at work on the study;
-    KeyboardInterrupt as `launch` does.
+    Raises UserError for a spec without `tune:` and for a wrong storage; KeyboardInterrupt as `launch` does.
     """
     from dfcil_core.data.catalog import IMAGE_FILES
     from orchestrator.spec.dataset import require_files

@@ -25,7 +25,8 @@ from orchestrator.cli.terminal import say
 def tune(spec: str, show: bool, **told: Any) -> None:
     """Search better settings for SPEC's method, as its `tune:` section says, on held-out training images.
 
-    Give the same command again to go on where the tuner stopped. The best settings are run on fresh seeds and
+    Give the same command again to go on where the tuner stopped, and several times at once, here or on machines that
+    share the runs folder, to have the trials shared. The best settings are run on fresh seeds and
     other held-out images against the published one, and the winner is written as a spec.
     """
     from orchestrator.tune import study_text

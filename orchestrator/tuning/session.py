@@ -20,6 +20,7 @@ from orchestrator.plan.stage import Stage
 from orchestrator.signals import interrupts_deferred
 from orchestrator.spec.model import SweepSpec, Value
 from orchestrator.store.store import Store
+from orchestrator.tracking.delivered import runs_id
 from orchestrator.tracking.study import Ending, StudyTracker
 from orchestrator.tuning import plots, space, study, summary
 from orchestrator.tuning.confirm import Verdict, confirm_plan, judge, other_folds
@@ -98,6 +99,8 @@ class Session:
         with alone(folder):
             keep(folder, spec, tuning.storage, self.device)
             self.study = Study(spec, study.open_storage(tuning.runs, tuning.storage), self.device)
+            if tuning.storage is not None:
+                self.study.tune_from(runs_id(tuning.runs))
         with Tuners(self.study, folder, tuning.options.lease_timeout) as self.tuners:
             self._look()
             ending = Ending("KILLED")

@@ -28,6 +28,8 @@ _STEPS = "task by task"
 
 GRID_POINT = "grid_id"
 """By which Optuna's grid knows the trials that it has chosen."""
+_RUNS = "runs"
+"""The attribute of a study that has the id of the runs folder whose tuners are at work on it."""
 _OWNER = "tuner"
 """The attribute of a trial under way that has the id of its tuner."""
 
@@ -93,6 +95,20 @@ class Study:
     def published(self) -> dict[str, Value]:
         """The settings of trial 0."""
         return space.published(self.tune, entry_of(self.spec))
+
+    def tune_from(self, runs: str) -> None:
+        """Note the id of the runs folder. Raises UserError where trials are under way from another one.
+
+        Tuners know of each other by their leases, which lie there: through a database alone they would not.
+        """
+        before = self.optuna.user_attrs.get(_RUNS, runs)
+        if before != runs and self.owners():
+            numbers = ", ".join(map(str, self.owners()))
+            raise UserError(
+                f"{self.name} is tuned from another runs folder, with trials under way: {numbers}. Tuners of one study "
+                "share the runs folder: give that one with --runs, or begin a study of your own under another `name:`"
+            )
+        self.optuna.set_user_attr(_RUNS, runs)
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """The trials in these states, or all, by number."""

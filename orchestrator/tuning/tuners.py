@@ -3,7 +3,7 @@
 runs/tuning/<study>/lock                      held while trials are begun, taken over, reported on or ended
 runs/tuning/<study>/tuners/.lease-<id>.json   the heartbeat of a tuner: a lease like that on a stage
 runs/tuning/<study>/tuners/.lease-lead.json   that of the lead, which tells MLflow and ends the study
-runs/tuning/<study>/tuners/ended              under which lease, and after how many trials, it was ended last
+runs/tuning/<study>/tuners/ended.json         by whom, and after how many trials, it was ended last
 
 A trial under way has its tuner's id among its attributes in Optuna's storage. It is anybody's once that tuner has
 given its lease back, is dead, or has been silent for the lease timeout.
@@ -12,19 +12,34 @@ given its lease back, is dead, or has been silent for the lease timeout.
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 from optuna.trial import Trial
+from pydantic import TypeAdapter
 
-from orchestrator.files import write_text
 from orchestrator.spec.model import Value
 from orchestrator.store.lease import LEASE_TIMEOUT, Held, Holder, Lease, Leases, Watch
+from orchestrator.store.our_files import read_or, write_json
 from orchestrator.tuning.study import Study
 
 LOOK_SECONDS = 1.0
 """Between looks at what other tuners do."""
-_LEAD = "lead"
+_LEAD, _ENDED = "lead", "ended.json"
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """How the study was ended last: it was confirmed, its files written, MLflow told."""
+
+    lease: str
+    """Token of the lead's lease, so that no two endings are alike."""
+    trials: int
+    by: str
+
+
+_TOLD = TypeAdapter(_Ended)
 
 
 class TrialLost(Exception):
@@ -46,8 +61,9 @@ class Tuners:
 
     def __init__(self, study: Study, folder: Path, lease_timeout: float = LEASE_TIMEOUT) -> None:
         self.id = uuid.uuid4().hex[:16]
-        self._seen: Holder | None = None
-        """The tuner that was seen leading last."""
+        self.lead = ""
+        """The other tuner that leads, or has ended the study, for people."""
+        self._before: _Ended | None = None
         self._study, self._folder = study, folder
         self._leases, self._watch = Leases(folder / "tuners", lease_timeout), Watch(lease_timeout)
         self._lease: Lease | None = None
@@ -58,6 +74,7 @@ class Tuners:
         for identity, holder in self._leases.holders().items():
             if holder.dead():
                 self._leases.path(identity).unlink(missing_ok=True)  # what killed tuners left
+        self._before = self._ended()
         self._lease = self._leases.acquire(self.id)
         return self
 
@@ -108,30 +125,29 @@ class Tuners:
     # ---- the lead ----------------------------------------------------------------------------------------------------
 
     def leads(self, wanted: int) -> bool:
-        """Whether this tuner is the lead: it becomes it where there is none, and the study was not ended meanwhile."""
-        if self._leading is not None and self._leading.lost:
+        """Whether this tuner is the lead.
+
+        It becomes it where there is none, unless another one has meanwhile ended the study after no fewer trials.
+        """
+        if self._leading is not None and not self._leading.held():
             self._leading = None  # this machine stood still, and another tuner leads since
-        if self._leading is None and not self._ended(wanted):
+        if self._leading is None:
+            ended = self._ended()
+            if ended is not None and ended != self._before and ended.trials >= wanted:
+                self.lead = ended.by
+                return False
             try:
                 self._leading = self._leases.acquire(_LEAD, self._silent(_LEAD))
             except Held as held:
-                self._seen = held.holder
+                self.lead = f"the tuner of process {held.holder.pid} on {held.holder.host}"
         return self._leading is not None
 
-    @property
-    def lead(self) -> str:
-        """The other tuner that leads, or was seen leading last, for people."""
-        return f"the tuner of process {self._seen.pid} on {self._seen.host}" if self._seen else "no other tuner"
-
     def note_ended(self, trials: int) -> None:
-        """The lead has ended the study after so many trials: let those know that have seen it lead."""
-        if self._leading is not None:
-            write_text(self._leases.folder / "ended", f"{self._leading.token} {trials}")
+        """The lead has ended the study after so many trials: let the others know."""
+        holder = self._leases.read(_LEAD)
+        if holder is not None and self._leading is not None:
+            by = f"the tuner of process {holder.pid} on {holder.host}"
+            write_json(self._leases.folder / _ENDED, asdict(_Ended(self._leading.token, trials, by)))
 
-    def _ended(self, wanted: int) -> bool:
-        """Whether the lead that was seen last has ended the study, after no fewer trials than are wanted here."""
-        path = self._leases.folder / "ended"
-        if self._seen is None or not path.exists():
-            return False
-        token, trials = path.read_text().split()
-        return token == self._seen.token and int(trials) >= wanted
+    def _ended(self) -> _Ended | None:
+        return read_or(self._leases.folder / _ENDED, _TOLD, None, "The study may be ended once more")

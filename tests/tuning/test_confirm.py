@@ -12,7 +12,6 @@ from orchestrator.tuning import session, show
 from orchestrator.tuning.confirm import Candidate, Verdict, confirm_plan, judge, paired
 from orchestrator.tuning.export import winner_spec
 from orchestrator.tuning.session import Session, TuningOptions
-from orchestrator.tuning.studies import folder_of
 from tests.support.fake_tuning import SPEC, options, read, search
 
 
@@ -131,19 +130,6 @@ def test_a_session_ends_with_a_verdict_and_its_files(tmp_path, no_tracking):
         and "what final_accuracy depends on, by the " in shown
         and f"confirmed on {images}: " in shown
     )
-
-
-def test_two_tuners_do_not_work_on_one_study(tmp_path, no_tracking):
-    from filelock import FileLock
-
-    from orchestrator.errors import UserError
-    from orchestrator.tuning.study import study_name
-
-    asked = read("trials: 3")
-    folder = folder_of(tmp_path, study_name(asked, "cpu"))
-    folder.mkdir(parents=True)
-    with FileLock(folder / "lock"), pytest.raises(UserError, match="another tuner is at work"):
-        Session(asked, TuningOptions(tmp_path, options()), lambda text: None).run()
 
 
 def test_show_says_that_nothing_was_tuned(tmp_path):
