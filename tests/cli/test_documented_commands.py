@@ -75,6 +75,9 @@ ELSEWHERE = {
     r".*--scheduler tls|.*: openssl |.*: (\S+=\S+ )*dask ": (
         "tests/cluster/test_namespaces.py::test_a_host_that_is_cut_off_costs_the_sweep_nothing"
     ),
+    r".*: dfcil-sweep tune SPEC --runs /shared/runs --jobs": (
+        "tests/tuning/test_two_hosts.py::test_a_tuner_on_a_host_that_stands_still_loses_its_trial_to_another"
+    ),
     r".*--gpus 3,1": "tests/cluster/test_device.py::test_gpus_are_chosen_among_those_that_may_be_used",
     r".*: make (test|bench)-gpu": "tests/gpu/test_checks.py::test_it_holds_on_the_cpu",
     # A network that the public code saved, and a shell that completes.
