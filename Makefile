@@ -53,8 +53,8 @@ test-gpu: $(VENV)/.ready
 	$(BIN)/python -m tests.gpu
 
 bench-gpu: $(VENV)/.ready
-	$(BIN)/python -m benchmarks.steps --device cuda --batch-size 128 --json bench-gpu.json --markdown bench-gpu.md
-	$(BIN)/python -m benchmarks.steps --device cuda --batch-size 128 --precision bfloat16
+	$(BIN)/python -m benchmarks.steps --device cuda --capture --batch-size 128 --json bench-gpu.json --markdown bench-gpu.md
+	$(BIN)/python -m benchmarks.steps --device cuda --capture --batch-size 128 --precision bfloat16
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

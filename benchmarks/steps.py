@@ -33,6 +33,7 @@ def main() -> None:
     parser = arguments.parser(__doc__.split("\n")[0])
     parser.add_argument("--seconds", type=float, default=Effort.seconds, help="a line has had enough of them then")
     parser.add_argument("--only", nargs="*", default=[], choices=[*METHODS, "dream", "parts"])
+    parser.add_argument("--capture", action="store_true", help="time each step as one CUDA graph too")
     parser.add_argument("--json", type=Path, help="file for all numbers")
     parser.add_argument("--markdown", type=Path, help="file for the table")
     parser.add_argument("--profile", nargs="+", default=[], choices=[*METHODS, "dream"], help="on a CPU, and no table")
@@ -43,7 +44,7 @@ def main() -> None:
         print("\n".join(profiled(sizes, asked.profile, machine)))
         return
     try:
-        for line in everything(sizes, Effort(asked.rounds, asked.seconds), set(asked.only)):
+        for line in everything(sizes, Effort(asked.rounds, asked.seconds), set(asked.only), asked.capture):
             lines.append(line)
             print(f"{line.name}: {1000 * line.ours['median']:.1f} ms", file=sys.stderr, flush=True)
     except Disagreement as disagreement:

@@ -139,7 +139,7 @@ class ClassCounts(nn.Module):
     def add(self, *labels: Tensor) -> None:
         """Count labels, (n,) int64 each."""
         for some in labels:
-            self.counts.scatter_add_(0, some, torch.ones_like(some))
+            self.counts += _one_hot(some, len(self.counts)).sum(0)
 
     def renew(self) -> None:
         """Take the weights from what has been counted so far."""

@@ -95,7 +95,8 @@ class _PhaseRun:
         self.totals = torch.zeros(1, device=context.device)
         self.slots = torch.empty(0, dtype=torch.int64)
         """Of the step's images, in the pool, on the CPU."""
-        self._static: capture.StaticStep | None = None
+        self.static: capture.StaticStep | None = None
+        """What takes the place of `_step`, where steps are captured."""
         self._refusal: str | None = None
 
     def _adopt(self, before: torch.optim.Optimizer) -> None:
@@ -113,7 +114,7 @@ class _PhaseRun:
         """Train one epoch and give its mean loss, the only number that is fetched from the device."""
         self._begin_epoch()
         self.totals.zero_()
-        step, steps = self._static or self._step, 0
+        step, steps = self.static or self._step, 0
         for slots in self._batches():
             self.slots = slots
             step()
@@ -159,7 +160,7 @@ class _PhaseRun:
     @property
     def how(self) -> str:
         """What the record says of it, where steps were to be captured."""
-        return capture.how(self._refusal if self._static is None else self._static.refused)
+        return capture.how(self._refusal if self.static is None else self.static.refused)
 
     def capture(self) -> None:
         """Have the steps to come captured, where they can be."""
@@ -167,14 +168,15 @@ class _PhaseRun:
             self._kind(), self._step, self.totals, self._inputs, self._optimizers, self._copied_state, self._put_back
         )
         try:
-            self._static = capture.captured(step, self.context.device)
+            self.static = capture.captured(step, self.context.device)
         except CannotCapture as refusal:
             self._refusal = str(refusal)
+            self._count_on_the_host()
 
     def close(self) -> None:
         """Give back the memory of what was captured."""
-        if self._static is not None:
-            self._static.close()
+        if self.static is not None:
+            self.static.close()
 
     def _kind(self) -> tuple[object, ...]:
         recipe, training = self.context.recipe, self.context.recipe.training
@@ -213,8 +215,12 @@ class _PhaseRun:
         self.optimizer.load_state_dict(state["optimizer"])
         for name, rng in self.streams.items():
             rng.set_state(state["streams"][name])
+        self._count_on_the_host()
+
+    def _count_on_the_host(self) -> None:
+        """As optimisers do where steps are not captured; a phase before, or the run that was saved, may have been."""
         for optimizer in self._optimizers():
-            set_capturable(optimizer, False)  # it may have been saved by a captured run
+            set_capturable(optimizer, False)
 
 
 def batches(images: int, batch_size: int, rng: torch.Generator) -> Iterator[Tensor]:

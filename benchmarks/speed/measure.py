@@ -14,6 +14,7 @@ import torch
 from benchmarks.speed import clock, plain_data, plain_steps
 from benchmarks.speed.ours import PARTS, Dreamer, Learner, Sizes, Stages, as_in_a_stage, make
 from benchmarks.speed.side import Side
+from dfcil_core import capture as capturing
 from dfcil_core.methods import METHODS
 
 AGREE, STEPS_COMPARED = 1e-4, 3
@@ -51,10 +52,13 @@ class Effort:
     seconds: float = 16.0
 
 
-def everything(sizes: Sizes, effort: Effort, only: set[str]) -> Iterator[Measured]:
-    """All lines, as they are done: our steps timed as a worker does them (side.py). Raises Disagreement."""
+def everything(sizes: Sizes, effort: Effort, only: set[str], capture: bool = False) -> Iterator[Measured]:
+    """All lines, as they are done: our steps timed as a worker does them (side.py). Raises Disagreement.
+
+    With `capture` each step is timed as one CUDA graph too, in turn with the others.
+    """
     with tempfile.TemporaryDirectory() as folder, Side(sizes) as side, as_in_a_stage(sizes.device):
-        both = _Both(Stages(sizes, Path(folder)), side, effort)
+        both = _Both(Stages(sizes, Path(folder)), side, effort, capture)
         for method in METHODS:
             if not only or method in only:
                 yield _step(both, method)
@@ -80,22 +84,31 @@ class _Both:
     stages: Stages
     side: Side
     effort: Effort
+    capture: bool
 
     def beside(self, name: str, ours: Action, plain: Action) -> Measured:
         """The line of what `side` was asked to make; `ours` is the same here, for all but its time."""
         device = self.stages.sizes.device
         actions = {"ours": self.side.once, "plain": partial(clock.timed, plain, device)}
+        more: dict[str, Any] = {}
+        if self.capture and name not in PARTS:
+            more = self.side.ask("capture")
+            if more["how"] == capturing.how(None):
+                actions["captured"] = partial(self.side.once, "captured")
         times = clock.in_turn(actions, self.effort.rounds, self.effort.seconds)
-        seconds = [times[side].of(device) for side in actions]
+        seconds = {side: times[side].of(device) for side in actions}
+        if "captured" in seconds:
+            more["captured"] = times["captured"].summary(device)
+            more["times_faster_captured"] = clock.ratio(seconds["captured"], seconds["ours"])
         peaks = {"ours_mib": clock.peak_bytes(ours, device), "plain_mib": clock.peak_bytes(plain, device)}
         return Measured(
             name,
             times["ours"].summary(device),
             times["plain"].summary(device),
-            clock.ratio(*seconds),
+            clock.ratio(seconds["ours"], seconds["plain"]),
             TARGETS.get(name),
             clock.flops(ours),
-            {side: peak / 2**20 for side, peak in peaks.items()},
+            {**more, **{side: peak / 2**20 for side, peak in peaks.items()}},
         )
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from dfcil_core import capture as capturing
 from dfcil_core import run_stage as core
 from dfcil_core import train as loop
 from dfcil_core.context import Batch, TrainContext
@@ -137,6 +138,23 @@ class Learner:
         """One step; its loss."""
         return self._run.one_epoch()
 
+    def capture(self) -> str:
+        """Have `captured_step` be one CUDA graph; how it is, as a record says it."""
+        self._run.capture()
+        how, self._static, self._run.static = self._run.how, self._run.static, None
+        if self._static is not None:
+            for _ in range(capturing.WARM_UP + 1):  # captured now, and not in the midst of eager steps
+                self.captured_step()
+        return how
+
+    def captured_step(self) -> float:
+        """The same step, captured; its loss."""
+        self._run.static = self._static
+        try:
+            return self.step()
+        finally:
+            self._run.static = None
+
     def digest(self) -> str:
         return _digest(self.context.student)
 
@@ -161,6 +179,22 @@ class Dreamer:
         """One step; its loss."""
         self.run.totals.zero_()
         self.run.compute(self._statistics)
+        return float(self.run.totals[0])
+
+    def capture(self) -> str:
+        """Have `captured_step` be one CUDA graph; how it is, as a record says it."""
+        self._static = self.run.captured(self._statistics)
+        if self._static is None:
+            return self.run.how
+        for _ in range(capturing.WARM_UP + 1):  # captured now, and not in the midst of eager steps
+            self.captured_step()
+        return capturing.how(self._static.refused)
+
+    def captured_step(self) -> float:
+        """The same step, captured; its loss."""
+        assert self._static is not None, "it is not captured"
+        self.run.totals.zero_()
+        self._static()
         return float(self.run.totals[0])
 
     def close(self) -> None:

@@ -52,6 +52,7 @@ def as_markdown(sizes: Sizes, of: dict[str, Any], lines: list[Measured]) -> str:
     product = of["matrix_product_gflops"][sizes.precision]
     versions = ", ".join(f"{name} {number}" for name, number in of["versions"].items())
     what = "CPU seconds of one thread" if sizes.kind == "cpu" else "seconds"
+    captured = any("how" in line.more for line in lines)
     head = [
         f"{of['processor']}, {of['cores']} cores, {of['instructions']}, load {of['load']:.1f}; {of['device']}; "
         f"Python {of['python']}, {versions}; {of['date']}.",
@@ -59,10 +60,11 @@ def as_markdown(sizes: Sizes, of: dict[str, Any], lines: list[Measured]) -> str:
         f"A matrix product does {product:.0f} GFLOP/s, a copy {of['copy_gb_per_second']:.1f} GB/s.",
         "",
         f"| step | n | ms, median ({what}) | quartiles | GFLOP/s | of a product | peak MiB | plain: ms | quartiles "
-        "| peak MiB | times faster | target |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| peak MiB | times faster | target |" + captured * " captured: ms | quartiles | times faster than eager |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
+        + captured * " ---: | ---: | ---: |",
     ]
-    rows = [_row(line, product, sizes) for line in lines if line.plain]
+    rows = [_row(line, product, sizes) + captured * _captured(line) for line in lines if line.plain]
     rest = [_sentence(line) for line in lines if not line.plain]
     return "\n".join([*head, *rows, "", *rest]) + "\n"
 
@@ -78,6 +80,14 @@ def _row(line: Measured, product: float, sizes: Sizes) -> str:
         f"| {line.more['ours_mib']:.0f} | {1000 * line.plain['median']:.1f} | {_quartiles(line.plain)} "
         f"| {line.more['plain_mib']:.0f} | {line.ratio:.2f} | {verdict} |"
     )
+
+
+def _captured(line: Measured) -> str:
+    """The last cells of a step that was timed as one CUDA graph too, or why it was not."""
+    if "captured" not in line.more:
+        return f" {line.more.get('how', '')} | | |"
+    summary = line.more["captured"]
+    return f" {1000 * summary['median']:.1f} | {_quartiles(summary)} | {line.more['times_faster_captured']:.2f} |"
 
 
 def _quartiles(summary: dict[str, float]) -> str:

@@ -1,19 +1,21 @@
 """Our steps on request, for a process that times them beside others (side.py).
 
 Each line of the input is a request, each line of the output its answer in JSON: `make NAME` (a method, `dream`, or a
-part of a stage), `step`, `digest`; the end of the input ends it. The first argument are the sizes, in JSON.
+part of a stage), `step`, `digest`, and of a step `capture` and `captured`, which does it captured; the end of the input
+ends it. The first argument are the sizes, in JSON.
 """
 
 import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks.speed import clock
-from benchmarks.speed.ours import Made, Sizes, Stages, as_in_a_stage, make
+from benchmarks.speed.ours import Dreamer, Learner, Made, Sizes, Stages, as_in_a_stage, make
 
 
 def serve(sizes: Sizes) -> None:
@@ -29,16 +31,20 @@ def serve(sizes: Sizes) -> None:
             if request == "make":
                 made = make(stages, name)
             elif made is not None and request == "step":
-                answer = timed(made, sizes.device)
+                answer = timed(made.step, sizes.device)
+            elif isinstance(made, Learner | Dreamer) and request == "capture":
+                answer = {"how": made.capture()}
+            elif isinstance(made, Learner | Dreamer) and request == "captured":
+                answer = timed(made.captured_step, sizes.device)
             elif made is not None and request == "digest":
                 answer = {"digest": made.digest()}
             print(json.dumps(answer), file=answers, flush=True)
 
 
-def timed(made: Made, device: str) -> dict[str, float]:
+def timed(step: Callable[[], float], device: str) -> dict[str, float]:
     """One step: its seconds and its loss."""
     losses: list[float] = []
-    timing = clock.timed(lambda: losses.append(made.step()), device)
+    timing = clock.timed(lambda: losses.append(step()), device)
     return {**asdict(timing), "loss": losses[0]}
 
 

@@ -37,9 +37,9 @@ class Side:
         found: dict[str, Any] = json.loads(answer)
         return found
 
-    def once(self) -> Timing:
-        """What was made last, once more."""
-        answer = self.ask("step")
+    def once(self, request: str = "step") -> Timing:
+        """What was made last, once more; `captured`: as one CUDA graph."""
+        answer = self.ask(request)
         return Timing(answer["wall"], answer["cpu"])
 
     def close(self) -> None:

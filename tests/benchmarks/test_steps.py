@@ -5,9 +5,11 @@ import torch
 
 from benchmarks.speed import clock, measure, report
 from benchmarks.speed.in_a_sweep import WholeStage
-from benchmarks.speed.measure import Disagreement, Effort, everything
-from benchmarks.speed.ours import Sizes, Stages
+from benchmarks.speed.measure import Disagreement, Effort, Measured, everything
+from benchmarks.speed.ours import Sizes, Stages, make
+from dfcil_core import capture
 from dfcil_core.methods import METHODS
+from tests.support.recorded_operators import RecordedOperators
 
 SMALL = Sizes(backbone="resnet8", image_size=8, batch_size=16)
 BRIEF = Effort(rounds=2, seconds=0.0)
@@ -33,6 +35,42 @@ def test_a_method_and_dreaming_are_measured_beside_plain_steps_of_the_same_loss(
         assert line.flops > 0 and line.more["ours_mib"] > 0
     table = report.as_markdown(SMALL, MACHINE, lines)
     assert "| lwf-synthetic | 2 |" in table and "| dream | 2 |" in table
+
+
+@pytest.mark.long  # a first task and a dream of digits, whose operators are noted
+@pytest.mark.parametrize("name", ["abd", "dream"])
+def test_a_captured_step_is_the_eager_one(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(capture, "recorder_of", lambda device: RecordedOperators())
+    monkeypatch.setattr(capture, "_refusals", {})
+    monkeypatch.setattr(capture, "COMPARED", 5)
+    stages = Stages(SMALL, tmp_path)
+    eager, captured = make(stages, name), make(stages, name)
+    assert captured.capture() == "captured"
+    for _ in range(capture.WARM_UP + 1):
+        eager.step()
+    assert captured.captured_step() == eager.step()
+    assert captured.step() == eager.step()
+    assert captured.captured_step() == eager.step() and captured.digest() == eager.digest()
+
+
+def test_a_captured_step_has_columns_of_its_own():
+    times = {"n": 5, "median": 0.010, "quartile_1": 0.009, "quartile_3": 0.011}
+    peaks = {"ours_mib": 1, "plain_mib": 2}
+    faster = {"how": "captured", "captured": {**times, "median": 0.004}, "times_faster_captured": 2.5}
+    refused = {"how": "eager: it reads back"}
+    told = {"lwf": faster, "e2e": refused}
+    lines = [Measured(name, times, times, 1.0, more={**more, **peaks}) for name, more in told.items()]
+    table = report.as_markdown(SMALL, MACHINE, lines).splitlines()
+    head, under, one, other = (line for line in table if line.startswith("|"))
+    assert head.endswith("| captured: ms | quartiles | times faster than eager |")
+    assert one.endswith("| 4.0 | 9.0 to 11.0 | 2.50 |") and other.endswith("| eager: it reads back | | |")
+    assert len({line.count("|") for line in (head, under, one, other)}) == 1
+
+
+@pytest.mark.long  # a process of its own
+def test_without_a_device_the_reason_stands_in_the_table():
+    (line,) = everything(SMALL, BRIEF, {"base"}, capture=True)
+    assert line.more["how"] == "eager: there is no CUDA device"
 
 
 def test_a_whole_stage_is_what_a_worker_does(tmp_path):

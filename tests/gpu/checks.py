@@ -2,20 +2,27 @@
 
 import math
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from dfcil_core import capture
+from dfcil_core.data.catalog import synthetic_info
 from dfcil_core.execution import Execution
 from dfcil_core.methods import METHODS
+from dfcil_core.supplied import CannotCapture
 from orchestrator.plan.plan import Plan
 from orchestrator.worker.memory_errors import out_of_memory
 from tests.support.helpers import plan_of, run_one, run_plan
 
 METHOD = "abd"
 """It dreams, and has two tasks with a teacher and a generator."""
+CAPTURED_STEPS = 50
+"""At least as many in a phase, after those that are compared; and as many dreaming steps."""
+ADAMS, REDUCED = ("adam", "adamw"), ("bfloat16",)
 TOLERANCE = 0.05
 """How far the first loss in bfloat16 may be from that in float32, relatively: its mantissa has 8 bits."""
 
@@ -47,8 +54,18 @@ class _Stopped(Exception):
 
 def a_stage_that_was_stopped_goes_on_to_the_same_numbers(device: str, folder: Path) -> None:
     """Stopped after its first epoch, or in the midst of dreaming: the save it left is gone on from."""
-    plan = planned(device)
-    undisturbed = run_plan(plan, folder, Execution(device))
+    _stopped_and_gone_on_with(Execution(device), folder)
+
+
+def a_captured_stage_that_was_stopped_does_too(device: str, folder: Path) -> None:
+    """The same, each step being one CUDA graph."""
+    _require_graphs(device)
+    _stopped_and_gone_on_with(Execution(device, capture="auto"), folder)
+
+
+def _stopped_and_gone_on_with(way: Execution, folder: Path) -> None:
+    plan = planned(way.device)
+    undisturbed = run_plan(plan, folder, way)
     for stage in plan.stages.values():
         saves, reports = folder / f"saves-{stage.key}", []
         saves.mkdir()
@@ -59,15 +76,60 @@ def a_stage_that_was_stopped_goes_on_to_the_same_numbers(device: str, folder: Pa
                 raise _Stopped
 
         try:
-            execution = Execution(device, saves=saves, save_every=0, report=stop)
+            execution = replace(way, saves=saves, save_every=0, report=stop)
             run_one(stage, folder, execution, into=f"stopped-{stage.key}")
         except _Stopped:
             assert any(saves.iterdir()), f"{stage}: nothing was saved"
         else:
             assert not reports, f"{stage} was not stopped"
-        record = run_one(stage, folder, Execution(device, saves=saves), into=f"resumed-{stage.key}")
+        record = run_one(stage, folder, replace(way, saves=saves), into=f"resumed-{stage.key}")
         assert record == undisturbed[stage.key], f"{stage}: another record"
         assert contents(folder / f"resumed-{stage.key}") == contents(folder / stage.key), f"{stage}: other tensors"
+
+
+def captured_steps_have_the_eager_losses(device: str, folder: Path) -> None:
+    """Of every method and of dreaming, with Adam, in bfloat16: to 1e-5 over 50 steps; and all of them are captured."""
+    _require_graphs(device)
+    # Two epochs of 25 batches, so that the learning rate changes once.
+    long = {"batch_size": 16, "schedule": "cosine", "lr": 0.01}
+    ways: list[tuple[str, dict[str, Any]]] = [(method, {}) for method in METHODS]
+    ways += [("base", {"optimizer": name, "lr": 1e-3}) for name in ADAMS]
+    ways += [(METHOD, {"precision": precision}) for precision in REDUCED]
+    wrong = []
+    for number, (method, changes) in enumerate(ways):
+        settings = {**long, **changes}
+        plan = plan_of(
+            method,
+            (2, 2),
+            synthetic_info(4, train_per_class=200, test_per_class=4),
+            settings,
+            memory=400,
+            steps=CAPTURED_STEPS,
+            device=torch.device(device).type,
+        )
+        eager = run_plan(plan, folder / f"{number}-eager", Execution(device))
+        captured = run_plan(plan, folder / f"{number}-captured", Execution(device, capture="auto"))
+        for key, record in captured.items():
+            what = f"{method} {changes or ''}: {plan.stages[key]}"
+            for phase, how in record.get("capture", {}).items():
+                if how != capture.how(None):
+                    wrong.append(f"{what}, {phase}: {how}")
+            if not _near(eager[key].get("curves", {}), record.get("curves", {})):
+                wrong.append(f"{what}: {eager[key]['curves']['loss']}, in graphs {record['curves']['loss']}")
+    assert not wrong, "\n".join(wrong)
+
+
+def _near(eager: Mapping[str, list[float]], captured: Mapping[str, list[float]]) -> bool:
+    """Whether losses are apart by no more than 1e-5 of them: epoch by epoch, or point by point of dreaming."""
+    pairs = zip(eager.get("loss", []), captured.get("loss", []), strict=True)
+    return all(abs(one - other) <= capture.AGREE * abs(one) for one, other in pairs)
+
+
+def _require_graphs(device: str) -> None:
+    try:
+        capture.recorder_of(torch.device(device))
+    except CannotCapture as reason:
+        raise Skipped(str(reason)) from None
 
 
 def bfloat16_is_near_to_float32(device: str, folder: Path) -> None:
@@ -129,6 +191,8 @@ class Skipped(Exception):
 CHECKS: tuple[Callable[[str, Path], None], ...] = (
     the_same_numbers_twice,
     a_stage_that_was_stopped_goes_on_to_the_same_numbers,
+    captured_steps_have_the_eager_losses,
+    a_captured_stage_that_was_stopped_does_too,
     bfloat16_is_near_to_float32,
     a_stage_that_ran_out_of_memory_can_be_done_again,
     several_workers_share_a_device,

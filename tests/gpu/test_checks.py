@@ -5,9 +5,11 @@ import sys
 
 import pytest
 
+from dfcil_core import capture
 from tests.gpu import checks
 from tests.gpu.checks import CHECKS, Skipped
 from tests.support.paths import ROOT
+from tests.support.recorded_operators import RecordedOperators
 
 NOT_NEEDED = ("click", "dask", "distributed", "jinja2", "matplotlib", "mlflow", "optuna", "pandas", "pytest", "rich")
 """Packages of the launcher, the tracking and the reports."""
@@ -21,6 +23,39 @@ def test_it_holds_on_the_cpu(check, tmp_path):
         check("cpu", tmp_path)
     except Skipped as reason:
         pytest.skip(str(reason))
+
+
+# Two plans of every method with fifty steps a phase, of whose operators each is noted: minutes.
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "check", [checks.captured_steps_have_the_eager_losses, checks.a_captured_stage_that_was_stopped_does_too]
+)
+def test_with_noted_operators_for_graphs_they_hold_too(check, tmp_path, monkeypatch):
+    monkeypatch.setattr(capture, "recorder_of", lambda device: RecordedOperators())
+    monkeypatch.setattr(capture, "_refusals", {})
+    monkeypatch.setattr(capture, "COMPARED", 6)
+    monkeypatch.setattr(checks, "ADAMS", ())  # on a CPU they read back how many steps they have taken
+    check("cpu", tmp_path)
+
+
+@pytest.mark.long  # a hundred steps, of whose operators each is noted
+def test_other_losses_of_graphs_are_seen(tmp_path, monkeypatch):
+    monkeypatch.setattr(capture, "recorder_of", lambda device: RecordedOperators())
+    monkeypatch.setattr(capture, "COMPARED", 6)
+    run = checks.run_plan
+
+    def drifting(plan, folder, execution):
+        records = run(plan, folder, execution)
+        if execution.capture == "auto":
+            next(iter(records.values()))["curves"]["loss"][0] *= 1 + 2e-5
+        return records
+
+    monkeypatch.setattr(checks, "run_plan", drifting)
+    monkeypatch.setattr(checks, "METHODS", ["base"])
+    monkeypatch.setattr(checks, "ADAMS", ())
+    monkeypatch.setattr(checks, "REDUCED", ())
+    with pytest.raises(AssertionError, match="base : learn 1 .* in graphs"):
+        checks.captured_steps_have_the_eager_losses("cpu", tmp_path)
 
 
 def test_other_numbers_are_seen(tmp_path, monkeypatch):
