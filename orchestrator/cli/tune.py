@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from orchestrator.cli import options
+from orchestrator.cli.next_steps import after_tuning
 from orchestrator.cli.terminal import say
 
 
@@ -41,4 +42,6 @@ def tune(spec: str, show: bool, **told: Any) -> None:
     except KeyboardInterrupt:
         options.say_stopped(told["runs"])
         sys.exit(130)
+    for line in after_tuning(outcome, spec, told):
+        say(line)
     sys.exit(1 if outcome.failed else 0)

@@ -228,7 +228,7 @@ class Session:
         if verdict.winner:
             told = f"From {self.study.name}, trial {verdict.winner.trial}.\n{verdict.text()}"
             write_text(folder / WINNER, winner_spec(self.spec, verdict.winner.settings, told))
-            self.say(f"the winner as a spec: dfcil-sweep launch {folder / WINNER}")
+            self.say(f"the winner as a spec: {folder / WINNER}")
         return verdict
 
     def _best(self, verdict: Verdict | None) -> Mapping[str, Value]:

@@ -1,10 +1,13 @@
 """Commands that the command line gives to go on with work when they are copied."""
 
 import shlex
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from orchestrator.cli.next_steps import command
+from orchestrator.cli.next_steps import after_tuning, command
+from tests.support.typed import parse
 
 
 @pytest.fixture(autouse=True)
@@ -30,3 +33,34 @@ def test_a_name_that_a_shell_would_read_otherwise_is_quoted():
 def test_the_tracking_store_is_named_but_no_password():
     assert command("ui", "x", runs=None, tracking_uri="http://h:5000").endswith(" --tracking-uri http://h:5000")
     assert "cr3t" not in command("ui", "x", runs=None, tracking_uri="postgresql://u:cr3t@h/db")
+
+
+TOLD = {"runs": None, "tracking_uri": None, "storage": None, "plugin": None, "overrides": (), "rehearse": False}
+
+
+def after(winner=Path("runs/tuning/t-0123456789ab/winner.yaml"), **told):
+    outcome = SimpleNamespace(study="t-0123456789ab", winner=winner)
+    lines = after_tuning(outcome, "my t.yaml", {**TOLD, "device": "auto", "data_root": None, **told})
+    for line in lines:
+        parse(line.partition(":")[2].strip())
+    return lines
+
+
+def test_after_a_search_its_trials_its_winner_and_the_ui_are_a_command_each():
+    assert after() == [
+        "the trials:    dfcil-sweep report t-0123456789ab",
+        "the winner:    dfcil-sweep launch runs/tuning/t-0123456789ab/winner.yaml",
+        "the MLflow UI: dfcil-sweep ui t-0123456789ab",
+    ]
+    assert [line.split()[1] for line in after(winner=None)] == ["trials:", "MLflow"]
+    assert after(runs="there", device="cpu")[1].endswith("/winner.yaml --device cpu --runs there")
+
+
+def test_a_study_that_cannot_be_read_by_its_name_is_shown_with_its_spec():
+    told = after(plugin="p.py", overrides=("seeds=[0, 1]",), device="cpu")
+    assert told[0] == (
+        "the trials:    dfcil-sweep tune 'my t.yaml' --show --device cpu --plugin p.py --set 'seeds=[0, 1]'"
+    )
+    assert " --device cpu --plugin p.py" in told[1]
+    shown = after(storage="postgresql+psycopg://u:cr3t@h/db")[0]
+    assert shown == "the trials:    dfcil-sweep tune 'my t.yaml' --show --storage URL"
