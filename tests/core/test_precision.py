@@ -151,6 +151,6 @@ def test_what_linux_says_of_a_processor(text, expected, monkeypatch, tmp_path):
 def test_a_launch_says_that_the_processor_cannot(kind, can, told, monkeypatch):
     monkeypatch.setattr(launching, "multiplies_bfloat16", lambda: can)
     warnings = []
-    launching._tell_of_precision(plan_of("base", (2, 2), training={"precision": kind}), warnings.append)
+    launching._tell_of_device(plan_of("base", (2, 2), training={"precision": kind}), "off", warnings.append)
     assert len(warnings) == told
     assert all("float32" in warning for warning in warnings)
