@@ -130,7 +130,7 @@ def _step(both: _Both, method: str) -> Measured:
 def _dream(both: _Both) -> Measured:
     both.side.ask("make dream")
     ours = Dreamer(both.stages)
-    plain = plain_steps.DreamStep(ours)
+    plain = plain_steps.DreamStep.beside(ours)
     try:
         if both.stages.sizes.precision == "float32":
             for number in range(STEPS_COMPARED):
@@ -154,7 +154,9 @@ def _parts(both: _Both) -> Iterator[Measured]:
     plain = plain_steps.Step(ours, "base")
     context = ours.context
     images = context.data.test
-    test = plain_data.PillowImages(images.pixels, images.labels, plain_data.tested(context.data.mean, context.data.std))
+    test = plain_data.PillowImages.of_pixels(
+        images.pixels, images.labels, plain_data.tested(context.data.mean, context.data.std)
+    )
     module = plain.formulas.net.module
     if both.stages.sizes.precision == "float32":
         module.load_state_dict(context.student.state_dict())

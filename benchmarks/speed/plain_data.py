@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -18,10 +18,18 @@ from dfcil_core.data.sources import DIGITS_SPLIT_SEED
 class PillowImages(Dataset[tuple[Tensor, int]]):
     """Images with labels, through a transform each time they are asked for."""
 
-    def __init__(self, pixels: Tensor, labels: Tensor, transform: transforms.Compose) -> None:
+    def __init__(self, images: Sequence[Image.Image], labels: Iterable[int], transform: transforms.Compose) -> None:
+        self.images, self.labels, self.transform = images, list(labels), transform
+
+    @classmethod
+    def of_pixels(cls, pixels: Tensor, labels: Tensor, transform: transforms.Compose) -> PillowImages:
         arrays = pixels.round().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
-        self.images = [Image.fromarray(array) for array in arrays]
-        self.labels, self.transform = labels.tolist(), transform
+        return cls([Image.fromarray(array) for array in arrays], labels.tolist(), transform)
+
+    def only(self, places: Sequence[int], transform: transforms.Compose | None = None) -> PillowImages:
+        """Those at these places, through another transform where one is given."""
+        images, labels = [self.images[place] for place in places], [self.labels[place] for place in places]
+        return PillowImages(images, labels, transform or self.transform)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,8 +58,11 @@ def endless(images: PillowImages, batch_size: int) -> Iterator[tuple[Tensor, Ten
         yield from DataLoader(images, batch_size, shuffle=True, drop_last=True)
 
 
-def opened(size: int) -> tuple[list[Image.Image], list[Image.Image], np.ndarray, np.ndarray]:
-    """scikit-learn's digits as training and test images of `size` pixels, with the training pixels' moments."""
+Part = tuple[list[Image.Image], list[int]]
+
+
+def opened(size: int) -> tuple[Part, Part, np.ndarray, np.ndarray]:
+    """scikit-learn's digits as training and test images of `size` pixels with labels; the training pixels' moments."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
 
@@ -60,9 +71,10 @@ def opened(size: int) -> tuple[list[Image.Image], list[Image.Image], np.ndarray,
         np.arange(len(bunch.target)), test_size=0.2, stratify=bunch.target, random_state=DIGITS_SPLIT_SEED
     )
     parts = []
-    for part in split:
-        arrays = np.rint(bunch.images[np.sort(part)] * (255 / 16)).astype(np.uint8)
-        parts.append([Image.fromarray(array).resize((size, size), Image.Resampling.NEAREST) for array in arrays])
-    train, test = ([image.convert("RGB") for image in part] for part in parts)
-    pixels = np.stack([np.asarray(image) for image in train]) / 255
+    for part in map(np.sort, split):
+        arrays = np.rint(bunch.images[part] * (255 / 16)).astype(np.uint8)
+        images = [Image.fromarray(array).resize((size, size), Image.Resampling.NEAREST) for array in arrays]
+        parts.append(([image.convert("RGB") for image in images], bunch.target[part].tolist()))
+    train, test = parts
+    pixels = np.stack([np.asarray(image) for image in train[0]]) / 255
     return train, test, pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))

@@ -116,6 +116,10 @@ class Net:
     def running(self) -> dict[str, Tensor]:
         return dict(self.module.named_buffers())
 
+    def frozen(self) -> Net:
+        """A copy that no step moves."""
+        return Net(copy.deepcopy(self.module))
+
     def watched(self) -> Net:
         """The same network with a hook on each batch normalisation, which notes the moments of all that goes in."""
         for name, layer in self.module.named_modules():

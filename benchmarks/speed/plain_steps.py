@@ -16,6 +16,7 @@ from benchmarks.speed import plain_data, plain_networks
 from benchmarks.speed.ours import Dreamer, Learner
 from dfcil_core.artifacts import NETWORK
 from dfcil_core.checkpoint import load_tensors
+from dfcil_core.config import Dreaming
 from dfcil_core.context import Batch
 from dfcil_core.networks.generator import NOISE
 from dfcil_core.networks.vae import LATENT
@@ -31,7 +32,7 @@ class Step:
         context, recipe = ours.context, ours.context.recipe
         device, channels = recipe.device, recipe.data.channels
         self.context, self.bfloat16 = context, recipe.training["precision"] == "bfloat16"
-        adapted = _ADAPTED.get(method, _Formulas)
+        adapted = _ADAPTED.get(method, Formulas)
         formulas: Any = type(method, (adapted, REFERENCES[method]), {})(context.quirks)
         formulas.tasks = recipe.classes
         formulas.task, formulas.width = recipe.task, recipe.width
@@ -66,7 +67,9 @@ class Step:
         transform = plain_data.augmentation(
             recipe.data.augmentation, recipe.data.image_size, context.data.mean, context.data.std
         )
-        images = plain_data.PillowImages(context.data.train.pixels[ours.pool], context.labels(ours.pool), transform)
+        images = plain_data.PillowImages.of_pixels(
+            context.data.train.pixels[ours.pool], context.labels(ours.pool), transform
+        )
         self.batches = plain_data.endless(images, recipe.training["batch_size"])
 
     def set_lr(self, lr: float) -> None:
@@ -92,7 +95,7 @@ class Step:
         return float(loss.detach())
 
 
-class _Formulas:
+class Formulas:
     """What the references take from what was recorded of ours, made here."""
 
     def dreamed(self, batch: Batch) -> Tensor:
@@ -101,12 +104,12 @@ class _Formulas:
             return self.generator(noise.to(batch.images.device))
 
 
-class _E2e(_Formulas):
+class _E2e(Formulas):
     def loss(self, batch: Batch) -> Tensor:
         return self.balanced(batch, self.old)
 
 
-class _Dgr(_Formulas):
+class _Dgr(Formulas):
     """With the auto-encoder that learns after each step."""
 
     def start(self, context: Any, phase: Any) -> None:
@@ -123,7 +126,7 @@ class _Dgr(_Formulas):
             return self.old_vae.decoded(noise.to(batch.images.device))
 
 
-_ADAPTED: dict[str, type[_Formulas]] = {"e2e": _E2e, "dgr": _Dgr}
+_ADAPTED: dict[str, type[Formulas]] = {"e2e": _E2e, "dgr": _Dgr}
 
 
 class _Optimiser:
@@ -151,18 +154,37 @@ class _Codes:
 
 
 class DreamStep:
-    """A plain dreaming step."""
+    """A plain dreaming step of a generator, against the network that `against` gives."""
 
-    def __init__(self, ours: Dreamer) -> None:
+    def __init__(
+        self,
+        generator: plain_networks.Generator,
+        settings: Dreaming,
+        size: int,
+        rng: torch.Generator,
+        device: torch.device,
+        bfloat16: bool = False,
+    ) -> None:
+        self.generator, self.settings, self.size, self.bfloat16 = generator.train(), settings, size, bfloat16
+        self.optimizer = torch.optim.Adam(generator.parameters(), lr=settings.lr)
+        self.rng, self.device = rng, device
+
+    @classmethod
+    def beside(cls, ours: Dreamer) -> DreamStep:
+        """With copies of our networks, and the noise that ours draws."""
         run, recipe = ours.run, ours.recipe
-        device, channels = recipe.device, recipe.data.channels
-        self.settings, self.old, self.size = run.settings, run.old, recipe.training["batch_size"]
-        self.bfloat16 = recipe.training["precision"] == "bfloat16"
-        state = run.teacher.state_dict()
-        self.teacher = plain_networks.network(recipe.training["backbone"], state, channels, device).watched()
-        self.generator = plain_networks.generator(run.generator, channels, device).train()
-        self.optimizer = torch.optim.Adam(self.generator.parameters(), lr=self.settings.lr)
-        self.rng, self.device = stream(recipe.seed, "dream", recipe.stream, run.totals.device.type), run.totals.device
+        device, channels, training = recipe.device, recipe.data.channels, recipe.training
+        generator = plain_networks.generator(run.generator, channels, device)
+        rng = stream(recipe.seed, "dream", recipe.stream, run.totals.device.type)
+        bfloat16 = training["precision"] == "bfloat16"
+        made = cls(generator, run.settings, training["batch_size"], rng, run.totals.device, bfloat16)
+        teacher = plain_networks.network(training["backbone"], run.teacher.state_dict(), channels, device)
+        made.against(teacher.watched(), run.old)
+        return made
+
+    def against(self, teacher: plain_networks.Net, old: int) -> None:
+        """The steps to come are against this network, which is watched, and has learnt so many classes."""
+        self.teacher, self.old = teacher, old
 
     def step(self) -> float:
         """One step; its loss."""

@@ -27,26 +27,34 @@ class LwfCoreset(Rehearsal):
 class Ranked(Reference):
     """With a memory that is ranked by the features of the network as it is then."""
 
+    images_kept = MEMORY
+
     def remember(self, trace):
-        if self.ranked_at != self.task:
-            self.rank()
+        self.choose()
         kept = trace.files["memory"]
         for label, positions in self.memory.items():
             assert kept["positions"][kept["labels"] == label].tolist() == positions
 
     ranked_at = 0
 
+    def choose(self):
+        """What is kept after the task, unless it was chosen between two of its phases."""
+        if self.ranked_at != self.task:
+            self.rank()
+
     def rank(self):
         self.ranked_at = self.task
-        each, rest = divmod(MEMORY, self.seen)
+        each, rest = divmod(self.images_kept, self.seen)
         for place, label in enumerate(self.order):
             quota = each + (1 if place >= self.seen - rest else 0)
             if label in self.tasks[-1]:
                 positions = self.of_class(label)
-                with torch.no_grad():
-                    features = self.net.features((self.train_pixels[positions] - self.mean) / self.std)
-                self.memory[label] = [positions[row] for row in self.ranking(features)]
+                self.memory[label] = [positions[row] for row in self.ranking(self.features_of(positions))]
             self.memory[label] = self.memory[label][:quota]
+
+    def features_of(self, positions):
+        with torch.no_grad():
+            return self.net.features((self.train_pixels[positions] - self.mean) / self.std)
 
     def held(self):
         return sum(self.memory.values(), [])
@@ -123,6 +131,9 @@ class Bic(Ranked):
         pair = self.pairs[-1].requires_grad_(True)
         self.phase("correct", held, [pair], self.correcting, lr=LR / 100)
         self.pairs[-1] = pair.detach()
+        self.compare_pairs()
+
+    def compare_pairs(self):
         stored = self.trace.files["bias"]
         same({f"pairs.{task}": pair for task, pair in enumerate(self.pairs)}, stored, f"task {self.task}: pairs")
         assert not torch.equal(self.pairs[-1], torch.tensor([1.0, 0.0]))
