@@ -125,7 +125,7 @@ def _summarise(outcome: "LaunchOutcome", told: dict[str, Any]) -> None:
             say(f"not as before: {stage} (the warning above says what differs)")
     if outcome.freed:
         freed, size = counted(outcome.freed, "checkpoint"), readable(outcome.freed_bytes)
-        say(f"{freed} freed, {size}: nothing needs them any more (--keep all keeps them)")
+        say(f"{freed} freed ({size}): nothing needs them; --keep all keeps them")
     for key, failure in outcome.failures.items():
         needing = ", ".join(job.name for job in outcome.plan.jobs_of(key))
         say(f"failed: {failure.stage}: {failure.error}\n  log: {failure.log}\n  needed by: {needing}", err=True)

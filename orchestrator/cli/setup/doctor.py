@@ -2,12 +2,15 @@
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 
 import click
 
 from orchestrator.cli import options
-from orchestrator.cli.terminal import say
+from orchestrator.cli.terminal import line_width, say
+
+_INDENT = " " * 9
 
 
 @click.command()
@@ -29,9 +32,18 @@ def doctor(runs: str | None, data_root: str | None, network: bool, as_json: bool
         say(json.dumps([finding.to_json() for finding in found], indent=1, ensure_ascii=False))
     else:
         for finding in found:
-            say(f"{finding.state:<8} {finding.name}: {finding.found}")
+            say(_wrapped(f"{finding.state:<8} {finding.name}: {finding.found}"))
             if finding.remedy:
-                say(f"         -> {finding.remedy}")
+                say(_wrapped(f"{_INDENT}-> {finding.remedy}"))
         count = sum(finding.state == "problem" for finding in found)
         say(f"\n{count} to be mended before a launch" if count else "\nready")
     sys.exit(any(finding.state == "problem" for finding in found))
+
+
+def _wrapped(text: str) -> str:
+    """Over several lines where a terminal is narrow, none of them broken within a word or an address."""
+    if (width := line_width()) is None:
+        return text
+    filled = textwrap.TextWrapper(width, subsequent_indent=f"{_INDENT}   ", break_long_words=False)
+    filled.break_on_hyphens = filled.replace_whitespace = False
+    return filled.fill(text)
