@@ -82,8 +82,7 @@ def new_class_weights(labels: Tensor, old: int, seen: int) -> Tensor:
     A batch has as many dreamed images of old classes as real ones of new classes; few new classes beside many old ones
     would otherwise each be seen far more often.
     """
-    # Not `where` with two numbers: on a GPU it waits for them to be copied there.
-    return torch.full(labels.shape, 1 - old / seen, device=labels.device).masked_fill(labels < old, old / seen)
+    return torch.where(labels < old, old / seen, 1 - old / seen)
 
 
 def weighted_cross_entropy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
