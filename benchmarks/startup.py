@@ -10,6 +10,7 @@ disk's cache. Wall seconds, median and extremes; and those of the processor, whi
 something else.
 """
 
+import argparse
 import os
 import resource
 import statistics
@@ -98,7 +99,7 @@ def measure(title: str, run: Callable[[], float], runs: int, target: float | Non
     print(f"{title:35} median {median:.3f} s of {runs} ({spread}){met}", flush=True)
 
 
-def main(runs: int = 15) -> None:
+def main(runs: int) -> None:
     for words in COMMANDS:
         measure(f"dfcil-sweep {' '.join(words)}", command(*words), runs, HELP if words == ["--help"] else None)
     few = min(runs, MOST)
@@ -115,5 +116,12 @@ def main(runs: int = 15) -> None:
         measure(f"launch again, {told}", again, few, LAUNCH)
 
 
+def parser() -> argparse.ArgumentParser:
+    """Of how often each is started."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("runs", type=int, nargs="?", default=15)
+    return made
+
+
 if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+    main(parser().parse_args().runs)

@@ -7,6 +7,7 @@
 The figures in docs/mlflow.md are made with these. Everything is written to a temporary folder.
 """
 
+import argparse
 import sys
 import tempfile
 import time
@@ -144,5 +145,15 @@ def sync(jobs: str = "1000") -> None:
             calls.print()
 
 
+def parser() -> argparse.ArgumentParser:
+    """Of what is to be measured."""
+    made = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("what", choices=("share", "without", "sync"))
+    made.add_argument("of", nargs="?", help="SWEEP (demo), or for sync JOBS (1000)")
+    return made
+
+
 if __name__ == "__main__":
-    {"share": share, "without": without, "sync": sync}[sys.argv[1]](*sys.argv[2:])
+    asked = parser().parse_args()
+    measure = {"share": share, "without": without, "sync": sync}[asked.what]
+    measure() if asked.of is None else measure(asked.of)

@@ -98,7 +98,7 @@ ELSEWHERE = {
     r".*: pre-commit install": "tests/test_release.py::test_hooks_are_the_linters_of_make_lint",
     # What is timed takes minutes of a quiet machine; its parts are tested.
     r".*: make bench(-compare)?\b": "tests/benchmarks/test_steps.py",
-    r".*: python -m benchmarks\.": "tests/benchmarks/test_steps.py",
+    r".*: python -m benchmarks\.": "tests/benchmarks/test_commands.py::test_they_are_understood",
     # A program of its own, which reads what Optuna wrote.
     r".*optuna-dashboard": "tests/tuning/test_study.py::test_a_database_does_as_well",
     # What writes into the repository.
