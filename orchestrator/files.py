@@ -113,16 +113,6 @@ def create_private(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty where there is no file, or one that is no JSON object. Raises Unreadable."""
-    try:
-        with reading(path):
-            value = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
 def sync_to_disk(path: Path) -> None:
     """Force a file's content, or a folder's list of names, to the disk."""
     handle = os.open(path, os.O_RDONLY)

@@ -1,8 +1,9 @@
 """What a launch would run: what `dfcil-sweep plan` calls, and what `import orchestrator` offers as `plan`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from orchestrator.plan.choose import Only, choose
 from orchestrator.plan.plan import Plan
@@ -22,6 +23,8 @@ class Preview:
     runs: Path
     in_store: frozenset[str]
     """Keys of the stages that need not run."""
+    records: Mapping[str, Mapping[str, Any]]
+    """Key of each finished stage to its record, those included that are to run again."""
     seconds: float | None
     """Of work for one worker in all, by what stages like these took; None where the store has none like one of them."""
     seconds_without_sharing: float | None
@@ -63,12 +66,13 @@ def plan(
     planned = choose(whole, only)
     folder = runs_folder(runs)
     store, stages = Store(folder), planned.stages
-    rates = Rates.of(planned, store.records(stages.values(), on_damaged=lambda stage, why: None), store)
+    records = store.records(stages.values(), on_damaged=lambda stage, why: None)
+    rates = Rates.of(planned, records, store)
     present = store.finished(stages.values())
     present -= present if recompute else wanted_again(stages, present, store.whole)
     seconds = rates.total(stages.values())
     without = rates.total(stages[key] for job in planned.jobs for key in job.stages)
-    return Preview(planned, len(whole.jobs), folder, frozenset(present), seconds, without)
+    return Preview(planned, len(whole.jobs), folder, frozenset(present), records, seconds, without)
 
 
 def plan_of(read: SweepSpec, device: str, elsewhere: bool) -> Plan:

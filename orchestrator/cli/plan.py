@@ -75,11 +75,8 @@ def _facts(preview: "Preview") -> dict[str, Any]:
 
 def _estimate(preview: "Preview") -> "Estimate":
     from orchestrator.estimate import estimate
-    from orchestrator.store.store import Store
 
-    plan = preview.plan
-    records = Store(preview.runs).records(plan.stages.values(), on_damaged=lambda stage, why: None)
-    return estimate(plan, records, lambda text: say(text, err=True))
+    return estimate(preview.plan, preview.records, lambda text: say(text, err=True))
 
 
 def _estimate_facts(estimate: "Estimate | None") -> dict[str, Any]:

@@ -13,8 +13,9 @@ import pytest
 
 from orchestrator.engine.engine import run
 from orchestrator.errors import UserError
-from orchestrator.files import Unreadable, not_ours, read_json
+from orchestrator.files import Unreadable, not_ours
 from orchestrator.store import sweep_folder
+from orchestrator.store.failures import Failures
 from orchestrator.store.stage_folder import DamagedStage, check, read_stage
 from orchestrator.store.store import Store
 from orchestrator.store.verify import verify
@@ -47,15 +48,17 @@ def store(tmp_path):
 
 def refuse(monkeypatch, name, number):
     """Have the system refuse to open files of that name."""
-    real = io.open
 
-    def fake(path, *rest, **named):
-        if os.path.basename(str(path)) == name:
-            raise OSError(number, os.strerror(number), str(path))
-        return real(path, *rest, **named)
+    def refusing(real):
+        def fake(path, *rest, **named):
+            if os.path.basename(str(path)) == name:
+                raise OSError(number, os.strerror(number), str(path))
+            return real(path, *rest, **named)
 
-    monkeypatch.setattr("io.open", fake)
-    monkeypatch.setattr("builtins.open", fake)
+        return fake
+
+    for place, real in (("io.open", io.open), ("builtins.open", io.open), ("os.open", os.open)):
+        monkeypatch.setattr(place, refusing(real))
 
 
 @pytest.mark.parametrize("number", UNREADABLE, ids=errno.errorcode.get)
@@ -110,12 +113,12 @@ def test_a_list_that_cannot_be_read_is_not_an_empty_one(tmp_path, monkeypatch, n
 
 @pytest.mark.parametrize("number", UNREADABLE, ids=errno.errorcode.get)
 def test_notes_that_cannot_be_read_are_not_taken_for_none(tmp_path, monkeypatch, number):
-    (tmp_path / "failed.json").write_text("{}")
+    Failures(tmp_path, "fab").add("job", "boom", "Traceback")
     refuse(monkeypatch, "failed.json", number)
     with pytest.raises(Unreadable, match=r"failed\.json: cannot be read"):
-        read_json(tmp_path / "failed.json")
+        Failures(tmp_path, "fab")
     monkeypatch.undo()
-    assert read_json(tmp_path / "failed.json") == read_json(tmp_path / "none.json") == {}
+    assert Failures(tmp_path, "fab").jobs.keys() == {"job"} and Failures(tmp_path, "none").jobs == {}
 
 
 def test_only_what_the_system_refuses_is_told_as_a_persons_error():
