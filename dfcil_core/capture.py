@@ -13,9 +13,11 @@ Sources: the notes on CUDA graphs in torch's documentation (CUDA semantics), and
 from __future__ import annotations
 
 import gc
+import traceback
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -181,11 +183,15 @@ def _make_capturable(step: Step, device: torch.device) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The first line of what went wrong first: ending a capture that has failed fails too."""
+    """The first line of what went wrong first, and where: ending a capture that has failed fails too."""
     while error.__context__ is not None:
         error = error.__context__
-    text = str(error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    said = str(error).strip().partition("\n")[0] or type(error).__name__
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith(_TORCH)]
+    return f"{said} ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else said
+
+
+_TORCH = str(Path(torch.__file__).parent)
 
 
 class CudaGraphs:

@@ -1,5 +1,6 @@
 """Steps that are captured: on the CPU, where the recorded operators of a step stand for the CUDA graph."""
 
+import inspect
 from dataclasses import replace
 
 import pytest
@@ -183,7 +184,14 @@ class Failing(Product):
     ],
 )
 def test_what_cannot_be_captured_is_refused_with_its_reason(kind, reason, recorders):
-    assert refusal_of(kind(kind)) == reason
+    told, _, place = refusal_of(kind(kind)).partition(" (")
+    assert told == reason
+    assert (place != "") is (kind is not Counting)
+
+
+def test_a_refusal_says_where_the_step_was(recorders):
+    line = inspect.getsourcelines(Failing.loss)[1] + 4
+    assert refusal_of(Failing()).endswith(f" (test_capture.py, line {line})")
 
 
 def test_what_fails_to_be_captured_later_goes_on_eagerly(recorders):
@@ -193,7 +201,7 @@ def test_what_fails_to_be_captured_later_goes_on_eagerly(recorders):
     product.optimizer.param_groups[0]["lr"] = 0.5
     product.loss = lambda x: product.w * x.item()
     assert product.go_on(static, 2) == [85 - 3, 85 - 3 - 3.5]
-    assert static.refused == "_local_scalar_dense within the step"
+    assert static.refused.startswith("_local_scalar_dense within the step")
 
 
 def test_a_kind_of_step_is_compared_once(recorders):
@@ -257,11 +265,13 @@ def contents(folder):
 
 
 def ways(records):
-    """How the phases of all stages were stepped; taken out of the records."""
-    return {how for record in records.values() for how in record.pop("capture", {}).values()}
+    """How the phases of all stages were stepped, without the place of what was refused; taken out of the records."""
+    hows = [how for record in records.values() for how in record.pop("capture", {}).values()]
+    return {how.partition(" (")[0] for how in hows}
 
 
 def captured_as_eager(plan, folder):
+
     eager, captured = run_plan(plan, folder / "eager"), run_plan(plan, folder / "captured", CAPTURE)
     found = ways(captured)
     assert captured == eager
