@@ -32,7 +32,8 @@ test: $(VENV)/.ready
 test-all: test
 	$(BIN)/python -m pytest -m 'long and not server'
 
-# A sweep through sbatch: needs root and Debian's slurmctld, slurmd, slurm-client and munge; half a minute of two cores.
+# A sweep and a search through sbatch: needs root and Debian's slurmctld, slurmd, slurm-client and munge; two minutes of
+# two cores.
 test-slurm: $(VENV)/.ready
 	CI=true $(BIN)/python -m pytest -m server tests/cluster/test_slurm.py
 

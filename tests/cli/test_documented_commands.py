@@ -71,6 +71,9 @@ ELSEWHERE = {
     r"docs/reports\.md: dfcil-sweep (report|compare) \S": "tests/reports/test_docs.py::test_a_command",
     r"docs/tutorial\.md: dfcil-sweep (plan|launch|status|report) ": "tests/cli/test_tutorial.py::test_the_tutorial",
     # Machines that are not here: a cluster, several hosts, GPUs.
+    r".*dfcil-sweep tune .*--cluster slurm": (
+        "tests/cluster/test_slurm.py::test_a_search_through_sbatch_survives_scancel_and_ends_with_the_trials_asked_for"
+    ),
     r".*--cluster slurm": "tests/cluster/test_slurm.py::test_a_sweep_through_sbatch_survives_scancel_of_a_worker",
     r".*--scheduler tls|.*: openssl |.*: (\S+=\S+ )*dask ": (
         "tests/cluster/test_namespaces.py::test_a_host_that_is_cut_off_costs_the_sweep_nothing"

@@ -1,11 +1,17 @@
-"""`launch --cluster slurm`, through sbatch to a real Slurm, with a worker's job cancelled in the middle."""
+"""`launch` and `tune --cluster slurm`, through sbatch to a real Slurm, with a worker's job cancelled in the middle."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from orchestrator.spec.load import load_spec
+from orchestrator.tuning import study
+from orchestrator.tuning.study import ENDED, Study
 from tests.support.clustered import holders, launcher, need_root, said, table, undisturbed, until_saved
+from tests.support.launched import command, environment
 from tests.support.processes import wait_until
+from tests.support.searched import search_spec
 from tests.support.slurm import ask, slurm
 from tests.support.tools import need
 
@@ -50,6 +56,33 @@ def test_a_sweep_through_sbatch_survives_scancel_of_a_worker(conf, tmp_path):
     assert table(tmp_path, tmp_path / "runs") == expected
     assert jobs(conf) == []
     assert list((tmp_path / "runs").glob(".cluster-*")) == []
+
+
+def test_a_search_through_sbatch_survives_scancel_and_ends_with_the_trials_asked_for(conf, tmp_path):
+    trials, at = 4, []
+    file, profile, log = (tmp_path / name for name in ("searched.yaml", "slurm.yaml", "tune.log"))
+    file.write_text(search_spec("searched", trials, epochs=4, steps=10))
+    profile.write_text(PROFILE)
+    told = ("tune", file, "--runs", tmp_path / "runs", "--device", "cpu", "--jobs", 2)
+    elsewhere = ("--cluster", "slurm", "--profile", profile)
+    with log.open("w") as output:
+        how = {"cwd": tmp_path, "env": {**environment(), "SLURM_CONF": str(conf)}}
+        tuner = subprocess.Popen(command(*told, *elsewhere), stdout=output, stderr=subprocess.STDOUT, **how)
+        try:
+            wait_until(lambda: " is complete" in log.read_text() or tuner.poll() is not None, 240, "a complete trial")
+            wait_until(lambda: at.extend(holders(tmp_path).values()) or at, 60, "a stage under way")
+            assert tuner.poll() is None, log.read_text()
+            ask(conf, "scancel", job_of(at[0]))
+            assert tuner.wait(400) == 0, log.read_text()
+        finally:
+            tuner.kill()
+            tuner.wait()
+    found = Study(load_spec(str(file)), study.open_storage(tmp_path / "runs", None), "cpu").trials()
+    assert [trial.number for trial in found] == list(range(trials))
+    assert all(trial.state in ENDED for trial in found)
+    assert len({tuple(trial.params.items()) for trial in found}) == trials
+    assert "against the published setting" in log.read_text()
+    assert jobs(conf) == []
 
 
 def job_of(pid: int) -> str:
