@@ -36,7 +36,7 @@ from orchestrator.engine.worker_monitor import EVERY_SECONDS, WorkerMonitor
 from orchestrator.errors import UserError
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
-from orchestrator.signals import terminable
+from orchestrator.signals import interrupts_deferred, terminable
 from orchestrator.store.stage_folder import DamagedStage
 from orchestrator.store.store import Store
 from orchestrator.worker import messages
@@ -82,7 +82,8 @@ def run(
     work = stages.work
     if work.unfinished:
         # Dask takes half a second to import and one to start. A launch that grows will want all its workers.
-        from orchestrator.cluster.workers import open_workers
+        with interrupts_deferred():  # what an import leaves that was stopped half way, other threads cannot import
+            from orchestrator.cluster.workers import open_workers
 
         workers = options.workers if source is not dict else min(options.workers, work.unfinished)
         gc = CheckpointGC(plan, store, work) if options.free else None
