@@ -1,4 +1,4 @@
-"""A step as one CUDA graph: at 32 x 32 most of a step on a GPU is the launching of its thousand kernels.
+"""A step as one CUDA graph: at 32 x 32 a step on a GPU is many hundreds of small kernels, launched one by one.
 
 The Python of a static step runs a few times (warm-up) and once more to be captured; then the graph is replayed, on the
 same memory. So a step must ask the host for what is another thing at each step (supplied.py), and read nothing back.

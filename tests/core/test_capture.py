@@ -271,7 +271,6 @@ def ways(records):
 
 
 def captured_as_eager(plan, folder):
-
     eager, captured = run_plan(plan, folder / "eager"), run_plan(plan, folder / "captured", CAPTURE)
     found = ways(captured)
     assert captured == eager
