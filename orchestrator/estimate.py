@@ -101,16 +101,23 @@ class _Images:
     def __init__(self, plan: Plan) -> None:
         info = plan.spec.dataset.info
         self._per_class = max(1.0, info.train_images / info.classes) * (1 - plan.spec.dataset.holdout)
-        self._kept = {key: plan.jobs[users[0]].entry.memory for key, users in plan.users.items()}
-        self._batch = {key: plan.jobs[users[0]].entry.training.batch_size for key, users in plan.users.items()}
+        entries = {key: plan.jobs[users[0]].entry for key, users in plan.users.items()}
+        self._kept = {key: entry.memory for key, entry in entries.items()}
+        # A memory chosen by chance is drawn from: as many old images as there are new ones (`memory.drawn_pool`).
+        self._draws = {key for key, entry in entries.items() if entry.method.selection == "random"}
+        self._batch = {key: entry.training.batch_size for key, entry in entries.items()}
 
     def of(self, stage: Stage) -> float:
         """Training images times epochs, or dreamed images, or those that are chosen from."""
         recipe: Recipe = stage.recipe
         if recipe.kind == "dream":
             return float(recipe.settings["steps"] * self._batch[stage.key])
-        kept = self._kept[stage.key] if "memory" in recipe.parents else 0
-        return float(recipe.training.get("epochs", 1) * (len(recipe.classes[-1]) * self._per_class + kept))
+        new, before = (self._per_class * sum(map(len, tasks)) for tasks in (recipe.classes[-1:], recipe.classes[:-1]))
+        old = 0.0
+        if "memory" in recipe.parents:
+            drawn = recipe.kind == "learn" and stage.key in self._draws
+            old = new if drawn else min(self._kept[stage.key], before)
+        return float(recipe.training.get("epochs", 1) * (new + old))
 
 
 # ---- calibration -----------------------------------------------------------------------------------------------------

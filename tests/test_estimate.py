@@ -29,14 +29,25 @@ def test_stages_take_as_long_as_finished_ones_by_their_images():
         base.stages[0]: {"seconds": 3 * 2 * 143.7 / 1000},
         base.stages[1]: {"seconds": 3 * 2 * 143.7 / 1000},
         rehearsal.stages[1]: {"seconds": 5 * 143.7 / 10_000},
-        rehearsal.stages[2]: {"seconds": 3 * (5 * 143.7 + 50) * 2 / 1000},
+        rehearsal.stages[2]: {"seconds": 3 * (2 * 5 * 143.7) * 2 / 1000},  # as many old images are drawn
     }
     found = estimate(plan, records)
     assert (found.recorded, found.calibrated) == (4, 0)
     of = {job.slug: [found.seconds[key] for key in job.stages] for job in plan.jobs}
     assert of["base-2-s0"] == pytest.approx([3 * 5 * 0.1437, 3 * 5 * 0.1437])
-    assert of["rehearsal-5-s0"][2] == pytest.approx(3 * (2 * 143.7 + 50) * 2 / 1000)
+    assert of["rehearsal-5-s0"][2] == pytest.approx(3 * (2 * 2 * 143.7) * 2 / 1000)
     assert of["rehearsal-5-s0"][1] == pytest.approx(2 * 143.7 / 10_000)
+
+
+@pytest.mark.parametrize(("memory", "second", "third"), [(50, 50, 50), (5000, 2 * 143.7, 4 * 143.7)])
+def test_a_memory_that_is_gone_through_has_no_more_images_than_there_were(memory, second, third):
+    plan = make_plan(parse_spec(SPEC.replace("[base, rehearsal]", "[e2e]").replace("50", str(memory)), "s"))
+    e2e = next(job for job in plan.jobs if job.slug == "e2e-5-s0")
+    first, later = e2e.learn[0], e2e.learn[1:]
+    records = {first: {"seconds": 1.0}, later[0]: {"seconds": 3 * (2 * 143.7 + second) / 1000}}
+    records |= {key: {"seconds": 1.0} for key in e2e.stages if plan.stages[key].recipe.kind == "remember"}
+    found = estimate(plan, records)
+    assert found.seconds[later[1]] == pytest.approx(3 * (2 * 143.7 + third) / 1000)
 
 
 def test_shared_stages_count_once_and_a_job_alone_does_all_of_its_own():
