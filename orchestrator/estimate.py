@@ -194,21 +194,24 @@ class _Clock:
         # machine is now.
         self._now = time.process_time if device == "cpu" else time.perf_counter
         self._began = self._now()
-        self._at: list[tuple[float, int]] = []
+        self._at: list[tuple[float, int, Any]] = []
+        """Of each report: when it came, how many epochs or steps were over, and in which phase."""
         self.seconds = 0.0
 
     def report(self, told: dict[str, Any]) -> None:
         """An epoch, or some steps, are over."""
         now, dreamed = self._now(), told.get("step", len(self._at) + 1)
-        self._at.append((now, dreamed))
+        self._at.append((now, dreamed, told.get("phase")))
 
     def stop(self) -> None:
         """What all epochs, or steps, would have taken without what only the first one waits for."""
-        if len(self._at) < 2:
+        alike = [(at, done) for at, done, phase in self._at if phase == self._at[0][2]]
+        if len(alike) < 2:
             self.seconds = self._now() - self._began
             return
-        (first, one), (last, all_of_them) = self._at[0], self._at[-1]
-        self.seconds = (last - first) / (all_of_them - one) * all_of_them
+        (first, one), (last, most) = alike[0], alike[-1]
+        # What came before the first report took as long as the like of it did later.
+        self.seconds = one * (last - first) / (most - one) + self._at[-1][0] - first
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import tempfile
 
 import pytest
 
-from orchestrator.estimate import Estimate, estimate
+from orchestrator.estimate import Estimate, _Clock, estimate
 from orchestrator.plan.plan import make_plan
 from orchestrator.spec.load import parse_spec
 from tests.support.fabricated import sweep
@@ -55,6 +55,21 @@ def test_shared_stages_count_once_and_a_job_alone_does_all_of_its_own():
     found = Estimate(plan, dict.fromkeys(plan.stages, 10.0), 1, 0)
     assert [found.planned(workers) for workers in (1, 2, 8)] == [30.0, 20.0, 20.0]
     assert [found.alone(workers) for workers in (1, 2, 8)] == [40.0, 20.0, 20.0]
+
+
+def test_a_first_epoch_counts_as_long_as_those_after_it_and_another_phase_as_long_as_it_took():
+    clock, times = _Clock("cpu"), iter([9.0, 11.0, 13.0, 14.0, 15.0])
+    clock._now = lambda: next(times)
+    for phase in ("learn", "learn", "learn", "balance", "balance"):
+        clock.report({"phase": phase, "epoch": 1})
+    clock.stop()
+    assert clock.seconds == 3 * 2.0 + 2 * 1.0
+    clock, times = _Clock("cpu"), iter([9.0, 12.0])
+    clock._now = lambda: next(times)
+    for step in (4, 10):  # six steps in three seconds, and four before
+        clock.report({"phase": "dream", "step": step})
+    clock.stop()
+    assert clock.seconds == 5.0
 
 
 @pytest.mark.long
