@@ -27,6 +27,7 @@ MACHINE = {
 }
 
 
+@pytest.mark.long
 def test_a_method_and_dreaming_are_measured_beside_plain_steps_of_the_same_loss():
     lines = list(everything(SMALL, BRIEF, {"lwf-synthetic", "dream"}))
     assert [line.name for line in lines] == ["lwf-synthetic", "dream"]
@@ -89,6 +90,7 @@ def test_every_plain_step_has_our_loss():
     assert lines[-1].more["steps"] == 3 * (288 // 16)
 
 
+@pytest.mark.long
 def test_another_loss_is_told(monkeypatch):
     from tests.reference import data_free
 

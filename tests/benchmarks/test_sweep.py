@@ -28,6 +28,7 @@ def plain_job(method, **sizes):
     return PlainJob(plan.jobs[0], plan)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("method", ["rehearsal", "e2e", "bic", "abd"])
 def test_a_plain_job_does_all_of_its_tasks(method, monkeypatch):
     job, trained = plain_job(method), []

@@ -147,16 +147,21 @@ def test_no_command_but_a_launch_that_names_it_runs_a_plug_in(sweep):
 
 
 def test_what_is_said_is_the_same_with_and_without_the_plug_in(sweep):
-    folder, plan = sweep
+    folder, _ = sweep
     runs = folder / "runs"
     (runs / "sweeps" / "s" / "plugin.py").unlink()
     assert "12 of 12 jobs done" in command(runs, "status")
     jobs = jobs_of(command(runs, "report", "s", "--format", "json"))
     assert {job["label"] for job in jobs} == {"base", "ours", "ours-3"}
-    if plan.spec.methods[1].method.dreams:  # a tracking store takes seconds: one kind of plug-in is enough
-        assert "12 jobs are in the tracking store" in command(runs, "sync", "s")
-        assert not (folder / "mark").exists()
     assert "0 things" in command(runs, "store", "prune", "--unused")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("sweep", ["dreaming"], indirect=True)
+def test_it_is_delivered_without_the_plug_in(sweep):
+    folder, _ = sweep
+    assert "12 jobs are in the tracking store" in command(folder / "runs", "sync", "s")
+    assert not (folder / "mark").exists()
 
 
 def test_a_plug_ins_sweep_without_its_plan_tells_how_to_have_it_again(sweep):

@@ -51,6 +51,7 @@ def test_trials_share_the_first_task_and_stopped_ones_cost_little(tmp_path):
     assert sum("learn-01" in path.name for path in Store(tmp_path).stages.iterdir()) == 3  # one a seed
 
 
+@pytest.mark.long
 def test_without_a_pruner_every_trial_is_complete(tmp_path):
     found, _ = search(read("trials: 7\npruner: none\nsampler: random", **{"seeds: [0, 1, 2]": "seeds: [0]"}), tmp_path)
     assert len(found.trials(COMPLETE)) == 7
@@ -110,6 +111,7 @@ def test_a_tuner_killed_five_times_loses_and_repeats_nothing(tmp_path):
         assert f"{trials[int(number)].params['mu']:.4g}" == settings
 
 
+@pytest.mark.long
 def test_a_trial_killed_while_its_settings_are_chosen_gets_the_rest(tmp_path):
     asked = read("trials: 3")
     found = Study(asked, study.open_storage(tmp_path, None), "cpu")
@@ -182,6 +184,7 @@ def test_a_grid_ends_when_it_is_done(tmp_path):
     assert settings == {(lr, mu) for lr in (1e-3, 1e-2) for mu in (0.1, 0.2, 0.3)} and found.ended() == 7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("before", ["tpe", "random", "qmc"])
 def test_a_grid_after_another_sampler_tries_every_point(tmp_path, before):
     text = fake_tuning.SPEC.replace("[0, 1, 2]", "[0]")
@@ -194,6 +197,7 @@ def test_a_grid_after_another_sampler_tries_every_point(tmp_path, before):
     assert found.ended() == tuner.wanted == 7 and len(found.trials()) == 8 + 6
 
 
+@pytest.mark.long
 def test_two_objectives_give_a_front_and_stop_nothing(tmp_path):
     asked = read("trials: 6\nobjective: [final_accuracy, forgetting]", **ONE)
     found, _ = search(asked, tmp_path)
