@@ -92,8 +92,11 @@ class Standing:
         """Note what is in the store before anything runs."""
         self.left -= set(records)
         self._records = records
+        # The display may have been drawn before, and has asked for what none of them was known for.
         self._results.clear()
         self._groups.clear()
+        vars(self).pop("_rates", None)
+        self._estimated = None
 
     def note(self, event: LaunchEvent) -> None:
         """Take in what happened."""

@@ -263,3 +263,15 @@ def test_a_finished_stage_leaves_the_display(plan, stages):
     assert "dream 1" in shown(progress) and "learn 2" not in shown(progress)
     progress.on_event(StageFinished(stages["dream 1"], record(plan, stages["dream 1"])))
     assert "dream 1" not in shown(progress)
+
+
+def test_a_display_that_is_drawn_before_the_launch_begins_does_not_forget_what_the_store_knows(plan, stages):
+    records = {}
+    for stage in ("learn 1", "dream 1"):
+        records[stages[stage].key] = record(plan, stages[stage])
+    early = Progress(plan, 2, terminal())
+    assert early.standing.seconds_left() is None and len(early.standing.groups()) == 2
+    early.on_event(LaunchBegan(plan, 2, dict(records), Changes()))
+    expected = begun(plan, 2, terminal(), records).standing
+    assert early.standing.seconds_left() == pytest.approx(expected.seconds_left()) and expected.seconds_left()
+    assert [group.curve for group in early.standing.groups()] == [group.curve for group in expected.groups()]
