@@ -141,11 +141,10 @@ class Learner:
     def capture(self) -> str:
         """Have `captured_step` be one CUDA graph; how it is, as a record says it."""
         self._run.capture()
-        how, self._static, self._run.static = self._run.how, self._run.static, None
-        if self._static is not None:
-            for _ in range(capturing.WARM_UP + 1):  # captured now, and not in the midst of eager steps
-                self.captured_step()
-        return how
+        if self._run.static is None:
+            return self._run.how
+        self._static, self._run.static = self._run.static, None
+        return _captured_now(self._static, self.captured_step)
 
     def captured_step(self) -> float:
         """The same step, captured; its loss."""
@@ -186,9 +185,7 @@ class Dreamer:
         self._static = self.run.captured(self._statistics)
         if self._static is None:
             return self.run.how
-        for _ in range(capturing.WARM_UP + 1):  # captured now, and not in the midst of eager steps
-            self.captured_step()
-        return capturing.how(self._static.refused)
+        return _captured_now(self._static, self.captured_step)
 
     def captured_step(self) -> float:
         """The same step, captured; its loss."""
@@ -202,6 +199,13 @@ class Dreamer:
 
     def digest(self) -> str:
         return _digest(self.run.generator)
+
+
+def _captured_now(static: capturing.StaticStep, step: Callable[[], float]) -> str:
+    """Take steps until one is captured, now and not in the midst of eager ones; how it is, as a record says it."""
+    for _ in range(capturing.WARM_UP + 1):
+        step()
+    return capturing.how(static.refused)
 
 
 class Part:

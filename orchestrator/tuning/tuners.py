@@ -139,15 +139,19 @@ class Tuners:
             try:
                 self._leading = self._leases.acquire(_LEAD, self._silent(_LEAD))
             except Held as held:
-                self.lead = f"the tuner of process {held.holder.pid} on {held.holder.host}"
+                self.lead = _named(held.holder)
         return self._leading is not None
 
     def note_ended(self, trials: int) -> None:
         """The lead has ended the study after so many trials: let the others know."""
         holder = self._leases.read(_LEAD)
         if holder is not None and self._leading is not None:
-            by = f"the tuner of process {holder.pid} on {holder.host}"
-            write_json(self._leases.folder / _ENDED, asdict(_Ended(self._leading.token, trials, by)))
+            write_json(self._leases.folder / _ENDED, asdict(_Ended(self._leading.token, trials, _named(holder))))
 
     def _ended(self) -> _Ended | None:
         return read_or(self._leases.folder / _ENDED, _TOLD, None, "The study may be ended once more")
+
+
+def _named(holder: Holder) -> str:
+    """The tuner that has this lease, for people."""
+    return f"the tuner of process {holder.pid} on {holder.host}"

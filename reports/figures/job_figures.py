@@ -36,6 +36,11 @@ class Drawable(Protocol):
     def local(self) -> Matrix: ...
 
 
+def counted_as(jobs: Iterable[Drawable]) -> str:
+    """What the jobs of one method and split are counted as: seeds, unless folds tell them apart, too."""
+    return "seed" if all(job.fold is None for job in jobs) else "job"
+
+
 def accuracy_matrix(result: Drawable, local: bool = False) -> Figure:
     """The accuracy matrix as a heat map: rows after task t, columns task j, cells in percent.
 
@@ -161,8 +166,7 @@ def _seed_band(axes: Axes, label: str, jobs: Sequence[Drawable], line: str) -> N
             means.append(statistics.fmean(values))
             spreads.append(statistics.stdev(values) if len(values) > 1 else 0.0)
     seeds = str(max(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
-    noun = "seed" if all(job.fold is None for job in jobs) else "job"
-    name = f"{title_of(label)} ({seeds} {noun}{'s' if max(counts) > 1 else ''})"
+    name = f"{title_of(label)} ({seeds} {counted_as(jobs)}{'s' if max(counts) > 1 else ''})"
     axes.plot(steps, means, color=colour, marker=marker, markersize=5, linestyle=line, label=name)
     low = [mean - spread for mean, spread in zip(means, spreads, strict=True)]
     high = [mean + spread for mean, spread in zip(means, spreads, strict=True)]

@@ -11,6 +11,7 @@ from orchestrator.results.by_class import Confusion
 from orchestrator.text import counted
 from reports.figures import sweep_figures
 from reports.figures.files import learnt
+from reports.figures.job_figures import counted_as
 from reports.jobs import JobReport
 from reports.page import pictures
 
@@ -123,11 +124,10 @@ def _shown(
 def _matrices(jobs: Sequence[JobReport], few: bool) -> list[Part[Matrix]]:
     if not jobs:
         return []
-    noun = "seed" if all(job.fold is None for job in jobs) else "job"
     ((seeds, mean),) = sweep_figures.mean_matrices(jobs).values()
     if len(jobs) == 1:
         return [Part(_of(jobs[0]), f"{ALL} {choice(jobs[0])}", mean)]
-    together = Part(f"mean of {counted(seeds, noun)}", ALL, mean)
+    together = Part(f"mean of {counted(seeds, counted_as(jobs))}", ALL, mean)
     if not few:
         return [together]
     each = [
@@ -143,7 +143,7 @@ def _confusions(found: Sequence[tuple[JobReport, Confusion]]) -> list[Part[pictu
     if not each:
         return []
     together = together_of([own for _, own in found])
-    noun = "seed" if all(job.fold is None for job, _ in found) else "job"
+    noun = counted_as([job for job, _ in found])
     return [Part(f"{counted(len(found), noun)} together", ALL, pictures.confusion(together)), *each]
 
 

@@ -124,7 +124,7 @@ def filled_in(one: Typed) -> str:
     if one.within and words[0] == "dfcil-sweep" and not any(word.startswith("-") for word in words):
         try:
             parse(text)
-        except Exception:
+        except click.UsageError:
             return f"{text} --help"
     return text
 
