@@ -17,6 +17,7 @@ import traceback
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -139,6 +140,12 @@ def recorder_of(device: torch.device) -> Recorder:
     """How steps are captured on a device. Raises CannotCapture for one that has no graphs."""
     if device.type != "cuda":
         raise CannotCapture("there is no CUDA device")
+    return _graphs(device)
+
+
+@cache
+def _graphs(device: torch.device) -> CudaGraphs:
+    """One stream for all that a process captures: see CudaGraphs."""
     return CudaGraphs(device)
 
 

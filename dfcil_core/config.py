@@ -31,6 +31,9 @@ QUIRKS_VERSION = 2
 # What `precision: bfloat16` computes in it (precision.py); only in the identities of stages that are told so. 1 was
 # heads and losses too, and stayed unsaid.
 BFLOAT16_VERSION = 2
+# What `adam` and `adamw` compute on a GPU; only in the identities of stages there that have one of them. 2: the fused
+# ones of torch, and not its loop over tensors.
+GPU_ADAM_VERSION = 2
 
 
 LATER = {"later": True}

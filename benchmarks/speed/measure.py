@@ -26,8 +26,8 @@ TARGETS = {**dict.fromkeys(DREAMERS, 2.5), **dict.fromkeys(("base", "lwf", "lwf-
 Action = Callable[[], object]
 
 
-class Disagreement(Exception):
-    """The plain step computes another loss: the two cannot be compared."""
+class _Disagreement(Exception):
+    """The plain step computes another loss."""
 
 
 @dataclass
@@ -42,6 +42,8 @@ class Measured:
     target: float | None = None
     flops: int | None = None
     more: dict[str, Any] = field(default_factory=dict)
+    disagreement: str | None = None
+    """What differs, where the plain step computes another loss."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class Effort:
 
 
 def everything(sizes: Sizes, effort: Effort, only: set[str], capture: bool = False) -> Iterator[Measured]:
-    """All lines, as they are done: our steps timed as a worker does them (side.py). Raises Disagreement.
+    """All lines, as they are done: our steps timed as a worker does them (side.py).
+
+    Where the plain step computes another loss, `disagreement` of a line says so: the two cannot be compared.
 
     With `capture` each step is timed as one CUDA graph too, in turn with the others.
     """
@@ -86,7 +90,18 @@ class _Both:
     effort: Effort
     capture: bool
 
-    def beside(self, name: str, ours: Action, plain: Action) -> Measured:
+    def disagreement(self, compare: Action) -> str | None:
+        """What `compare` finds to differ, in float32; in bfloat16 it is not asked."""
+        if self.stages.sizes.precision != "float32":
+            return None
+        try:
+            with clock.tf32(False):
+                compare()
+        except _Disagreement as difference:
+            return str(difference)
+        return None
+
+    def beside(self, name: str, ours: Action, plain: Action, disagreement: str | None = None) -> Measured:
         """The line of what `side` was asked to make; `ours` is the same here, for all but its time."""
         device = self.stages.sizes.device
         actions = {"ours": self.side.once, "plain": partial(clock.timed, plain, device)}
@@ -109,6 +124,7 @@ class _Both:
             TARGETS.get(name),
             clock.flops(ours),
             {**more, **{side: peak / 2**20 for side, peak in peaks.items()}},
+            disagreement,
         )
 
 
@@ -116,26 +132,32 @@ def _step(both: _Both, method: str) -> Measured:
     both.side.ask(f"make {method}")
     ours = Learner(both.stages, method)
     plain = plain_steps.Step(ours, method)
-    if both.stages.sizes.precision == "float32":
+    lr = ours.schedule.lr
+
+    def compare() -> None:
         for side in (ours, plain):
             side.set_lr(COMPARED_LR)
         for number in range(STEPS_COMPARED):
             loss = ours.step()
             _agree(loss, plain.on(ours.last[0]), f"{method}, step {number + 1}")
-        for side in (ours, plain):
-            side.set_lr(ours.schedule.lr)
-    return both.beside(method, ours.step, plain.step)
+
+    disagreement = both.disagreement(compare)
+    for side in (ours, plain):
+        side.set_lr(lr)
+    return both.beside(method, ours.step, plain.step, disagreement)
 
 
 def _dream(both: _Both) -> Measured:
     both.side.ask("make dream")
     ours = Dreamer(both.stages)
     plain = plain_steps.DreamStep.beside(ours)
+
+    def compare() -> None:
+        for number in range(STEPS_COMPARED):
+            _agree(ours.step(), plain.step(), f"dreaming, step {number + 1}")
+
     try:
-        if both.stages.sizes.precision == "float32":
-            for number in range(STEPS_COMPARED):
-                _agree(ours.step(), plain.step(), f"dreaming, step {number + 1}")
-        return both.beside("dream", ours.step, plain.step)
+        return both.beside("dream", ours.step, plain.step, both.disagreement(compare))
     finally:
         ours.close()
 
@@ -143,7 +165,7 @@ def _dream(both: _Both) -> Measured:
 def _agree(ours: float, plain: float, what: str) -> None:
     # Also where one of them is no number.
     if not abs(ours - plain) <= AGREE * max(1.0, abs(ours)):
-        raise Disagreement(f"{what}: ours has the loss {ours}, the plain one {plain}")
+        raise _Disagreement(f"{what}: ours has the loss {ours}, the plain one {plain}")
 
 
 # ---- what a stage does beside its steps ------------------------------------------------------------------------------
@@ -158,12 +180,15 @@ def _parts(both: _Both) -> Iterator[Measured]:
         images.pixels, images.labels, plain_data.tested(context.data.mean, context.data.std)
     )
     module = plain.formulas.net.module
-    if both.stages.sizes.precision == "float32":
+
+    def compare() -> None:
         module.load_state_dict(context.student.state_dict())
         some = context.augmentation.normalise(images.pixels[:32].to(context.device))
         with torch.no_grad():
             difference = context.student.eval()(some) - plain_steps.evaluated(module, some)
         _agree(0.0, float(difference.abs().max()), "logits of test images")
+
+    disagreement = both.disagreement(compare)
 
     def evaluate_plain() -> None:
         for batch, _ in torch.utils.data.DataLoader(test, 256):
@@ -176,7 +201,8 @@ def _parts(both: _Both) -> Iterator[Measured]:
     }
     for name in PARTS:
         both.side.ask(f"make {name}")
-        yield both.beside(name, make(both.stages, name).step, plainly[name])
+        ours_does = make(both.stages, name).step
+        yield both.beside(name, ours_does, plainly[name], disagreement if name == "evaluation" else None)
 
 
 def _stage(stages: Stages) -> Measured:

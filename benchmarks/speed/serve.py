@@ -14,6 +14,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.speed import clock
 from benchmarks.speed.ours import Dreamer, Learner, Made, Sizes, Stages, as_in_a_stage, make
 
@@ -33,12 +35,27 @@ def serve(sizes: Sizes) -> None:
             elif made is not None and request == "step":
                 answer = timed(made.step, sizes.device)
             elif isinstance(made, Learner | Dreamer) and request == "capture":
-                answer = {"how": made.capture()}
+                answer = captured(made)
             elif isinstance(made, Learner | Dreamer) and request == "captured":
                 answer = timed(made.captured_step, sizes.device)
             elif made is not None and request == "digest":
                 answer = {"digest": made.digest()}
             print(json.dumps(answer), file=answers, flush=True)
+
+
+def captured(made: Learner | Dreamer) -> dict[str, Any]:
+    """How the step is captured, and the MiB of the device that its graph holds."""
+    before = reserved()
+    how = made.capture()
+    return {"how": how, "graph_mib": (reserved() - before) / 2**20}
+
+
+def reserved() -> int:
+    """Bytes of the GPU that torch has taken and needs; 0 where there is none."""
+    if not torch.cuda.is_available():
+        return 0
+    torch.cuda.empty_cache()
+    return torch.cuda.memory_reserved()
 
 
 def timed(step: Callable[[], float], device: str) -> dict[str, float]:

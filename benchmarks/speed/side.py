@@ -22,7 +22,8 @@ class Side:
 
     def __init__(self, sizes: Sizes, tree: Path = ROOT) -> None:
         command = [sys.executable, "-m", "benchmarks.speed.serve", json.dumps(asdict(sizes))]
-        environment = {**os.environ, **KEEPS_MEMORY, "PYTHONPATH": str(tree)}
+        path = os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH"))))
+        environment = {**os.environ, **KEEPS_MEMORY, "PYTHONPATH": path}
         self._process = subprocess.Popen(
             command, cwd=tree, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )

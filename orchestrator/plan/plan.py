@@ -319,6 +319,8 @@ class _Chain:
             versions = {**versions, "quirks": config.QUIRKS_VERSION}
         if training.get("precision") == "bfloat16":
             versions = {**versions, "bfloat16": config.BFLOAT16_VERSION}
+        if self.common.device == "cuda" and training.get("optimizer", "sgd") != "sgd":
+            versions = {**versions, "gpu_adam": config.GPU_ADAM_VERSION}
         stage = Stage(
             Recipe(
                 kind=kind,

@@ -1,12 +1,16 @@
 """What `make bench` measures is the same step twice: the product's, and a plain one with the same loss."""
 
+import sys
+
 import pytest
 import torch
 
+from benchmarks import steps
 from benchmarks.speed import clock, measure, report
 from benchmarks.speed.in_a_sweep import WholeStage
-from benchmarks.speed.measure import Disagreement, Effort, Measured, everything
+from benchmarks.speed.measure import Effort, Measured, everything
 from benchmarks.speed.ours import Sizes, Stages, make
+from benchmarks.speed.side import Side
 from dfcil_core import capture
 from dfcil_core.methods import METHODS
 from tests.support.recorded_operators import RecordedOperators
@@ -96,10 +100,31 @@ def test_another_loss_is_told(monkeypatch):
 
     right = data_free.Lwf.loss
     monkeypatch.setattr(data_free.Lwf, "loss", lambda self, step: right(self, step) * (1 + 3e-4))
-    with pytest.raises(Disagreement, match="lwf, step 1"):
-        list(everything(SMALL, BRIEF, {"lwf"}))
-    with pytest.raises(Disagreement):
+    (line,) = everything(SMALL, BRIEF, {"lwf"})
+    assert line.disagreement.startswith("lwf, step 1: ours has the loss")
+    with pytest.raises(measure._Disagreement):
         measure._agree(1.0, float("nan"), "no number")
+
+
+def test_then_the_command_shows_the_table_and_fails(monkeypatch, capsys):
+    times = {"n": 5, "median": 0.010, "quartile_1": 0.009, "quartile_3": 0.011}
+    line = Measured("lwf", times, times, 1.0, more={"ours_mib": 1, "plain_mib": 2}, disagreement="lwf, step 1: ours")
+    monkeypatch.setattr(steps, "everything", lambda *asked: iter([line]))
+    monkeypatch.setattr(steps.report, "machine", lambda sizes: MACHINE)
+    monkeypatch.setattr(sys, "argv", ["steps"])
+    with pytest.raises(SystemExit, match="cannot be compared:\nlwf, step 1: ours"):
+        steps.main()
+    assert "| lwf | 5 |" in capsys.readouterr().out
+
+
+@pytest.mark.long  # a process that loads torch
+def test_the_side_finds_what_this_process_finds(tmp_path, monkeypatch):
+    seen = tmp_path / "seen"
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(seen)!r}, 'w').close()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with Side(SMALL) as side:
+        assert side.ask("nothing") == {}
+    assert seen.exists()
 
 
 def test_operations_are_two_a_multiplication():

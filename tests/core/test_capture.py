@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from dfcil_core import capture
+from dfcil_core import capture, optimization
 from dfcil_core.context import Batch
 from dfcil_core.execution import Execution
 from dfcil_core.methods import METHODS
@@ -255,6 +255,20 @@ def test_adam_counts_its_steps_where_it_is_told():
     sgd = torch.optim.SGD([w], lr=0.1)
     set_capturable(sgd, True)
     assert "capturable" not in sgd.param_groups[0]
+
+
+# Fake tensors load torch.compile, which takes seconds.
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_on_a_gpu_it_counts_them_there_whatever_it_is_told(name):
+    """As the fused one does; on a CPU it is torch's own choice."""
+    settings = {"optimizer": name}
+    assert optimization.optimizer(settings, [torch.nn.Parameter(torch.ones(1))], 0.1, 0.0).defaults["fused"] is None
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    with FakeTensorMode():
+        there = torch.nn.Parameter(torch.ones(1, device="cuda"))
+        assert optimization.optimizer(settings, [there], 0.1, 0.0).param_groups[0]["fused"] is True
 
 
 # ---- the stages of every method --------------------------------------------------------------------------------------

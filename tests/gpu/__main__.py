@@ -1,4 +1,7 @@
-"""`make test-gpu`: every check on a CUDA device, without pytest. Status 1 where one does not hold."""
+"""`make test-gpu`: every check on a CUDA device, without pytest. Status 1 where one does not hold.
+
+`--only` takes some of them, by name: each can so run beside the others, in a process of its own.
+"""
 
 import argparse
 import sys
@@ -15,13 +18,16 @@ from tests.gpu.checks import CHECKS, Skipped
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cuda", help="cuda (the default), cuda:1, cpu")
-    device = parser.parse_args().device
+    checks = {check.__name__: check for check in CHECKS}
+    parser.add_argument("--only", nargs="+", default=list(checks), choices=list(checks), metavar="CHECK")
+    asked = parser.parse_args()
+    device = asked.device
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         sys.exit("there is no CUDA device here")
     name = "the CPU" if device == "cpu" else torch.cuda.get_device_name(device)
     print(f"on {name}, torch {torch.__version__}", flush=True)
     failed = 0
-    for check in CHECKS:
+    for check in map(checks.__getitem__, asked.only):
         title, started = check.__name__.replace("_", " "), time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             try:

@@ -178,6 +178,16 @@ def test_each_components_version_changes_the_stages_computed_with_it(component, 
     assert kept == expected[component] if component in expected else "learn" in kept
 
 
+@pytest.mark.parametrize(("optimizer", "on_cuda"), [("sgd", set()), ("adam", {"gpu_adam"}), ("adamw", {"gpu_adam"})])
+def test_adam_on_a_gpu_has_a_version_of_its_own(optimizer, on_cuda):
+    spec = parse_spec(SPEC, "s.yaml", overrides=[f"training.optimizer={optimizer}"])
+    told = {
+        device: set().union(*(stage.recipe.versions for stage in make_plan(spec, device).stages.values()))
+        for device in ("cpu", "cuda")
+    }
+    assert told["cuda"] - told["cpu"] == on_cuda
+
+
 def test_a_change_early_in_a_chain_reaches_its_end():
     before, after = (plan_of("lwf", Training(epochs=epochs)) for epochs in (4, 5))
     assert before.jobs[0].stages[-1] != after.jobs[0].stages[-1]
