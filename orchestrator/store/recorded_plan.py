@@ -239,6 +239,10 @@ def _problem(told: ToldPlan) -> str | None:
             return f"stages.{key[:16]}: it has no classes"
         if recipe.kind == "dream" and type(recipe.settings.get("steps")) is not int:
             return f"stages.{key[:16]}: settings.steps is no number of steps"
+        if recipe.kind == "dream" and type(recipe.training.get("batch_size")) is not int:
+            return f"stages.{key[:16]}: training.batch_size is no number of images"
+        if recipe.kind == "remember" and type(recipe.settings.get("memory")) is not int:
+            return f"stages.{key[:16]}: settings.memory is no number of images"
         if recipe.kind == "learn" and type(recipe.training.get("epochs", 1)) is not int:
             return f"stages.{key[:16]}: training.epochs is no number of epochs"
     if set().union(*(job.stages for job in told.jobs)) != told.stages.keys():

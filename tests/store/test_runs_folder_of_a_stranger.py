@@ -192,6 +192,12 @@ def test_a_plug_ins_sweep_without_its_plan_tells_how_to_have_it_again(sweep):
         (lambda told: told["stages"].popitem(), "not those of the jobs"),
         (lambda told: next(iter(told["stages"].values())).update(method="../../x"), "no name of a stage"),
         (lambda told: next(iter(told["stages"].values())).update(classes=[]), "no classes"),
+        (lambda told: next(iter(told["stages"].values())).update(kind="remember"), "settings.memory"),
+        (lambda told: next(iter(told["stages"].values())).update(kind="dream"), "settings.steps"),
+        (
+            lambda told: next(iter(told["stages"].values())).update(kind="dream", settings={"steps": 1}, training={}),
+            "training.batch_size",
+        ),
     ],
 )
 def test_a_plan_that_was_altered_is_refused(change, reason, tmp_path):
