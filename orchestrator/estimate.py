@@ -1,9 +1,8 @@
 """How long a whole plan will take, with one worker and with many: from what its stages took, or from a calibration.
 
-A stage's time is its number of training images times epochs (`learn`), of dreamed images (`dream`) or of images to
-choose from (`remember`), times seconds an image. These are taken from the plan's own finished stages; where there is
-none of a kind, method and network, a short run of such a stage on made-up images of the same size is timed, on this
-machine and device. A calibration leaves nothing behind.
+A stage's time is its images (`results/work.py`) times seconds an image. These are taken from the plan's own finished
+stages; where there is none of a kind, method and network, a short run of such a stage on made-up images of the same
+size is timed, on this machine and device. A calibration leaves nothing behind.
 """
 
 import tempfile
@@ -14,20 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dfcil_core.config import Recipe
 from dfcil_core.data.catalog import synthetic_info
 from orchestrator.engine.options import Options
 from orchestrator.engine.simulate import makespan
 from orchestrator.plan.plan import Plan, make_plan
-from orchestrator.plan.stage import Stage
+from orchestrator.results.estimate import Rates
+from orchestrator.results.work import Like, alike
 from orchestrator.spec.model import Dataset, MethodEntry, SweepSpec
 from orchestrator.worker.run_task import runner
 
 _EPOCHS, _STEPS = 3, 4  # of a calibration at least: the first epoch, and the first second of steps, are not counted
 _MOST_EPOCHS, _MOST_STEPS = 20, 100  # where images are small: one alone would be too short to be timed
 _PIXELS = 128 * 32 * 32  # in a batch of a calibration at most, so that it is short with large images too
-
-_Like = tuple[str | bool | None, ...]
 
 
 @dataclass(frozen=True)
@@ -63,73 +60,27 @@ def estimate(
 
     `say` is told what is calibrated. Loads torch where something must be, and takes up to some minutes then.
     """
-    images = _Images(plan)
-    seen: dict[_Like, list[float]] = {}
-    for key, record in records.items():
-        _add(seen, plan.stages[key], images, record["seconds"])
-    recorded = len(seen)
-    missing = {_like(stage) for stage in plan.stages.values()} - seen.keys()
+    rates = Rates.of(plan, records)
+    kinds = {alike(stage.recipe) for stage in plan.stages.values()}
+    missing = {kind for kind in kinds if kind not in rates}
     if missing:
-        _calibrate(plan, missing, seen, say)
-    return Estimate(
-        plan, {key: _seconds(stage, images, seen) for key, stage in plan.stages.items()}, recorded, len(seen) - recorded
-    )
-
-
-def _like(stage: Stage) -> _Like:
-    """What stages have in common whose images take alike: of one plan, so that data set, size and device are equal."""
-    recipe = stage.recipe
-    return recipe.kind, recipe.method, recipe.kind == "learn" and recipe.task > 1, recipe.training.get("backbone")
-
-
-def _add(seen: dict[_Like, list[float]], stage: Stage, images: "_Images", seconds: float) -> None:
-    total = seen.setdefault(_like(stage), [0.0, 0.0])
-    total[0] += seconds
-    total[1] += images.of(stage)
-
-
-def _seconds(stage: Stage, images: "_Images", seen: Mapping[_Like, list[float]]) -> float:
-    like = _like(stage)
-    # Nearest to what was never seen are the method's other tasks. A network that is taken from a file costs nothing.
-    near = seen.get(like) or next((times for other, times in seen.items() if other[:2] == like[:2]), None)
-    return 0.0 if near is None else near[0] / near[1] * images.of(stage)
-
-
-class _Images:
-    """How many images a stage looks at, each as often as it does."""
-
-    def __init__(self, plan: Plan) -> None:
-        info = plan.spec.dataset.info
-        self._per_class = max(1.0, info.train_images / info.classes) * (1 - plan.spec.dataset.holdout)
-        entries = {key: plan.jobs[users[0]].entry for key, users in plan.users.items()}
-        self._kept = {key: entry.memory for key, entry in entries.items()}
-        # A memory chosen by chance is drawn from: as many old images as there are new ones (`memory.drawn_pool`).
-        self._draws = {key for key, entry in entries.items() if entry.method.selection == "random"}
-        self._batch = {key: entry.training.batch_size for key, entry in entries.items()}
-
-    def of(self, stage: Stage) -> float:
-        """Training images times epochs, or dreamed images, or those that are chosen from."""
-        recipe: Recipe = stage.recipe
-        if recipe.kind == "dream":
-            return float(recipe.settings["steps"] * self._batch[stage.key])
-        new, before = (self._per_class * sum(map(len, tasks)) for tasks in (recipe.classes[-1:], recipe.classes[:-1]))
-        old = 0.0
-        if "memory" in recipe.parents:
-            drawn = recipe.kind == "learn" and stage.key in self._draws
-            old = new if drawn else min(self._kept[stage.key], before)
-        return float(recipe.training.get("epochs", 1) * (new + old))
+        _calibrate(plan, missing, rates, say)
+    calibrated = sum(kind in rates for kind in missing)
+    # What nothing tells of stays out.
+    seconds = {key: rates.seconds(stage) or 0.0 for key, stage in plan.stages.items()}
+    return Estimate(plan, seconds, len(kinds) - len(missing), calibrated)
 
 
 # ---- calibration -----------------------------------------------------------------------------------------------------
 
 
-def _calibrate(plan: Plan, missing: set[_Like], seen: dict[_Like, list[float]], say: Callable[[str], None]) -> None:
+def _calibrate(plan: Plan, missing: set[Like], rates: Rates, say: Callable[[str], None]) -> None:
     """Time the missing kinds of stages, and run what they need for it."""
     module, run_stage = runner(Options.runner)
     labels = {job.entry.label for job in plan.jobs}
     short = make_plan(_short(plan.spec, labels), plan.device)
-    images = _Images(short)
-    wanted = {key for key, stage in short.stages.items() if _like(stage) in missing}
+    rates.know(short.stages)
+    wanted = {key for key, stage in short.stages.items() if alike(stage.recipe) in missing}
     for key in reversed(list(short.stages)):
         if key in wanted:
             wanted.update(short.stages[key].parents)
@@ -146,8 +97,8 @@ def _calibrate(plan: Plan, missing: set[_Like], seen: dict[_Like, list[float]], 
                 run_stage(
                     stage.recipe, work, parents, module.Execution(device, plugin=plan.spec.plugin, report=clock.report)
                 )
-            if _like(stage) in missing:
-                _add(seen, stage, images, clock.seconds)
+            if alike(stage.recipe) in missing:
+                rates.add(stage.recipe, clock.seconds)
 
 
 def _short(spec: SweepSpec, labels: Set[str]) -> SweepSpec:

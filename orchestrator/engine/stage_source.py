@@ -43,8 +43,7 @@ class StageSource:
         `records`, by key: those that were just read; a stage without one is looked for in the store.
         """
         if stages.keys() - records.keys() or self._recompute:  # else nothing is to be put in order
-            for key, record in records.items():
-                self._rates.add(stages[key].recipe, record["seconds"])
+            self._rates.know(stages, records)
         self._add(stages, records)
 
     def grow(self) -> None:
@@ -77,6 +76,7 @@ class StageSource:
         """Records of those that are new here and in the store already; without the freed ones that are wanted again."""
         new = {key: stage for key, stage in stages.items() if key not in self.stages}
         self.stages |= new
+        self._rates.know(new)
         records = {key: known[key] for key in new if key in known}
         records |= self._store.records(
             (stage for key, stage in new.items() if key not in known), on_damaged=self._set_aside

@@ -1,8 +1,7 @@
 """How long stages will take, by those like them that the store has.
 
-A stage's work is counted in units: epochs times new classes for `learn`, steps for `dream`, one for `remember`. Seconds
-a unit are the mean over finished stages of the same method, network, data set, image size and device kind; where that
-method has none, over those of any method.
+A stage's work is counted in images (`work.py`). Seconds an image are the mean over finished stages that are most like
+it: of its own method where it has any, else of any method.
 """
 
 from collections import defaultdict
@@ -10,62 +9,80 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dfcil_core.config import Recipe
-from dfcil_core.methods import METHODS
-from dfcil_core.methods.base import Method
 from orchestrator.files import Unreadable
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import FOLDER, Stage
+from orchestrator.results.work import A_CLASS, Like, alike, cost, images
 from orchestrator.store.stage_folder import DamagedStage, read_stage
 from orchestrator.store.store import Store
 
-_DREAMED, _DISTILLED = 7.0, 1.3  # times what a step of plain learning takes: with dreamed images, with a teacher
 _SAMPLE = 20  # other sweeps' stages that are looked at, of each data set, kind and method
 
 
-_Like = tuple[str | int | None, ...]  # what stages have in common whose units of work take alike
-
-
 class Rates:
-    """Seconds a unit of work, of what has been seen."""
+    """Seconds an image, of what has been seen."""
 
-    def __init__(self) -> None:
-        self._seen: dict[_Like, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        self._all = [0.0, 0.0]
+    def __init__(self, a_class: float = A_CLASS) -> None:
+        """`a_class`: training images of a class, for a data set of which a recipe does not tell how many it has."""
+        self._a_class = a_class
+        self._stages: dict[str, Stage] = {}
+        self._seen: dict[Like, list[float]] = {}
+        """Seconds, images, and about how much an image costs."""
+        self._rates: dict[Like, float | None] = {}
+        """Seconds an image, of what was asked for since the last was seen."""
 
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Mapping[str, Any]], store: Store | None = None) -> "Rates":
         """By a plan's own records; with a store by a sample of other sweeps' stages too."""
-        rates = cls()
-        for key, record in records.items():
-            rates.add(plan.stages[key].recipe, record["seconds"])
+        info = plan.spec.dataset.info
+        rates = cls(info.train_images / info.classes if info.train_images and info.classes else A_CLASS)
+        rates.know(plan.stages, records)
         if store is not None:
             own = {plan.stages[key].folder for key in records}
             rates._add_others(store, {stage.recipe.data.name for stage in plan.stages.values()}, own)
         return rates
 
+    def know(self, stages: Mapping[str, Stage], records: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+        """Take in stages by key, and what those took that have a record.
+
+        A stage's old images are as many as the recipe of the stage says that chose them: whoever asks for the one has
+        given the other.
+        """
+        self._stages.update(stages)
+        for key, record in (records or {}).items():
+            self.add(stages[key].recipe, record["seconds"])
+
     def add(self, recipe: Recipe, seconds: float) -> None:
         """Note what a finished stage took."""
-        self._all[0] += seconds
-        self._all[1] += _guess(recipe)
-        for like in _likes(recipe):
-            seen = self._seen[like]
-            seen[0] += seconds
-            seen[1] += _units(recipe)
+        like, work = alike(recipe), self._images(recipe)
+        seen = self._seen.get(like)
+        if seen is None:
+            seen = self._seen[like] = [0.0, 0.0, cost(recipe)]
+        seen[0] += seconds
+        seen[1] += work
+        self._rates.clear()
+
+    def __contains__(self, like: Like) -> bool:
+        """Whether a stage has been seen that is `alike` to others in this."""
+        return like in self._seen
 
     def seconds(self, stage: Stage) -> float | None:
         """The estimate for a stage; None where nothing like it has been seen."""
-        for like in _likes(stage.recipe):
-            if like in self._seen:
-                seconds, units = self._seen[like]
-                return seconds / units * _units(stage.recipe)
-        return None
+        recipe = stage.recipe
+        like = alike(recipe)
+        if like not in self._rates:
+            self._rates[like] = self._rate(like)
+        rate = self._rates[like]
+        return None if rate is None else rate * self._images(recipe)
 
     def weight(self, stage: Stage) -> float:
         """The estimate for a stage; where nothing like it has been seen, a guess, good for comparing stages alone."""
         seconds = self.seconds(stage)
         if seconds is not None:
             return seconds
-        return _guess(stage.recipe) * (self._all[0] / self._all[1] if self._all[1] else 1.0)
+        plain = sum(images * cost for _, images, cost in self._seen.values())
+        rate = sum(seconds for seconds, _, _ in self._seen.values()) / plain if plain else 1.0
+        return rate * cost(stage.recipe) * self._images(stage.recipe)
 
     def total(self, stages: Iterable[Stage]) -> float | None:
         """The estimate for all of `stages` one after the other; None where one of them has none."""
@@ -77,9 +94,23 @@ class Rates:
             total += seconds
         return total
 
+    def _rate(self, like: Like) -> float | None:
+        for shared in (like, like[:-1], like[:-2]):
+            near = [seen for other, seen in self._seen.items() if other[: len(shared)] == shared]
+            if near:
+                return sum(seconds for seconds, _, _ in near) / sum(images for _, images, _ in near)
+        return None
+
+    def _images(self, recipe: Recipe) -> float:
+        memory = recipe.parents.get("memory")
+        chosen = self._stages.get(memory) if memory else None
+        return images(recipe, chosen.recipe if chosen else None, self._a_class)
+
     def _add_others(self, store: Store, data_sets: set[str], own: set[str]) -> None:
+        names = sorted(name for name in store.names() if not name.startswith("."))
+        folders = {name[-16:]: store.stages / name for name in names}
         left: dict[tuple[str, ...], int] = defaultdict(lambda: _SAMPLE)
-        for name in sorted(name for name in store.names() if not name.startswith(".")):
+        for name in names:
             sort = FOLDER.fullmatch(name)
             if name in own or sort is None or sort["data"] not in data_sets or not left[sort.groups()]:
                 continue
@@ -87,8 +118,12 @@ class Rates:
             try:
                 stage = read_stage(store.stages / name)
                 record = store.record(stage)
-                if record is not None:
-                    self.add(stage.recipe, float(record["seconds"]))
+                if record is None:
+                    continue
+                memory = stage.recipe.parents.get("memory")
+                if memory and memory not in self._stages:
+                    self._stages[memory] = read_stage(folders[memory[:16]])
+                self.add(stage.recipe, float(record["seconds"]))
             except (DamagedStage, Unreadable, ValueError, KeyError, TypeError):
                 continue  # `store verify` tells of it; an estimate does without it
 
@@ -110,26 +145,3 @@ def time_left(plan: Plan, left: set[str], rates: Rates, workers: int, spent: Map
         work += seconds
         ends[key] = seconds + max((ends.get(parent, 0.0) for parent in stage.parents), default=0.0)
     return max(work / workers, max(ends.values(), default=0.0))
-
-
-def _likes(recipe: Recipe) -> tuple[_Like, _Like]:
-    general = (recipe.kind, recipe.data.name, recipe.data.image_size, recipe.training.get("backbone"), recipe.device)
-    return (*general, recipe.method), general
-
-
-def _guess(recipe: Recipe) -> float:
-    """About how long a stage takes, in epochs of plain learning of one class."""
-    if recipe.kind == "learn":
-        own = METHODS.get(recipe.method, Method).step_cost
-        return (
-            own * _units(recipe) * (_DREAMED if "generator" in recipe.parents else _DISTILLED if recipe.parents else 1)
-        )
-    return 5.0 * _units(recipe)  # a step of dreaming is as long as five classes of 100 images: docs/performance.md
-
-
-def _units(recipe: Recipe) -> float:
-    if recipe.kind == "learn":
-        return float(max(1, recipe.training.get("epochs", 1) * len(recipe.classes[-1])))
-    if recipe.kind == "dream":
-        return float(max(1, recipe.settings.get("steps", 1)))
-    return 1.0
