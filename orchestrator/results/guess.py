@@ -7,6 +7,7 @@ sweeps/cifar100-small.yaml). Where the store has stages like these, `estimate.py
 from dfcil_core.config import Recipe
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.plan.plan import Plan
+from orchestrator.results.work import images
 
 _MEGA = {"resnet8": 13, "resnet14": 27, "resnet20": 41, "resnet32": 69}
 """Millions of multiplications of each network on an image of 32 x 32 pixels."""
@@ -35,12 +36,12 @@ def guess(plan: Plan) -> float | None:
     """Seconds of work for one CPU core; None on a GPU, and for a network of which nothing was measured."""
     if plan.device != "cpu":
         return None
-    images = plan.spec.dataset.info.train_images / max(1, plan.spec.dataset.info.classes)
-    seconds = [_stage(stage.recipe, images) for stage in plan.stages.values()]
+    a_class = plan.spec.dataset.info.train_images / max(1, plan.spec.dataset.info.classes)
+    seconds = [_stage(stage.recipe, a_class) for stage in plan.stages.values()]
     return None if None in seconds else sum(each for each in seconds if each is not None)
 
 
-def _stage(recipe: Recipe, images_a_class: float) -> float | None:
+def _stage(recipe: Recipe, a_class: float) -> float | None:
     if recipe.kind == "remember":
         return _REMEMBER
     name = recipe.training.get("backbone", "")
@@ -51,8 +52,5 @@ def _stage(recipe: Recipe, images_a_class: float) -> float | None:
     if recipe.kind == "dream":
         steps, batch = recipe.settings["steps"], recipe.training.get("batch_size", 128)
         return float(steps * (_STEP + batch * pixels * (_DREAMED + _DREAMED_A_MEGA * mega)))
-    # A stage without a parent is a fresh network, on all classes so far.
-    classes = recipe.classes[-1:] if recipe.parents else recipe.classes
-    images = images_a_class * sum(map(len, classes)) * recipe.training["epochs"]
     times = _FURTHER.get(recipe.method, 1.0) if recipe.parents else 1.0
-    return float(images * times * (_OVERHEAD + pixels * _A_MEGA * mega))
+    return float(images(recipe, a_class=a_class) * times * (_OVERHEAD + pixels * _A_MEGA * mega))
