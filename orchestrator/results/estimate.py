@@ -102,8 +102,7 @@ class Rates:
         return None
 
     def _images(self, recipe: Recipe) -> float:
-        memory = recipe.parents.get("memory")
-        chosen = self._stages.get(memory) if memory else None
+        chosen = self._stages.get(recipe.parents["memory"]) if "memory" in recipe.parents else None
         return images(recipe, chosen.recipe if chosen else None, self._a_class)
 
     def _add_others(self, store: Store, data_sets: set[str], own: set[str]) -> None:

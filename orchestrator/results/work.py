@@ -29,7 +29,7 @@ def images(recipe: Recipe, memory: Recipe | None = None, a_class: float = A_CLAS
     if recipe.kind == "dream":
         return float(max(1, recipe.settings["steps"] * recipe.training["batch_size"]))
     data = recipe.data
-    told = data.options.get("train_per_class") if data.options else None
+    told = data.options.get("train_per_class")
     each = (told if isinstance(told, int) else _WHOLE.get(data.name, a_class)) * (1 - data.holdout)
     new, old = each * len(recipe.classes[-1]), 0.0
     if memory is not None and memory.kind == "remember":
