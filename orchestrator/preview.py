@@ -29,6 +29,8 @@ class Preview:
     """Of work for one worker in all, by what stages like these took; None where the store has none like one of them."""
     seconds_without_sharing: float | None
     """The same if every job did all of its own stages."""
+    seconds_to_run: float | None
+    """The same of what is not in the store."""
 
     @property
     def shared(self) -> int:
@@ -72,7 +74,8 @@ def plan(
     present -= present if recompute else wanted_again(stages, present, store.whole)
     seconds = rates.total(stages.values())
     without = rates.total(stages[key] for job in planned.jobs for key in job.stages)
-    return Preview(planned, len(whole.jobs), folder, frozenset(present), records, seconds, without)
+    to_run = rates.total(stage for key, stage in stages.items() if key not in present)
+    return Preview(planned, len(whole.jobs), folder, frozenset(present), records, seconds, without, to_run)
 
 
 def plan_of(read: SweepSpec, device: str, elsewhere: bool) -> Plan:

@@ -52,7 +52,7 @@ def plan(spec: str, classes: bool, estimate: bool, as_json: bool, **told: Any) -
 def _facts(preview: "Preview") -> dict[str, Any]:
     from orchestrator.spec.dataset import missing_files
 
-    plan, seconds, without = preview.plan, preview.seconds, preview.seconds_without_sharing
+    plan = preview.plan
     files = [{"path": file.path, "sha256": file.sha256, "seeds": seeds} for file, seeds in _files(plan).items()]
     return {
         "sweep": plan.spec.name,
@@ -67,10 +67,15 @@ def _facts(preview: "Preview") -> dict[str, Any]:
         **({"first_models": files} if files else {}),
         "missing_files": missing_files(plan.spec.dataset) or None,
         # Of one worker, by what stages like these took; null where one has none like it in the store.
-        "estimated_hours": None if seconds is None else seconds / 3600,
-        "estimated_hours_without_sharing": None if without is None else without / 3600,
+        "estimated_hours": _hours(preview.seconds),
+        "estimated_hours_without_sharing": _hours(preview.seconds_without_sharing),
+        "estimated_hours_to_run": _hours(preview.seconds_to_run),
         "job_list": [{"name": job.name, "slug": job.slug, "stages": list(job.stages)} for job in plan.jobs],
     }
+
+
+def _hours(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds / 3600
 
 
 def _estimate(preview: "Preview") -> "Estimate":
@@ -127,7 +132,9 @@ def print_plan(preview: "Preview") -> None:
         say(f"about {duration(seconds)} of work for one worker, by what stages like these took{saved}")
     if missing := missing_files(plan.spec.dataset):
         say(f"before a launch: {missing}")
-    say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run")
+    left = preview.seconds_to_run if preview.in_store and preview.to_run else None
+    of_it = "" if left is None else f", about {duration(left)} of that work"
+    say(f"{len(preview.in_store)} in the store ({preview.runs}), {preview.to_run} to run{of_it}")
 
 
 def _files(plan: "Plan") -> "dict[FirstModel, tuple[int, ...]]":

@@ -12,7 +12,7 @@ from dfcil_core.config import Recipe
 from orchestrator.files import Unreadable
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import FOLDER, Stage
-from orchestrator.results.work import A_CLASS, Like, alike, cost, images
+from orchestrator.results.work import A_CLASS, FURTHER, Like, alike, cost, images
 from orchestrator.store.stage_folder import DamagedStage, read_stage
 from orchestrator.store.store import Store
 
@@ -95,7 +95,7 @@ class Rates:
         return total
 
     def _rate(self, like: Like) -> float | None:
-        for shared in (like, like[:-1], like[:-2]):
+        for shared in (like[: len(like) - left_out] for left_out in range(FURTHER + 1)):
             near = [seen for other, seen in self._seen.items() if other[: len(shared)] == shared]
             if near:
                 return sum(seconds for seconds, _, _ in near) / sum(images for _, images, _ in near)

@@ -18,6 +18,8 @@ _WHOLE = {name: DATASETS[name].train_images / DATASETS[name].classes for name in
 
 Like = tuple[str | int | None, ...]
 """What stages have in common whose images take about as long."""
+FURTHER = 3
+"""How many of its last parts may be left out, from the last one on."""
 
 
 def images(recipe: Recipe, memory: Recipe | None = None, a_class: float = A_CLASS) -> float:
@@ -40,14 +42,14 @@ def images(recipe: Recipe, memory: Recipe | None = None, a_class: float = A_CLAS
 
 
 def alike(recipe: Recipe) -> Like:
-    """What tells stages apart whose images do not take alike: without its end, `[:-1]` or `[:-2]`, those that are near.
+    """What tells stages apart whose images do not take alike; without one to `FURTHER` at its end, those that are near.
 
-    Kind, image size, network and device kind; the method; whether it is a first task. Of which data set they are makes
-    no difference to an image.
+    Kind, image size, network and device kind; the method; whether it is a first task; the precision. Of which data set
+    they are makes no difference to an image.
     """
-    backbone = recipe.training.get("backbone")
+    backbone, precision = recipe.training.get("backbone"), recipe.training.get("precision")
     first = recipe.kind != "learn" or recipe.task == 1
-    return recipe.kind, recipe.data.image_size, backbone, recipe.device, recipe.method, first
+    return recipe.kind, recipe.data.image_size, backbone, recipe.device, recipe.method, first, precision
 
 
 def cost(recipe: Recipe) -> float:

@@ -98,6 +98,7 @@ def test_plan_as_json(call, spec):
         "in_store": 0,
         "estimated_hours": None,
         "estimated_hours_without_sharing": None,
+        "estimated_hours_to_run": None,
         "missing_files": None,
     }
     assert [job["slug"] for job in listed] == ["base-2-s0", "abd-2-s0", "rehearsal-2-s0"]
@@ -108,6 +109,8 @@ def test_plan_counts_what_is_in_the_store(call, tiny):
     assert json.loads(call("plan", tiny.spec, "--json", "--runs", tiny.runs)[1])["in_store"] == STAGES
     other = call("plan", tiny.spec, "--json", "--runs", tiny.runs, "--set", "seeds=[0, 1]")[1]
     assert json.loads(other)["in_store"] == STAGES
+    told = call("plan", tiny.spec, "--runs", tiny.runs, "--set", "seeds=[0, 1]")[1].splitlines()[-1]
+    assert re.fullmatch(rf"6 in the store \({tiny.runs}\), 6 to run, about \d+ (s|min) of that work", told)
     status, out, _ = call("plan", tiny.spec, "--runs", tiny.runs)
     assert out.splitlines()[-1] == f"6 in the store ({tiny.runs}), 0 to run"
     assert re.fullmatch(
