@@ -6,7 +6,6 @@ not counted. Of the tracking store's runs only the pictures are left out: but fo
 """
 
 import argparse
-import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[1] / 
 
 from PIL import Image  # noqa: E402
 
+from benchmarks.environment import environment  # noqa: E402
 from benchmarks.stores import fabricate  # noqa: E402
 from dfcil_core.artifacts import DREAMS  # noqa: E402
 from orchestrator.results.job_result import job_results  # noqa: E402
@@ -58,10 +58,9 @@ def deliver(runs: Path, plan, records) -> None:
 def timed(runs: Path, *options: str) -> float:
     """Wall seconds of the command."""
     command = [sys.executable, "-c", "from orchestrator.cli import main; main()", "report", "many", "--runs", str(runs)]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     start = time.perf_counter()
     page = ["--format", "html", "--best-bold", "--output", str(runs / "page.html")]
-    subprocess.run([*command, *page, *options], check=True, env=environment)
+    subprocess.run([*command, *page, *options], check=True, env=environment())
     return time.perf_counter() - start
 
 

@@ -11,7 +11,6 @@ something else.
 """
 
 import argparse
-import os
 import resource
 import statistics
 import subprocess
@@ -21,11 +20,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.environment import environment
 from benchmarks.stores import fabricate, remember_delivered
 
 COMMANDS = (["--help"], ["launch", "--help"], ["methods"], ["plan", "demo"])
 PROGRAM = "from orchestrator.cli import main; main()"
-ROOT = str(Path(__file__).parents[1])
 LARGE = "name: many\ndataset: digits\nmethods: [base, lwf, abd, rehearsal]\ntasks: [5]\nrepeats: 800\n"  # 20,000 stages
 HELP, FIRST_EPOCH, STATUS, LAUNCH = 0.5, 4.0, 2.0, 4.0  # targets, seconds
 MOST = 5
@@ -54,10 +53,9 @@ def processor() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def environment() -> dict[str, str]:
+def untracked() -> dict[str, str]:
     """Ours, without another tracking store."""
-    kept = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
-    return {**kept, "PYTHONPATH": ROOT}
+    return {name: value for name, value in environment().items() if name != "MLFLOW_TRACKING_URI"}
 
 
 def command(*words: str) -> Callable[[], float]:
@@ -67,7 +65,7 @@ def command(*words: str) -> Callable[[], float]:
         start = time.perf_counter()
         line = [sys.executable, "-c", PROGRAM, *words]
         with tempfile.TemporaryDirectory() as folder:
-            subprocess.run(line, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=environment())
+            subprocess.run(line, cwd=folder, check=True, stdout=subprocess.DEVNULL, env=untracked())
         return time.perf_counter() - start
 
     return run
@@ -80,7 +78,7 @@ def first_epoch() -> float:
         program.write_text(FIRST)
         start = time.perf_counter()
         line = [sys.executable, str(program), f"{folder}/runs"]
-        with subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, env=environment()) as launched:
+        with subprocess.Popen(line, cwd=folder, stdout=subprocess.PIPE, env=untracked()) as launched:
             assert launched.stdout is not None and launched.stdout.read(5) == b"epoch"
             seconds = time.perf_counter() - start
             launched.wait()

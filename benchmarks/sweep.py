@@ -26,7 +26,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.startup import PROGRAM, environment  # noqa: E402
+from benchmarks.startup import PROGRAM, untracked  # noqa: E402
 from dfcil_core import processor  # noqa: E402
 
 METHODS = ("base", "lwf", "rehearsal", "bic", "e2e", "abd")
@@ -88,7 +88,7 @@ def _seconds(folder: str, *words: str) -> tuple[float, str]:
     """Wall seconds of a process, and what it printed."""
     began = time.perf_counter()
     ended = subprocess.run(
-        [sys.executable, *words], cwd=folder, env=environment(), stdout=subprocess.PIPE, check=True, text=True
+        [sys.executable, *words], cwd=folder, env=untracked(), stdout=subprocess.PIPE, check=True, text=True
     )
     return time.perf_counter() - began, ended.stdout
 

@@ -136,16 +136,14 @@ _refusals: dict[Hashable, str | None] = {}
 """Kind of step to why it is not captured in this process; None: it is."""
 
 
+@cache
 def recorder_of(device: torch.device) -> Recorder:
-    """How steps are captured on a device. Raises CannotCapture for one that has no graphs."""
+    """How steps are captured on a device, one for all of a process: on one stream, as CudaGraphs says.
+
+    Raises CannotCapture for a device that has no graphs.
+    """
     if device.type != "cuda":
         raise CannotCapture("there is no CUDA device")
-    return _graphs(device)
-
-
-@cache
-def _graphs(device: torch.device) -> CudaGraphs:
-    """One stream for all that a process captures: see CudaGraphs."""
     return CudaGraphs(device)
 
 

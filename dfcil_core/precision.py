@@ -36,6 +36,18 @@ def reduced(precision: str, device: str) -> Iterator[None]:
         _reduced.reset(token)
 
 
+@contextmanager
+def tf32(convolutions: bool, products: bool) -> Iterator[None]:
+    """While entered, whether these of float32 may round their factors to 10 bits of mantissa, on a GPU that can."""
+    of_convolutions, of_products = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = of_convolutions.allow_tf32, of_products.allow_tf32
+    of_convolutions.allow_tf32, of_products.allow_tf32 = convolutions, products
+    try:
+        yield
+    finally:
+        of_convolutions.allow_tf32, of_products.allow_tf32 = before
+
+
 def of_networks(device: str) -> AbstractContextManager[None]:
     """Around a network's convolutions: torch's autocast, or nothing."""
     return torch.autocast(device, torch.bfloat16) if _reduced.get() else nullcontext()

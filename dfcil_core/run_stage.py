@@ -32,7 +32,7 @@ from dfcil_core.methods.base import Method
 from dfcil_core.networks.build import build, fold_batchnorm, load, on_device
 from dfcil_core.networks.generator import Generator
 from dfcil_core.networks.network import Network
-from dfcil_core.precision import computed
+from dfcil_core.precision import computed, tf32
 from dfcil_core.streams import stream
 from dfcil_core.train import train
 
@@ -180,26 +180,24 @@ def _steady_numbers(device: str) -> Iterator[None]:
     threads = torch.get_num_threads()
     deterministic = torch.get_deterministic_debug_mode()
     filled = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    convolutions, products = torch.backends.cudnn, torch.backends.cuda.matmul
-    rounding = convolutions.allow_tf32, products.allow_tf32
     if device == "cpu":
         torch.set_num_threads(THREADS)
     else:
         # Without it cuBLAS may add up in another order each time; it is read when the first product is asked for.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    # Torch's own defaults, whatever a plug-in or the environment (TORCH_ALLOW_TF32_CUBLAS_OVERRIDE) says: docs/gpu.md.
-    convolutions.allow_tf32, products.allow_tf32 = True, False
     # Not `use_deterministic_algorithms`, which does the same and loads torch.compile for a second.
     torch.set_deterministic_debug_mode("warn")
     # By default new memory is then filled, a pass over each result of a kernel that writes all of it anyway.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
-        yield
+        # Torch's own defaults (docs/gpu.md), whatever a plug-in or the environment says, as by
+        # TORCH_ALLOW_TF32_CUBLAS_OVERRIDE.
+        with tf32(convolutions=True, products=False):
+            yield
     finally:
         torch.set_num_threads(threads)
         torch.set_deterministic_debug_mode(deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
-        convolutions.allow_tf32, products.allow_tf32 = rounding
 
 
 __all__ = ["LOGITS", "NETWORK", "Execution", "ImageData", "run_stage"]

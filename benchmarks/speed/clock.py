@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import torch
-from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
+
+from dfcil_core.precision import tf32
 
 FEWEST = 5
 """Rounds that are timed however long they take."""
@@ -86,20 +86,6 @@ def ratio(ours: list[float], theirs: list[float]) -> float:
     return statistics.median(their / our for our, their in zip(ours, theirs, strict=True))
 
 
-@contextmanager
-def tf32(allowed: bool) -> Iterator[None]:
-    """Whether products and convolutions of float32 on a GPU may round to 10 bits (TF32): by default the latter do."""
-    backends = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = [backend.allow_tf32 for backend in backends]
-    for backend in backends:
-        backend.allow_tf32 = allowed
-    try:
-        yield
-    finally:
-        for backend, was in zip(backends, before, strict=True):
-            backend.allow_tf32 = was
-
-
 # ---- what the machine can do -----------------------------------------------------------------------------------------
 
 
@@ -110,13 +96,9 @@ def matrix_product(dtype: torch.dtype, device: str) -> float:
     """
     size = 1024 if device == "cpu" else 8192
     left, right = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    with tf32(torch.backends.cudnn.allow_tf32):
-        return _product(left, right, device)
-
-
-def _product(left: Tensor, right: Tensor, device: str) -> float:
-    size = len(left)
-    times = in_turn({"product": lambda: timed(lambda: left @ right, device)}, 11, 5.0)["product"]
+    rounded = torch.backends.cudnn.allow_tf32
+    with tf32(convolutions=rounded, products=rounded):
+        times = in_turn({"product": lambda: timed(lambda: left @ right, device)}, 11, 5.0)["product"]
     return 2 * size**3 / statistics.median(times.of(device)) / 1e9
 
 

@@ -16,6 +16,7 @@ from benchmarks.speed.ours import PARTS, Dreamer, Learner, Sizes, Stages, as_in_
 from benchmarks.speed.side import Side
 from dfcil_core import capture as capturing
 from dfcil_core.methods import METHODS
+from dfcil_core.precision import tf32
 
 AGREE, STEPS_COMPARED = 1e-4, 3
 COMPARED_LR = 1e-4
@@ -95,7 +96,7 @@ class _Both:
         if self.stages.sizes.precision != "float32":
             return None
         try:
-            with clock.tf32(False):
+            with tf32(convolutions=False, products=False):
                 compare()
         except _Disagreement as difference:
             return str(difference)

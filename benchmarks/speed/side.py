@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from benchmarks.environment import ROOT, environment
 from benchmarks.speed.clock import Timing
 from benchmarks.speed.ours import Sizes
 from orchestrator.cluster.environment import KEEPS_MEMORY
-
-ROOT = Path(__file__).parents[2]
 
 
 class Side:
@@ -22,10 +20,13 @@ class Side:
 
     def __init__(self, sizes: Sizes, tree: Path = ROOT) -> None:
         command = [sys.executable, "-m", "benchmarks.speed.serve", json.dumps(asdict(sizes))]
-        path = os.pathsep.join(filter(None, (str(tree), os.environ.get("PYTHONPATH"))))
-        environment = {**os.environ, **KEEPS_MEMORY, "PYTHONPATH": path}
         self._process = subprocess.Popen(
-            command, cwd=tree, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=tree,
+            env={**environment(tree), **KEEPS_MEMORY},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def ask(self, request: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from dfcil_core.precision import tf32
 from dfcil_core.run_stage import _steady_numbers
 
 
@@ -19,13 +20,8 @@ def settings():
 def others(monkeypatch):
     """What a plug-in might have set."""
     monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", ":16:8")
-    backends = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = [backend.allow_tf32 for backend in backends]
-    for backend, allowed in zip(backends, (False, True), strict=True):
-        backend.allow_tf32 = allowed
-    yield settings()
-    for backend, allowed in zip(backends, before, strict=True):
-        backend.allow_tf32 = allowed
+    with tf32(convolutions=False, products=True):
+        yield settings()
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])

@@ -24,14 +24,14 @@ def main() -> None:
     device = asked.device
     if torch.device(device).type == "cuda" and not torch.cuda.is_available():
         sys.exit("there is no CUDA device here")
-    name = "the CPU" if device == "cpu" else torch.cuda.get_device_name(device)
-    print(f"on {name}, torch {torch.__version__}", flush=True)
+    place = "the CPU" if device == "cpu" else torch.cuda.get_device_name(device)
+    print(f"on {place}, torch {torch.__version__}", flush=True)
     failed = 0
-    for check in map(checks.__getitem__, asked.only):
-        title, started = check.__name__.replace("_", " "), time.perf_counter()
+    for name in asked.only:
+        title, started = name.replace("_", " "), time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             try:
-                check(device, Path(folder))
+                checks[name](device, Path(folder))
                 verdict = "holds"
             except Skipped as reason:
                 verdict = f"not asked: {reason}"
