@@ -4,7 +4,9 @@ Importing this module loads Dask; only the engine does, and only when there is w
 """
 
 import logging
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from orchestrator.cluster.environment import KEEPS_MEMORY
 from orchestrator.signals import interrupts_deferred
 
 CLOSE_SECONDS = 10
+_REMOVALS, _REMOVAL_SECONDS = 20, 0.1
 SETTINGS = {
     # A stage whose worker dies is taken back and counted by the engine, never by the scheduler.
     "distributed.scheduler.allowed-failures": 1_000_000,
@@ -73,8 +76,27 @@ def connect(cluster: Any, closing: ExitStack, **options: Any) -> Client:
 @contextmanager
 def shared_folder_probe(runs: Path) -> Iterator[Path]:
     """A folder that only we have made, for the workers to prove that they see the same runs folder."""
-    with tempfile.TemporaryDirectory(prefix=".cluster-", dir=runs) as folder:
-        yield Path(folder).absolute()
+    folder = Path(tempfile.mkdtemp(prefix=".cluster-", dir=runs)).absolute()
+    try:
+        yield folder
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in which jobs that were cancelled leave their marks meanwhile.
+
+    It gets another name first, under which no job looks for it: only one that had just found it can still write there.
+    """
+    try:
+        going = folder.rename(folder.with_name(f"{folder.name}-over"))
+    except FileNotFoundError:  # somebody has cleared up
+        return
+    for _ in range(_REMOVALS):
+        shutil.rmtree(going, ignore_errors=True)
+        if not going.exists():
+            return
+        time.sleep(_REMOVAL_SECONDS)
 
 
 @contextmanager

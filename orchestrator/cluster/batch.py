@@ -164,7 +164,9 @@ def _observed(job: type[Job], probe: Path) -> type[Job]:
             self.ended = probe / f"ended-{uuid.uuid4().hex[:12]}"
             self.refused: str | None = None
             # Empty at first: the batch system may hand on the submitter's environment, and nothing of that may go.
-            over = f'rm -rf "${_SCRATCH}"; touch {shlex.quote(str(self.ended))}'
+            # Of a launch that is over the folder is gone: nobody asks then.
+            mark = f"[ ! -d {shlex.quote(str(probe))} ] || touch {shlex.quote(str(self.ended))}"
+            over = f'rm -rf "${_SCRATCH}"; {mark}'
             first = [f"{_SCRATCH}=", f"trap {shlex.quote(over)} EXIT"]
             options["job_script_prologue"] = [*first, *options["job_script_prologue"]]
             super().__init__(*arguments, **options)
