@@ -18,6 +18,7 @@ from distributed import Client
 
 from orchestrator.cluster.environment import KEEPS_MEMORY
 from orchestrator.signals import interrupts_deferred
+from orchestrator.store.at_work import CLUSTER
 
 CLOSE_SECONDS = 10
 _REMOVALS, _REMOVAL_SECONDS = 20, 0.1
@@ -76,7 +77,7 @@ def connect(cluster: Any, closing: ExitStack, **options: Any) -> Client:
 @contextmanager
 def shared_folder_probe(runs: Path) -> Iterator[Path]:
     """A folder that only we have made, for the workers to prove that they see the same runs folder."""
-    folder = Path(tempfile.mkdtemp(prefix=".cluster-", dir=runs)).absolute()
+    folder = Path(tempfile.mkdtemp(prefix=CLUSTER, dir=runs)).absolute()
     try:
         yield folder
     finally:

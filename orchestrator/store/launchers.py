@@ -24,6 +24,7 @@ from orchestrator.signals import terminable
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
 from orchestrator.store.our_files import Count, read
 
+LAUNCHES = "launches"
 _LOOK_SECONDS = 0.3  # between looks whether somebody asks us to stop
 
 
@@ -69,7 +70,7 @@ class Launcher:
 
 def living(folder: Path) -> list[Launcher]:
     """The launchers at work on the sweep in this folder, the oldest first. Writes nothing."""
-    launches = folder / "launches"
+    launches = folder / LAUNCHES
     found = []
     for identity, holder in Leases(launches).holders().items():
         if not holder.dead():
@@ -89,7 +90,7 @@ def announced(
 
     Being asked, SIGTERM and SIGHUP raise KeyboardInterrupt in the main thread, as Ctrl-C does.
     """
-    launches = folder / "launches"
+    launches = folder / LAUNCHES
     launches.mkdir(parents=True, exist_ok=True)
     _remove_dead(launches)
     identity = uuid.uuid4().hex[:16]

@@ -24,6 +24,7 @@ from filelock import FileLock
 from pydantic import TypeAdapter
 
 from orchestrator.errors import UserError
+from orchestrator.files import listing
 from orchestrator.store.our_files import Nonsense, read, write_json
 from orchestrator.text import printable
 
@@ -62,9 +63,13 @@ class Holder:
     since: float = 0.0
     """When it was acquired, in unix seconds of the holder's clock: for people, never for a decision."""
 
+    def here(self) -> bool:
+        """Whether the holder's process is one of this machine, so that we can see whether it lives."""
+        return self.place == _place()
+
     def dead(self) -> bool:
         """Whether the holder's process is known to be gone. False says nothing: it may be on another machine."""
-        return self.place == _place() and _gone(self.pid, self.born)
+        return self.here() and _gone(self.pid, self.born)
 
 
 _HOLDER = TypeAdapter(Holder)
@@ -82,8 +87,7 @@ class Leases:
 
     def holders(self) -> dict[str, Holder]:
         """The first 16 digits of each stage with a lease to its holder, dead ones included. One listing."""
-        names = os.listdir(self.folder) if self.folder.is_dir() else []
-        keys = [name[7:-5] for name in names if name.startswith(".lease-") and name.endswith(".json")]
+        keys = [name[7:-5] for name in listing(self.folder) if name.startswith(".lease-") and name.endswith(".json")]
         found = {key: self.read(key) for key in keys}
         return {key: holder for key, holder in found.items() if holder is not None}
 

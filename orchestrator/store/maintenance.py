@@ -11,7 +11,7 @@ from orchestrator.errors import UserError
 from orchestrator.files import listing
 from orchestrator.plan.stage import FOLDER
 from orchestrator.store import sweep_folder
-from orchestrator.store.launchers import living
+from orchestrator.store.at_work import CLUSTER, require_nobody_at_work
 from orchestrator.store.stage_folder import FREED
 from orchestrator.store.store import Store
 
@@ -53,17 +53,15 @@ class Waste:
 
 
 def waste(runs: Path, unused: bool, say: Callable[[str], None]) -> Iterator[Waste]:
-    """What may be removed: damaged stages, and the remains of stages that no launched sweep has.
+    """What may be removed: damaged stages, the remains of stages that no launched sweep has, and of killed launches.
 
     With `unused`, finished stages that no sweep launched in this runs folder has, and their logs, too, and results that
-    were put aside when they were computed again. Where a sweep
-    cannot be read, what it has is not known: `say` is told, and no stage's remains are named. Raises UserError while a
-    launcher is at work here: it may be about to read what nobody has needed so far.
+    were put aside when they were computed again. Where a sweep cannot be read, what it has is not known: `say` is told,
+    and no stage's remains are named. Raises UserError while anybody is at work here, who may be about to read what
+    nobody has needed so far.
     """
     names = sweep_folder.names(runs)
-    for name in names:
-        for launcher in living(sweep_folder.sweep_folder(runs, name)):
-            raise UserError(f"{launcher} is at work on '{name}' in {runs}: prune when it has ended, or cancel it first")
+    require_nobody_at_work(runs, names, say)
     store = Store(runs)
     digits, known = _needed(runs, names, say)
     for path in _entries(store.stages):
@@ -76,6 +74,9 @@ def waste(runs: Path, unused: bool, say: Callable[[str], None]) -> Iterator[Wast
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")
         elif kind in (LEARN, REMEMBER, DREAM) and known and unused and path.name[-16:] not in digits:
             yield Waste(path, _bytes(path), "no launched sweep has it")
+    for path in _entries(runs):
+        if path.name.startswith(CLUSTER):
+            yield Waste(path, _bytes(path), "of a launch on a cluster that was killed")
     for path in _entries(store.logs) if known and unused else ():
         if path.stem[-16:] not in digits:
             yield Waste(path, _bytes(path), "of a stage that no launched sweep has")

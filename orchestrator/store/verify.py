@@ -14,6 +14,7 @@ from orchestrator.errors import UserError
 from orchestrator.files import Unreadable, listing
 from orchestrator.store import derived, sweep_folder
 from orchestrator.store.failures import FAILED
+from orchestrator.store.launchers import LAUNCHES
 from orchestrator.store.our_files import read, read_bytes
 from orchestrator.store.record import SEAL
 from orchestrator.store.stage_folder import DamagedStage, check, read_stage
@@ -71,7 +72,7 @@ def verify_sweeps(runs: Path) -> Iterator[tuple[Path, str]]:
                     yield path, str(damage)
                 except FileNotFoundError:
                     continue
-        for path in sorted((folder / "launches").glob("*.json")) + sorted((folder / "launches").glob(".lease-*.json")):
+        for path in sorted((folder / LAUNCHES).glob("*.json")) + sorted((folder / LAUNCHES).glob(".lease-*.json")):
             try:
                 read(path, _OBJECT, "It is ignored")
             except UserError as damage:

@@ -18,6 +18,7 @@ from orchestrator.files import listing, there
 from orchestrator.spec.load import parse_spec
 from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.rehearsal import rehearse
+from orchestrator.store.at_work import TUNING
 from orchestrator.store.our_files import read, read_text, write_json, write_text
 from orchestrator.tracking.uri import without_password
 from orchestrator.tuning.trials import tune_of
@@ -83,7 +84,7 @@ class Kept:
 
 def folder_of(runs: Path, name: str) -> Path:
     """Where a study's own files lie."""
-    return runs / "tuning" / name
+    return runs / TUNING / name
 
 
 def keep(folder: Path, spec: SweepSpec, storage: str | None, device: str) -> None:
@@ -99,7 +100,7 @@ def keep(folder: Path, spec: SweepSpec, storage: str | None, device: str) -> Non
 
 def studies(runs: Path) -> list[Kept]:
     """The studies of a runs folder, in alphabetical order."""
-    folder = runs / "tuning"
+    folder = runs / TUNING
     return [Kept(name, folder / name) for name in sorted(listing(folder)) if there(folder / name / SPEC)]
 
 

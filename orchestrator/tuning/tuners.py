@@ -20,6 +20,7 @@ from optuna.trial import Trial
 from pydantic import TypeAdapter
 
 from orchestrator.spec.model import Value
+from orchestrator.store.at_work import TUNERS
 from orchestrator.store.lease import LEASE_TIMEOUT, Held, Holder, Lease, Leases, Watch
 from orchestrator.store.our_files import read_or, write_json
 from orchestrator.tuning.study import Study
@@ -65,7 +66,7 @@ class Tuners:
         """The other tuner that leads, or has ended the study, for people."""
         self._before: _Ended | None = None
         self._study, self._folder = study, folder
-        self._leases, self._watch = Leases(folder / "tuners", lease_timeout), Watch(lease_timeout)
+        self._leases, self._watch = Leases(folder / TUNERS, lease_timeout), Watch(lease_timeout)
         self._lease: Lease | None = None
         self._leading: Lease | None = None
 

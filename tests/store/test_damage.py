@@ -106,6 +106,13 @@ def sound(tmp_path_factory):
     return runs, rows(command(runs, "report", "s", "--format", "json")[0])
 
 
+@pytest.fixture(autouse=True)
+def no_wait(monkeypatch):
+    """Whether the holder on another machine is alive is not looked for."""
+    monkeypatch.setattr("orchestrator.store.at_work._SILENT_SECONDS", 0)
+    monkeypatch.setattr("orchestrator.store.at_work._LOOK_SECONDS", 0.01)
+
+
 def command(runs, *words):
     """What a command printed, and the person's mistake that it ended with; anything else it raised is raised here."""
     done = CliRunner().invoke(cli, list(words), env={"DFCIL_RUNS": str(runs)}, standalone_mode=False)

@@ -1,0 +1,72 @@
+"""Who is at work in a runs folder: launchers on its sweeps, tuners on its studies, workers on its stages."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import UserError
+from orchestrator.files import listing
+from orchestrator.store.launchers import LAUNCHES
+from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases, Watch
+from orchestrator.store.sweep_folder import sweep_folder
+
+TUNING, TUNERS = "tuning", "tuners"
+"""Tuners have their leases in `runs/tuning/<study>/tuners/`."""
+CLUSTER = ".cluster-"
+"""How the folder in the runs folder begins that a launch on a cluster has for itself, and takes with it."""
+_SILENT_SECONDS = LEASE_TIMEOUT
+_LOOK_SECONDS = 0.3
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """A lease that is held by a process that is not known to be dead."""
+
+    leases: Leases
+    key: str
+    holder: Holder
+    work: str
+    """On what it is, for people."""
+
+
+def require_nobody_at_work(runs: Path, sweeps: Iterable[str], say: Callable[[str], None]) -> None:
+    """Raise UserError while anybody is at work in the runs folder, on one of these sweeps or on anything else.
+
+    Nobody can see from here whether a process on another machine lives: its next heartbeat is waited for, as long as a
+    lease lasts at most, and `say` is told so.
+    """
+    watch, told = Watch(_SILENT_SECONDS), False
+    left = list(_seen(runs, sweeps))
+    while left:
+        for each in list(left):
+            holder = each.leases.read(each.key)
+            key = str(each.leases.path(each.key))
+            if holder is None or holder.dead() or watch.is_stale(key, holder):
+                left.remove(each)
+            elif holder.here() or holder != each.holder:
+                raise UserError(
+                    f"process {holder.pid} on {holder.host} is at work on {each.work} in {runs}: "
+                    "wait until it has ended, or stop it first (`dfcil-sweep cancel` for a launch)"
+                )
+        if left and not told:
+            told = True
+            hosts = ", ".join(sorted({each.holder.host for each in left}))
+            say(f"looking up to {_SILENT_SECONDS:.0f} seconds for a sign of life from {hosts}")
+        time.sleep(_LOOK_SECONDS if left else 0)
+
+
+def _seen(runs: Path, sweeps: Iterable[str]) -> Iterator[_Seen]:
+    for leases, work in _places(runs, sweeps):
+        for key, holder in leases.holders().items():
+            if not holder.dead():
+                yield _Seen(leases, key, holder, work)
+
+
+def _places(runs: Path, sweeps: Iterable[str]) -> Iterator[tuple[Leases, str]]:
+    """Where leases lie, and what they are on."""
+    for name in sweeps:
+        yield Leases(sweep_folder(runs, name) / LAUNCHES), f"'{name}'"
+    for study in sorted(listing(runs / TUNING)):
+        yield Leases(runs / TUNING / study / TUNERS), f"the study '{study}'"
+    yield Leases(runs / "stages"), "a stage"
