@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+Capture = Literal["auto", "off"]
+"""Whether steps are captured as CUDA graphs where that can be (capture.py), or not."""
+
 
 def ignore(_: dict[str, Any]) -> None:
     """Report to nobody."""
@@ -25,6 +28,5 @@ class Execution:
     """Folder for saves within the stage; what is found there is resumed from."""
     save_every: float = 60.0
     """Seconds between saves."""
-    capture: Literal["auto", "off"] = "off"
-    """`auto`: on a CUDA device each step is one CUDA graph (capture.py), where that can be."""
+    capture: Capture = "off"
     report: Callable[[dict[str, Any]], None] = ignore

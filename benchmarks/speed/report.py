@@ -18,6 +18,7 @@ from benchmarks.speed.ours import Sizes, as_in_a_stage
 from dfcil_core import processor
 
 PACKAGES = ("torch", "torchvision", "numpy", "pillow")
+_CAPTURED = " captured: ms | quartiles | times faster than eager | its graph, MiB |"
 
 
 def machine(sizes: Sizes) -> dict[str, Any]:
@@ -60,9 +61,9 @@ def as_markdown(sizes: Sizes, of: dict[str, Any], lines: list[Measured]) -> str:
         f"A matrix product does {product:.0f} GFLOP/s, a copy {of['copy_gb_per_second']:.1f} GB/s.",
         "",
         f"| step | n | ms, median ({what}) | quartiles | GFLOP/s | of a product | peak MiB | plain: ms | quartiles "
-        "| peak MiB | times faster | target |" + captured * " captured: ms | quartiles | times faster than eager |",
+        "| peak MiB | times faster | target |" + captured * _CAPTURED,
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |"
-        + captured * " ---: | ---: | ---: |",
+        + captured * _CAPTURED.count("|") * " ---: |",
     ]
     rows = [_row(line, product, sizes) + captured * _captured(line) for line in lines if line.plain]
     rest = [_sentence(line) for line in lines if not line.plain]
@@ -85,9 +86,12 @@ def _row(line: Measured, product: float, sizes: Sizes) -> str:
 def _captured(line: Measured) -> str:
     """The last cells of a step that was timed as one CUDA graph too, or why it was not."""
     if "captured" not in line.more:
-        return f" {line.more.get('how', '')} | | |"
+        return f" {line.more.get('how', '')} | | | |"
     summary = line.more["captured"]
-    return f" {1000 * summary['median']:.1f} | {_quartiles(summary)} | {line.more['times_faster_captured']:.2f} |"
+    return (
+        f" {1000 * summary['median']:.1f} | {_quartiles(summary)} | {line.more['times_faster_captured']:.2f} "
+        f"| {line.more['graph_mib']:.0f} |"
+    )
 
 
 def _quartiles(summary: dict[str, float]) -> str:

@@ -1,10 +1,11 @@
 """Options that several commands share, and what they say alike."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 
+from dfcil_core.execution import Capture
 from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
 from orchestrator.cluster.systems import BATCH_SYSTEMS
@@ -88,7 +89,7 @@ gpus = click.option(
 )
 capture = click.option(
     "--capture",
-    type=click.Choice(["auto", "off"]),
+    type=click.Choice(get_args(Capture)),
     default="off",
     show_default=True,
     help="auto: on a GPU each training step is one CUDA graph, where it can be and computes the same.",

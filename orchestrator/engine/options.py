@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
+from dfcil_core.execution import Capture
 from orchestrator.cluster.profile import Profile
 from orchestrator.cluster.select import Scheduler
 from orchestrator.store.lease import LEASE_TIMEOUT
 
-CAPTURE = ("auto", "off")
+CAPTURE = get_args(Capture)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from dfcil_core.config import Recipe
 from orchestrator.files import Unreadable
 from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import FOLDER, Stage
-from orchestrator.results.work import A_CLASS, FURTHER, Like, alike, cost, images
+from orchestrator.results.work import A_CLASS, FURTHER, Like, alike, cost, images, images_a_class
 from orchestrator.store.stage_folder import DamagedStage, read_stage
 from orchestrator.store.store import Store
 
@@ -34,8 +34,7 @@ class Rates:
     @classmethod
     def of(cls, plan: Plan, records: Mapping[str, Mapping[str, Any]], store: Store | None = None) -> "Rates":
         """By a plan's own records; with a store by a sample of other sweeps' stages too."""
-        info = plan.spec.dataset.info
-        rates = cls(info.train_images / info.classes if info.train_images and info.classes else A_CLASS)
+        rates = cls(images_a_class(plan.spec.dataset.info))
         rates.know(plan.stages, records)
         if store is not None:
             own = {plan.stages[key].folder for key in records}

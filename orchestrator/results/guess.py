@@ -7,7 +7,7 @@ sweeps/cifar100-small.yaml). Where the store has stages like these, `estimate.py
 from dfcil_core.config import Recipe
 from dfcil_core.networks.catalog import BACKBONES
 from orchestrator.plan.plan import Plan
-from orchestrator.results.work import images
+from orchestrator.results.work import images, images_a_class
 
 _MEGA = {"resnet8": 13, "resnet14": 27, "resnet20": 41, "resnet32": 69}
 """Millions of multiplications of each network on an image of 32 x 32 pixels."""
@@ -36,7 +36,7 @@ def guess(plan: Plan) -> float | None:
     """Seconds of work for one CPU core; None on a GPU, and for a network of which nothing was measured."""
     if plan.device != "cpu":
         return None
-    a_class = plan.spec.dataset.info.train_images / max(1, plan.spec.dataset.info.classes)
+    a_class = images_a_class(plan.spec.dataset.info)
     seconds = [_stage(stage.recipe, a_class) for stage in plan.stages.values()]
     return None if None in seconds else sum(each for each in seconds if each is not None)
 

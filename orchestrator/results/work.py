@@ -5,7 +5,7 @@ epochs (`learn`), those that are dreamed (`dream`), or those that are chosen fro
 """
 
 from dfcil_core.config import Recipe
-from dfcil_core.data.catalog import DATASETS, FIXED
+from dfcil_core.data.catalog import DATASETS, FIXED, DatasetInfo
 from dfcil_core.methods import METHODS
 from dfcil_core.methods.base import Method
 
@@ -15,6 +15,12 @@ A_CLASS = 500.0
 # (docs/performance.md).
 _WITH_DREAMS, _DISTILLED, _DREAMED = 7.0, 1.3, 4.0
 _WHOLE = {name: DATASETS[name].train_images / DATASETS[name].classes for name in FIXED}
+
+
+def images_a_class(info: DatasetInfo) -> float:
+    """Training images of a class of a data set; `A_CLASS` for a folder that was not read."""
+    return info.train_images / info.classes if info.train_images and info.classes else A_CLASS
+
 
 Like = tuple[str | int | None, ...]
 """What stages have in common whose images take about as long."""

@@ -61,14 +61,19 @@ def test_a_captured_step_is_the_eager_one(name, tmp_path, monkeypatch):
 def test_a_captured_step_has_columns_of_its_own():
     times = {"n": 5, "median": 0.010, "quartile_1": 0.009, "quartile_3": 0.011}
     peaks = {"ours_mib": 1, "plain_mib": 2}
-    faster = {"how": "captured", "captured": {**times, "median": 0.004}, "times_faster_captured": 2.5}
+    faster = {
+        "how": "captured",
+        "captured": {**times, "median": 0.004},
+        "times_faster_captured": 2.5,
+        "graph_mib": 324.4,
+    }
     refused = {"how": "eager: it reads back"}
     told = {"lwf": faster, "e2e": refused}
     lines = [Measured(name, times, times, 1.0, more={**more, **peaks}) for name, more in told.items()]
     table = report.as_markdown(SMALL, MACHINE, lines).splitlines()
     head, under, one, other = (line for line in table if line.startswith("|"))
-    assert head.endswith("| captured: ms | quartiles | times faster than eager |")
-    assert one.endswith("| 4.0 | 9.0 to 11.0 | 2.50 |") and other.endswith("| eager: it reads back | | |")
+    assert head.endswith("| captured: ms | quartiles | times faster than eager | its graph, MiB |")
+    assert one.endswith("| 4.0 | 9.0 to 11.0 | 2.50 | 324 |") and other.endswith("| eager: it reads back | | | |")
     assert len({line.count("|") for line in (head, under, one, other)}) == 1
 
 
