@@ -88,6 +88,7 @@ def _remove(folder: Path) -> None:
     """Remove a folder in which jobs that were cancelled leave their marks meanwhile.
 
     It gets another name first, under which no job looks for it: only one that had just found it can still write there.
+    What is left after some attempts, `store prune` removes.
     """
     try:
         going = folder.rename(folder.with_name(f"{folder.name}-over"))
