@@ -9,6 +9,7 @@ from orchestrator.errors import UserError
 from orchestrator.files import listing
 from orchestrator.store.launchers import LAUNCHES
 from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases, Watch
+from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import sweep_folder
 
 TUNING, TUNERS = "tuning", "tuners"
@@ -38,22 +39,25 @@ def require_nobody_at_work(runs: Path, sweeps: Iterable[str], say: Callable[[str
     """
     watch, told = Watch(_SILENT_SECONDS), False
     left = list(_seen(runs, sweeps))
-    while left:
-        for each in list(left):
-            holder = each.leases.read(each.key)
-            key = str(each.leases.path(each.key))
-            if holder is None or holder.dead() or watch.is_stale(key, holder):
-                left.remove(each)
-            elif holder.here() or holder != each.holder:
-                raise UserError(
-                    f"process {holder.pid} on {holder.host} is at work on {each.work} in {runs}: "
-                    "wait until it has ended, or stop it first (`dfcil-sweep cancel` for a launch)"
-                )
-        if left and not told:
+    while left := [each for each in left if _may_be_alive(each, watch, runs)]:
+        if not told:
             told = True
             hosts = ", ".join(sorted({each.holder.host for each in left}))
             say(f"looking up to {_SILENT_SECONDS:.0f} seconds for a sign of life from {hosts}")
-        time.sleep(_LOOK_SECONDS if left else 0)
+        time.sleep(_LOOK_SECONDS)
+
+
+def _may_be_alive(seen: _Seen, watch: Watch, runs: Path) -> bool:
+    """Whether it is still to be seen that the holder is gone. Raises UserError where it is alive."""
+    holder = seen.leases.read(seen.key)
+    if holder is None or holder.dead() or watch.is_stale(str(seen.leases.path(seen.key)), holder):
+        return False
+    if holder.here() or holder != seen.holder:
+        raise UserError(
+            f"{holder} is at work on {seen.work} in {runs}: wait until it has ended, or stop it first "
+            "(`dfcil-sweep cancel` for a launch)"
+        )
+    return True
 
 
 def _seen(runs: Path, sweeps: Iterable[str]) -> Iterator[_Seen]:
@@ -69,4 +73,4 @@ def _places(runs: Path, sweeps: Iterable[str]) -> Iterator[tuple[Leases, str]]:
         yield Leases(sweep_folder(runs, name) / LAUNCHES), f"'{name}'"
     for study in sorted(listing(runs / TUNING)):
         yield Leases(runs / TUNING / study / TUNERS), f"the study '{study}'"
-    yield Leases(runs / "stages"), "a stage"
+    yield Store(runs).leases, "a stage"

@@ -52,7 +52,7 @@ class Launcher:
     folder: Path
 
     def __str__(self) -> str:
-        return f"process {self.holder.pid} on {self.holder.host}"
+        return str(self.holder)
 
     def runs(self, job: str) -> bool:
         """Whether it runs the job of that name."""

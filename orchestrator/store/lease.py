@@ -42,7 +42,7 @@ class Held(Exception):
 
     def __init__(self, holder: "Holder") -> None:
         self.holder = holder
-        super().__init__(f"held by process {holder.pid} on {holder.host}")
+        super().__init__(f"held by {holder}")
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,9 @@ class Holder:
     """Number of heartbeats so far."""
     since: float = 0.0
     """When it was acquired, in unix seconds of the holder's clock: for people, never for a decision."""
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}"
 
     def here(self) -> bool:
         """Whether the holder's process is one of this machine, so that we can see whether it lives."""

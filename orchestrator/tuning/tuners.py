@@ -155,4 +155,4 @@ class Tuners:
 
 def _named(holder: Holder) -> str:
     """The tuner that has this lease, for people."""
-    return f"the tuner of process {holder.pid} on {holder.host}"
+    return f"the tuner of {holder}"
