@@ -31,7 +31,7 @@ from orchestrator.cluster.base import (
 from orchestrator.cluster.certificate import certified
 from orchestrator.cluster.environment import ONE_THREAD
 from orchestrator.cluster.profile import Profile
-from orchestrator.cluster.scratch import scratch
+from orchestrator.cluster.scratch import leave_import_path, scratch
 from orchestrator.cluster.systems import BatchSystem
 from orchestrator.errors import UserError
 from orchestrator.signals import interrupts_deferred
@@ -54,9 +54,11 @@ def batch_workers(profile: Profile, runs: Path, workers: int, per_job: int) -> I
     logs = runs / "logs" / "jobs"
     with shared_folder_probe(runs) as probe, closing_last_first() as closing:
         with interrupts_deferred():
-            cluster = open_cluster(profile, probe, logs, per_job, closing.enter_context(scratch()))
+            folder = closing.enter_context(scratch())
+            cluster = open_cluster(profile, probe, logs, per_job, folder)
             closing.callback(cluster.close, timeout=CLOSE_SECONDS)
             client = connect(cluster, closing)
+            closing.callback(leave_import_path, folder)
             keeper = _Keeper(cluster, math.ceil(workers / per_job), logs)
             keeper.scale()
         yield Workers(client, probe, keeper.look_after, queued=True)

@@ -16,7 +16,7 @@ from orchestrator.cluster.base import CLOSE_SECONDS, closing_last_first, connect
 from orchestrator.cluster.certificate import certified
 from orchestrator.cluster.device import visible_devices
 from orchestrator.cluster.environment import ONE_THREAD
-from orchestrator.cluster.scratch import scratch
+from orchestrator.cluster.scratch import leave_import_path, scratch
 from orchestrator.signals import interrupts_deferred
 
 _LOCAL = "127.0.0.1"
@@ -43,10 +43,12 @@ def local_client(environments: list[dict[str, str]]) -> Iterator[Client]:
     """
     with closing_last_first() as closing:
         with interrupts_deferred():
-            cluster = _Local(environments, closing.enter_context(scratch()))
+            folder = closing.enter_context(scratch())
+            cluster = _Local(environments, folder)
             closing.callback(cluster.close, timeout=CLOSE_SECONDS)
             client = connect(cluster, closing)
             closing.callback(cluster.kill_workers)
+            closing.callback(leave_import_path, folder)
             cluster.scale(len(environments))  # type: ignore[no-untyped-call]  # not annotated by Dask
         yield client
 

@@ -9,6 +9,7 @@ import fcntl
 import os
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -31,6 +32,15 @@ def scratch() -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         os.close(handle)
+
+
+def leave_import_path(folder: Path) -> None:
+    """Take Dask's folders below `folder` off the import path, which it put them on, before it does so itself.
+
+    Its servers shorten the list as they close: a thread that looks along it for a module meanwhile misses an entry, and
+    finds nothing of what lies there. Here the list is replaced, and that thread goes on along the old one.
+    """
+    sys.path = [entry for entry in sys.path if not Path(entry).is_relative_to(folder)]
 
 
 def _prefix() -> str:
