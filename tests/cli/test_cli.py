@@ -346,7 +346,7 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_goes_on(spec, tmp_path):
     assert launcher.returncode == 130
     assert f"Stopped. What is finished is in {runs}; the same command goes on from there." in errors
     assert "Traceback" not in errors
-    wait_until(lambda: session_members(launcher.pid) == [], 5, "processes of the launch outlive it")
+    wait_until(lambda: session_members(launcher.pid) == [], 30, "processes of the launch outlive it")
     names = os.listdir(Store(runs).stages)
     assert sum(not name.startswith(".") for name in names) == 1
 

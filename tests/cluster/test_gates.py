@@ -47,7 +47,7 @@ def launch_at_work(folder: Path):
     finally:
         process.kill()
         process.wait()
-        wait_until(lambda: session_members(process.pid) == [], 10, "all processes gone")
+        wait_until(lambda: session_members(process.pid) == [], 30, "all processes gone")
         shutil.rmtree(notes)
 
 
@@ -160,5 +160,5 @@ def test_a_job_of_a_batch_system_has_the_key_and_a_scratch_folder_of_its_own(tmp
         assert {stat.S_IMODE(path.stat().st_mode) for path in temporary.iterdir()} == {0o700}
         assert len(list(temporary.iterdir())) == 2  # the launch's, and the job's
         assert {stat.S_IMODE(path.stat().st_mode) for path in workers.probe.glob("*.pem")} == {0o600}
-    wait_until(lambda: not list(temporary.iterdir()), 10, "scratch folders gone")
+    wait_until(lambda: not list(temporary.iterdir()), 30, "scratch folders gone")
     assert list((tmp_path / "runs").glob(".cluster-*")) == []

@@ -66,9 +66,9 @@ def test_a_thread_that_imports_while_a_cluster_ends_finds_its_module(cluster, tm
     importing = threading.Thread(target=look, daemon=True)
     try:
         with cluster(tmp_path, monkeypatch):
-            wait_until(lambda: len(sys.path) > len(before), 10, "Dask's folders on the import path")
+            wait_until(lambda: len(sys.path) > len(before), 30, "Dask's folders on the import path")
             importing.start()
-            assert at_the_gate.wait(10)
+            assert at_the_gate.wait(30)
     finally:
         opened.set()
     importing.join()

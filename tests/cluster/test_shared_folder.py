@@ -17,7 +17,7 @@ def test_jobs_that_end_while_it_goes(tmp_path, jobs):
         with shared_folder_probe(tmp_path) as folder:
             told = ["sh", "-c", _MARKING, "sh", str(folder)]
             marking = [subprocess.Popen(told) for _ in range(jobs)]
-            wait_until(lambda: any(folder.iterdir()), 10, "a mark")
+            wait_until(lambda: any(folder.iterdir()), 30, "a mark")
         for job in marking:
             job.wait(10)
         assert list(tmp_path.iterdir()) == []

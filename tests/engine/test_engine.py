@@ -111,7 +111,7 @@ def test_stages_run_side_by_side_parents_first_and_once(store, notes, capfd):
     record = store.record(a1)
     assert record["threads"] == "1"
     assert record["attempt"] == 1
-    assert 0.3 <= record["seconds"] < 3
+    assert 0.3 <= record["seconds"] < 30
     assert record["started"] <= record["ended"]
     assert record["provenance"]["versions"]["python"] == sys.version.split()[0]
     printed = store.log(a1).read_text()
@@ -211,33 +211,33 @@ def test_what_a_listener_raises_ends_the_launch_and_its_workers(store):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupt_leaves_no_process(store, notes, number):
     with launcher(store, notes, 4, 60) as process:
-        wait_until(lambda: len(list(notes.iterdir())) == 2, 20, "both workers at work")
+        wait_until(lambda: len(list(notes.iterdir())) == 2, 60, "both workers at work")
         if number == signal.SIGINT:
             os.killpg(process.pid, number)  # as a terminal does on Ctrl-C: to the workers too
         else:
             process.send_signal(number)
-        output, errors = process.communicate(timeout=6)
+        output, errors = process.communicate(timeout=30)
         assert process.returncode == 130
         assert (output, errors) == ("", "")
-        wait_until(lambda: session_members(process.pid) == [], 2, "all processes gone")
+        wait_until(lambda: session_members(process.pid) == [], 20, "all processes gone")
     store.prepare()
     assert not any(name.startswith(".work") for name in hidden(store))
 
 
 def test_an_interrupt_while_workers_come_up_leaves_no_process(store, notes):
     with launcher(store, notes, 4, 60) as process:
-        wait_until(lambda: len(session_members(process.pid)) > 2, 20, "workers on their way")
+        wait_until(lambda: len(session_members(process.pid)) > 2, 60, "workers on their way")
         os.killpg(process.pid, signal.SIGINT)
-        output, errors = process.communicate(timeout=8)
+        output, errors = process.communicate(timeout=30)
         assert (process.returncode, output, errors) == (130, "", "")
-        wait_until(lambda: session_members(process.pid) == [], 2, "all processes gone")
+        wait_until(lambda: session_members(process.pid) == [], 20, "all processes gone")
 
 
 def test_a_killed_launcher_leaves_no_process_and_the_next_goes_on(store, notes, tmp_path):
     with launcher(store, notes, 1, 0.5, 1) as process:
-        wait_until(lambda: (notes / "b0").exists(), 20, "the second stage at work")
+        wait_until(lambda: (notes / "b0").exists(), 60, "the second stage at work")
         process.kill()
-        wait_until(lambda: session_members(process.pid) == [], 5, "all processes gone")
+        wait_until(lambda: session_members(process.pid) == [], 20, "all processes gone")
     with launcher(store, notes, 1, 0.5, 1) as process:
         answer = json.loads(process.communicate()[0])
     assert (answer["done"], answer["reused"]) == (1, 1)
@@ -278,7 +278,7 @@ def test_a_stage_whose_holder_goes_stale_is_taken_over(tmp_path):
 @pytest.mark.long
 def test_a_worker_that_wakes_up_after_its_stage_was_taken_over_commits_nothing(store, notes):
     with launcher(store, notes, 1, 0.5, 1, 1) as one:
-        wait_until(lambda: (notes / "a0").exists() and runs_of(notes, "a0"), 20, "the first stage at work")
+        wait_until(lambda: (notes / "a0").exists() and runs_of(notes, "a0"), 60, "the first stage at work")
         sleeper = runs_of(notes, "a0")[0][0]
         os.kill(sleeper, signal.SIGSTOP)
         with launcher(store, notes, 1, 0.5, 1, 1) as two:

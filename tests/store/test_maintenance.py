@@ -95,7 +95,7 @@ def test_a_launcher_is_seen_while_it_works_and_stops_when_asked(tmp_path):
         (launcher,) = living(tmp_path)
         assert launcher.workers == 3 and launcher.holder.pid == os.getpid() and not launcher.gone()
         launcher.ask_to_stop()
-        wait_until(launcher.gone, 10, "asked to stop")
+        wait_until(launcher.gone, 30, "asked to stop")
     assert launcher.gone() and living(tmp_path) == []
 
 

@@ -72,7 +72,7 @@ def slurm(folder: Path):
             stack.callback(process.wait, 30)
             stack.callback(process.terminate)
             if daemon[0] == "munged":
-                wait_until(Path(own["socket"]).exists, 10, "munged's socket")
+                wait_until(Path(own["socket"]).exists, 30, "munged's socket")
         wait_until(lambda: _state(conf) == "idle", 60, f"an idle node (see {folder})")
         yield conf
 

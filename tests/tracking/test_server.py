@@ -102,7 +102,7 @@ def test_a_server_that_dies_and_comes_back_gets_everything(tmp_path, server):
             before = time.monotonic()
             for result in results_of(plan, tmp_path):
                 tracker.deliver(result)
-            assert time.monotonic() - before < 0.1, "training waits for MLflow"
+            assert time.monotonic() - before < 1, "training waits for MLflow"
             time.sleep(0.1)
         assert tracker.finish("FINISHED", results_of(plan, tmp_path)) == 0
     assert len(warnings) == 1 and "training goes on" in warnings[0]

@@ -82,7 +82,7 @@ def test_a_silent_tuners_trial_is_taken_over_and_not_its_own_any_more(at_work):
     _, other = at_work("trials: 2", lease_timeout=0.2)
     other.next_trial(2)
     taken = []
-    wait_until(lambda: taken.append(other.next_trial(2)) or taken[-1], 10, "the trial is taken over")
+    wait_until(lambda: taken.append(other.next_trial(2)) or taken[-1], 30, "the trial is taken over")
     assert taken[-1][1:] == (settings, "goes on")
     with pytest.raises(TrialLost), frozen.holding(trial.number):
         pytest.fail("it is another tuner's")
@@ -121,7 +121,7 @@ def test_a_lead_that_stood_still_neither_leads_nor_ends_what_another_has_ended(a
     _, other = at_work(lease_timeout=0.2)
     assert frozen.leads(5) and not other.leads(5)
     stop_heart(frozen._leading)
-    wait_until(lambda: other.leads(5), 10, "another one leads")
+    wait_until(lambda: other.leads(5), 30, "another one leads")
     assert not frozen.leads(5)
     other.note_ended(5)
     other.__exit__()
