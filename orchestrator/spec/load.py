@@ -4,6 +4,7 @@ Precedence of settings, lowest first: the defaults (the published recipe), the m
 `training`, `dreaming`, `memory` and `quirks`, the method's entry under `methods`. `--set` replaces what the text says.
 """
 
+import difflib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -70,9 +71,18 @@ def load_spec(
     try:
         text = read_text(path)
     except FileNotFoundError:
-        remedy = choices(str(source), specs) if specs else "There are no bundled specs"
+        remedy = _meant(path, specs)
         raise UserError(f"{source}: no such file, and no bundled spec of that name. {remedy}") from None
     return parse_spec(text, str(path), overrides, data_root=data_root, plugin=plugin)
+
+
+def _meant(path: Path, bundled_specs: Mapping[str, Path]) -> str:
+    """What may be meant by the name of a file that is not there: a YAML file of that folder, or a bundled spec."""
+    there = {file.stem: str(file) for file in sorted(path.parent.glob("*.y*ml"))}
+    near = difflib.get_close_matches(path.stem, [*there, *bundled_specs], n=1, cutoff=0.6)
+    if near and near[0] in there:
+        return f"Did you mean '{there[near[0]]}'?"
+    return choices(str(path), bundled_specs) if bundled_specs else "There are no bundled specs"
 
 
 def load_plugins(path: str | None = None) -> None:

@@ -51,6 +51,14 @@ def test_without_a_word_it_writes_digits_in_small(call, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["first.yaml"]
 
 
+@pytest.mark.parametrize("file", ["mine.yaml", "specs/mine.yml"])
+def test_the_file_names_the_sweep_as_well(call, tmp_path, file):
+    (tmp_path / "specs").mkdir()
+    status, out, err = call("init", file, "--device", "cpu", "--yes")
+    assert (status, err) == (0, "") and out.startswith(f"written: {file}\n\nmine: 12 jobs")
+    assert written(tmp_path / file)[0].name == "mine"
+
+
 def test_of_a_folder_of_images_and_chosen_methods(call, tmp_path, flowers):
     asked = (
         "init",

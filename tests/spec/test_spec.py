@@ -280,6 +280,14 @@ def test_load_finds_bundled_specs_by_name(tmp_path, monkeypatch):
     assert str(caught.value) == expected
 
 
+@pytest.mark.parametrize("asked", ["mine", "mine.yml", "mien.yaml"])
+def test_a_file_of_nearly_that_name_is_proposed(tmp_path, asked):
+    (tmp_path / "mine.yaml").write_text(QUICKSTART)
+    with pytest.raises(UserError) as caught:
+        load_spec(tmp_path / asked)
+    assert str(caught.value).endswith(f"Did you mean '{tmp_path / 'mine.yaml'}'?")
+
+
 def test_a_mistake_in_a_file_names_the_file(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text("name: a\nmethods: [bse]\ntasks: [5]\n")

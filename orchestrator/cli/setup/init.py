@@ -51,14 +51,18 @@ def init(
 ) -> None:
     """Write a first spec, NAME.yaml, with a comment at each key, of sizes that suit this machine.
 
-    What is not given is asked for, at a terminal. Then it says what the spec would run, and about how long that takes.
+    NAME may be that file, too. What is not given is asked for, at a terminal. Then it says what the spec would run, and
+    about how long that takes.
     """
     from orchestrator.cluster.device import device_of_results
     from orchestrator.errors import UserError
     from orchestrator.first_spec import METHODS_OF_A_START, Choice, first_spec, names
 
     kind = device_of_results(device)  # the sweep may be for another machine
-    path = Path(output or f"{name}.yaml").expanduser()
+    file = Path(f"{name}.yaml")
+    if Path(name).suffix in (".yaml", ".yml"):
+        name, file = Path(name).stem, Path(name)
+    path = Path(output or file).expanduser()
     if path.exists() and not force:
         raise UserError(f"{path} is there already: --force writes over it, --output FILE writes another one")
     if sys.stdin.isatty() and not yes:
