@@ -30,7 +30,10 @@ class Size:
 
 
 def sizes(store: Store) -> dict[str, Size]:
-    """Kind to size: finished stages by their kind, saves within stages, stages being written, damaged ones, logs."""
+    """Kind to size: finished stages by their kind, saves within stages, stages being written, damaged ones, logs.
+
+    All else in the runs folder goes by its name there (`mlflow.db`, `mlartifacts`, `sweeps`), hidden files as `other`.
+    """
     found: dict[str, Size] = defaultdict(Size)
     for path in _entries(store.stages):
         size = found[_kind(path.name)]
@@ -40,6 +43,11 @@ def sizes(store: Store) -> dict[str, Size]:
     for path in _entries(store.logs):
         found[LOGS].count += 1
         found[LOGS].bytes += _bytes(path)
+    for path in _entries(store.runs):
+        if path not in (store.stages, store.logs):
+            size = found[OTHER if path.name.startswith(".") else path.name]
+            size.count += len(listing(path)) if path.is_dir() else 1
+            size.bytes += _bytes(path)
     return dict(found)
 
 
@@ -123,12 +131,12 @@ def _entries(folder: Path) -> list[Path]:
 def _bytes(path: Path) -> int:
     """What the files in it hold; links are counted, never followed."""
     if not path.is_dir() or path.is_symlink():
-        return path.lstat().st_size
-    total = 0
-    for folder, _, files in os.walk(path):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(folder, name)).st_size
-            except FileNotFoundError:
-                continue  # a stage at work moves its files while we look
-    return total
+        return _length(path)
+    return sum(_length(os.path.join(folder, name)) for folder, _, files in os.walk(path) for name in files)
+
+
+def _length(file: str | Path) -> int:
+    try:
+        return os.lstat(file).st_size
+    except FileNotFoundError:  # a launch that is at work moves its files while we look
+        return 0
