@@ -133,7 +133,10 @@ def tune_form() -> type:
     objective: Any = Literal[tuple(OBJECTIVES)]
     dotted: Any = Literal[tuple(dotted_settings())]
     declared: dict[str, tuple[Any, str]] = {
-        "method": (str, "Label of the entry under `methods` that is tuned: its settings are trial 0."),
+        "method": (
+            str | None,
+            "Label of the entry under `methods` that is tuned, where there are several: its settings are trial 0.",
+        ),
         "space": (
             Annotated[dict[dotted, RangeForm | ChoicesForm], Len(1)],
             "Dotted path of each setting that is searched, to its range or its choices.",
@@ -144,7 +147,11 @@ def tune_form() -> type:
         ),
         "confirm": (ConfirmForm | None, "The best settings are run again on fresh seeds."),
     }
-    defaults: dict[str, Any] = {"objective": field(default="final_accuracy"), "confirm": field(default=None)}
+    defaults: dict[str, Any] = {
+        "method": field(default=None),
+        "objective": field(default="final_accuracy"),
+        "confirm": field(default=None),
+    }
     return make_dataclass(
         "tune",
         [(name, _told(*told), defaults.get(name, field())) for name, told in declared.items()],

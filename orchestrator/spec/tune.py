@@ -119,8 +119,10 @@ class _Reader:
     # ---- whose settings, and what for --------------------------------------------------------------------------------
 
     def _entry(self) -> MethodEntry | None:
-        path, name = ("tune", "method"), self.given.get("method")
         labels = [entry.label for entry in self.entries]
+        path, name = ("tune", "method"), self.given.get("method")
+        if name is None and len(labels) == 1:
+            name = labels[0]
         found = [entry for entry in self.entries if name in (entry.label, entry.method.name)]
         exact = [entry for entry in found if entry.label == name]
         if len(exact or found) == 1:

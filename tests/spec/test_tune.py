@@ -30,6 +30,12 @@ def test_what_is_not_given_has_a_default():
     )
 
 
+@pytest.mark.parametrize("lines", [(SPACE,), ("method:", SPACE)])
+def test_of_one_method_the_method_need_not_be_given(lines):
+    head = HEAD.replace("base, abd, {name: rehearsal, label: few, memory: 100}", "{name: abd, label: mine}")
+    assert tune(*lines, head=head).method == "mine"
+
+
 def test_everything_given():
     read = tune(
         "method: few",
