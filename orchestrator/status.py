@@ -67,9 +67,9 @@ class State:
             "stages": {"done": len(self.records), "total": len(self.plan.stages)},
             "states": {name: self.jobs()[name] for name in STATES},
             "jobs": [self._job(job) for job in self.plan.jobs],
-            "launchers": [{**_holder(each.holder), "stages_at_a_time": each.workers} for each in self.launchers],
+            "launchers": [{**each.holder.to_json(), "stages_at_a_time": each.workers} for each in self.launchers],
             "running": [
-                {"stage": str(self.plan.stages[key]), "key": key, **_holder(holder)}
+                {"stage": str(self.plan.stages[key]), "key": key, **holder.to_json()}
                 for key, holder in self.running.items()
             ],
             "failed": [
@@ -102,10 +102,6 @@ class State:
     def over(self) -> bool:
         """Whether nothing is left that a launcher at work could do."""
         return not self.launchers and self.jobs().keys() <= {DONE, FAILED}
-
-
-def _holder(holder: Holder) -> dict[str, Any]:
-    return {"host": holder.host, "process": holder.pid, "since": holder.since}
 
 
 def status(

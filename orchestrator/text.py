@@ -1,6 +1,7 @@
 """Small things that several messages say alike."""
 
 import re
+import time
 
 # What a terminal obeys, or shows as something else: C0 but newline and tab, DEL and C1, lone surrogates (bytes of a
 # file's name that are no UTF-8), separators of lines and paragraphs, and what turns the direction of writing.
@@ -27,6 +28,11 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def moment(unix: float) -> str:
+    """A local time, and how long ago it was."""
+    return f"{time.strftime('%F %T', time.localtime(unix))} ({duration(max(0.0, time.time() - unix))})"
 
 
 def exact_duration(seconds: float) -> str:

@@ -1,6 +1,8 @@
 """`cancel`."""
 
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -10,45 +12,59 @@ from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
 
 if TYPE_CHECKING:
-    from orchestrator.store.launchers import Launcher
+    from orchestrator.store.asked_to_stop import Process
 
 
 @click.command()
-@click.argument("sweep", shell_complete=completion.sweep_names)
+@click.argument("sweep", shell_complete=completion.sweeps_and_studies)
 @options.runs
-@click.option("--wait/--no-wait", "waits", default=True, help="Wait until the launcher has ended.")
+@click.option("--wait/--no-wait", "waits", default=True, help="Wait until they have ended.")
 def cancel(sweep: str, runs: str | None, waits: bool) -> None:
-    """Ask the launchers at work on SWEEP (a name) to stop, as Ctrl-C would: what is finished stays.
+    """Ask the launchers at work on SWEEP (a name, a study's, or a spec file) to stop, as Ctrl-C would.
 
-    Unfinished jobs become KILLED in MLflow. Launch again to go on.
+    What is finished stays, and unfinished jobs become KILLED in MLflow. Launch again to go on. Of a study it asks the
+    tuners.
     """
+    from orchestrator.store import sweep_folder
+
+    processes = _at_work(sweep_folder.runs_folder(runs), sweep)
+    for process in processes:
+        process.ask_to_stop()
+        say(f"asked {process} to stop")
+    for process in processes if waits else ():
+        _wait_for(process)
+
+
+def _at_work(runs: Path, name: str) -> "Sequence[Process]":
+    """The launchers of the sweep of that name, or the tuners of the study. Raises UserError where there are none."""
+    from orchestrator.cli import studies
     from orchestrator.errors import UserError
+    from orchestrator.spec.load import load_spec
     from orchestrator.store import sweep_folder
     from orchestrator.store.launchers import living
 
-    folder = sweep_folder.runs_folder(runs)
-    if sweep not in sweep_folder.names(folder):
-        sweep_folder.load(folder, sweep)  # says what is wrong with the name
-    launchers = living(sweep_folder.sweep_folder(folder, sweep))
-    if not launchers:
-        raise UserError(f"no launcher is at work on '{sweep}' in {folder}: there is nothing to cancel")
-    for launcher in launchers:
-        launcher.ask_to_stop()
-        say(f"asked {launcher} to stop")
-    for launcher in launchers if waits else ():
-        _wait_for(launcher)
+    found: Sequence[Process]
+    if tuned := studies.instead_of_a_sweep(runs, name):
+        who, found = "tuner", [tuner for study in tuned for tuner in study.tuners()]
+    else:
+        sweep = load_spec(name).name if sweep_folder.looks_like_a_file(name) else name
+        sweep_folder.require(runs, sweep)
+        who, found = "launcher", living(sweep_folder.sweep_folder(runs, sweep))
+    if not found:
+        raise UserError(f"no {who} is at work on '{name}' in {runs}: there is nothing to cancel")
+    return found
 
 
-def _wait_for(launcher: "Launcher") -> None:
+def _wait_for(process: "Process") -> None:
     from orchestrator.errors import UserError
     from orchestrator.store.lease import Leases, Watch
 
-    watch, leases = Watch(), Leases(launcher.folder)
-    while not launcher.gone():
-        holder = leases.read(launcher.id)
-        if holder is not None and watch.is_stale(launcher.id, holder):
+    watch, leases = Watch(), Leases(process.folder)
+    while not process.gone():
+        holder = leases.read(process.id)
+        if holder is not None and watch.is_stale(process.id, holder):
             raise UserError(
-                f"{launcher} gives no sign of life: if it is gone, its stages are free to be taken over by now"
+                f"{process} gives no sign of life: if it is gone, its stages are free to be taken over by now"
             )
         time.sleep(0.1)
-    say(f"{launcher} has stopped")
+    say(f"{process} has stopped")

@@ -12,7 +12,7 @@ import click
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
-from orchestrator.text import counted, duration
+from orchestrator.text import counted, duration, moment
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
@@ -153,11 +153,11 @@ def _lines(state: "State") -> Iterator[str]:
     yield "jobs: " + ", ".join(f"{jobs[name]} {name}" for name in STATES if jobs[name])
     for launcher in state.launchers:
         at_a_time = f"{counted(launcher.workers, 'stage')} at a time"
-        told = f"launcher: {launcher}, since {_moment(launcher.holder.since)}, {at_a_time}"
+        told = f"launcher: {launcher}, since {moment(launcher.holder.since)}, {at_a_time}"
         yield told + _silence(state, launcher.holder, "launch again to go on without it")
     for key, holder in state.running.items():
         where = f"on {holder.host} (process {holder.pid})"
-        told = f"running: {state.plan.stages[key]} {where} since {_moment(holder.since)}"
+        told = f"running: {state.plan.stages[key]} {where} since {moment(holder.since)}"
         yield told + _silence(state, holder, "a launcher that needs the stage takes it over")
     for key, failure in state.failures.items():
         needing = ", ".join(job.name for job in state.plan.jobs_of(key))
@@ -179,8 +179,3 @@ def _lines(state: "State") -> Iterator[str]:
 def _silence(state: "State", holder: "Holder", remedy: str) -> str:
     seconds = state.silent.get(holder.token)
     return f"; no sign of life for {duration(seconds)}: if it is gone, {remedy}" if seconds else ""
-
-
-def _moment(unix: float) -> str:
-    """A local time, and how long ago it was."""
-    return f"{time.strftime('%F %T', time.localtime(unix))} ({duration(max(0.0, time.time() - unix))})"

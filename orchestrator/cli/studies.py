@@ -3,10 +3,11 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.terminal import say
 from orchestrator.errors import UserError
+from orchestrator.text import moment
 
 if TYPE_CHECKING:
     from orchestrator.tuning.studies import Kept
@@ -48,11 +49,11 @@ def _of_file(runs: Path, file: str) -> "list[Kept]":
 
 
 def say_state(runs: Path, found: "Sequence[Kept]", as_json: bool) -> None:
-    """How far these studies are: a line for each, or all that is known of them as JSON."""
+    """How far these studies are, and who is at work on them; or all that is known of them as JSON."""
     from orchestrator.tuning.show import facts, line, reopened
 
     if as_json:
-        told = [facts(reopened(runs, study)) for study in found]
+        told = [{**facts(reopened(runs, study)), "tuners": _tuners(study)} for study in found]
         say(json.dumps(told[0] if len(told) == 1 else told, indent=1, ensure_ascii=False))
         return
     for study in found:
@@ -60,6 +61,12 @@ def say_state(runs: Path, found: "Sequence[Kept]", as_json: bool) -> None:
             say(line(reopened(runs, study)))
         except UserError as why:
             say(f"{study.name}: a study: {why}", err=True)
+        for tuner in study.tuners():
+            say(f"  tuner: {tuner}, since {moment(tuner.holder.since)}")
+
+
+def _tuners(study: "Kept") -> list[dict[str, Any]]:
+    return [tuner.holder.to_json() for tuner in study.tuners()]
 
 
 def report_text(runs: Path, found: "Sequence[Kept]", asked: Sequence[str], form: str) -> str:

@@ -12,8 +12,8 @@ from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases, Watch
 from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import sweep_folder
 
-TUNING, TUNERS = "tuning", "tuners"
-"""Tuners have their leases in `runs/tuning/<study>/tuners/`."""
+TUNING, TUNERS, LEAD = "tuning", "tuners", "lead"
+"""Tuners have their leases in `runs/tuning/<study>/tuners/`; who speaks for all of them has a second one."""
 CLUSTER = ".cluster-"
 """How the folder in the runs folder begins that a launch on a cluster has for itself, and takes with it."""
 _SILENT_SECONDS = LEASE_TIMEOUT
@@ -55,7 +55,7 @@ def _may_be_alive(seen: _Seen, watch: Watch, runs: Path) -> bool:
     if holder.here() or holder != seen.holder:
         raise UserError(
             f"{holder} is at work on {seen.work} in {runs}: wait until it has ended, or stop it first "
-            "(`dfcil-sweep cancel` for a launch)"
+            "(`dfcil-sweep cancel`)"
         )
     return True
 

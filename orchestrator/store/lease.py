@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock
 from pydantic import TypeAdapter
@@ -65,6 +66,10 @@ class Holder:
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}"
+
+    def to_json(self) -> dict[str, Any]:
+        """What people may want of it, as plain data."""
+        return {"host": self.host, "process": self.pid, "since": self.since}
 
     def here(self) -> bool:
         """Whether the holder's process is one of this machine, so that we can see whether it lives."""

@@ -19,6 +19,8 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.signals import interrupts_deferred
 from orchestrator.spec.model import SweepSpec, Value
+from orchestrator.store.asked_to_stop import stopping_when_asked
+from orchestrator.store.at_work import TUNERS
 from orchestrator.store.store import Store
 from orchestrator.tracking.delivered import runs_id
 from orchestrator.tracking.study import Ending, StudyTracker
@@ -101,7 +103,10 @@ class Session:
             self.study = Study(spec, study.open_storage(tuning.runs, tuning.storage), self.device)
             if tuning.storage is not None:
                 self.study.tune_from(runs_id(tuning.runs))
-        with Tuners(self.study, folder, tuning.options.lease_timeout) as self.tuners:
+        with (
+            Tuners(self.study, folder, tuning.options.lease_timeout) as self.tuners,
+            stopping_when_asked(folder / TUNERS, self.tuners.id),
+        ):
             self._look()
             ending = Ending("KILLED")
             try:

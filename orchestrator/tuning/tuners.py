@@ -2,6 +2,7 @@
 
 runs/tuning/<study>/lock                      held while trials are begun, taken over, reported on or ended
 runs/tuning/<study>/tuners/.lease-<id>.json   the heartbeat of a tuner: a lease like that on a stage
+runs/tuning/<study>/tuners/cancel-<id>        somebody asks it to stop
 runs/tuning/<study>/tuners/.lease-lead.json   that of the lead, which tells MLflow and ends the study
 runs/tuning/<study>/tuners/ended.json         by whom, and after how many trials, it was ended last
 
@@ -20,14 +21,15 @@ from optuna.trial import Trial
 from pydantic import TypeAdapter
 
 from orchestrator.spec.model import Value
-from orchestrator.store.at_work import TUNERS
+from orchestrator.store.asked_to_stop import request
+from orchestrator.store.at_work import LEAD, TUNERS
 from orchestrator.store.lease import LEASE_TIMEOUT, Held, Holder, Lease, Leases, Watch
 from orchestrator.store.our_files import read_or, write_json
 from orchestrator.tuning.study import Study
 
 LOOK_SECONDS = 1.0
 """Between looks at what other tuners do."""
-_LEAD, _ENDED = "lead", "ended.json"
+_ENDED = "ended.json"
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Tuners:
         for identity, holder in self._leases.holders().items():
             if holder.dead():
                 self._leases.path(identity).unlink(missing_ok=True)  # what killed tuners left
+                request(self._leases.folder, identity).unlink(missing_ok=True)
         self._before = self._ended()
         self._lease = self._leases.acquire(self.id)
         return self
@@ -138,14 +141,14 @@ class Tuners:
                 self.lead = ended.by
                 return False
             try:
-                self._leading = self._leases.acquire(_LEAD, self._silent(_LEAD))
+                self._leading = self._leases.acquire(LEAD, self._silent(LEAD))
             except Held as held:
                 self.lead = _named(held.holder)
         return self._leading is not None
 
     def note_ended(self, trials: int) -> None:
         """The lead has ended the study after so many trials: let the others know."""
-        holder = self._leases.read(_LEAD)
+        holder = self._leases.read(LEAD)
         if holder is not None and self._leading is not None:
             write_json(self._leases.folder / _ENDED, asdict(_Ended(self._leading.token, trials, _named(holder))))
 

@@ -56,6 +56,7 @@ def test_status_tells_of_studies(call, tuned):
     assert call("status", kept.name, "--runs", tuned)[1] == line
     assert json.loads(call("status", "--json", "--runs", tuned)[1]) == {"sweeps": [], "studies": [kept.name]}
     told = json.loads(call("status", "fake", "--json", "--runs", tuned)[1])
+    assert told["tuners"] == []
     assert told["trials"] == {"complete": 3, "pruned": 0, "running": 0, "failed": 0}
     values = [trial["values"]["final_accuracy"] for trial in told["best"]]
     assert values == [50, 45, 40] and [trial["published"] for trial in told["best"]] == [False, False, True]

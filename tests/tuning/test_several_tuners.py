@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 from contextlib import ExitStack, contextmanager
 
@@ -10,7 +11,7 @@ import pytest
 from orchestrator.spec.load import load_spec
 from orchestrator.tuning import study
 from orchestrator.tuning.study import COMPLETE, ENDED, PRUNED, Study
-from tests.support.launched import command, environment
+from tests.support.launched import command, dfcil, environment
 from tests.support.mlflow_views import view
 from tests.support.processes import session_members, wait_until
 from tests.support.searched import search_spec
@@ -48,6 +49,10 @@ class Tuner:
 
     def stop(self, number):
         self.process.send_signal(number)
+        return self.code()
+
+    def code(self):
+        """Its exit status, when its workers have ended too."""
         code = self.process.wait(LATEST)
         wait_until(lambda: not session_members(self.process.pid), 60, "its workers end")
         return code
@@ -112,3 +117,28 @@ def test_one_killed_and_one_interrupted_cost_the_study_no_trial(tmp_path):
     assert all(f"trial {number} goes on: " in last.said() for number in interrupted.at())
     assert "against the published setting" in last.said()
     ended_study(tmp_path, 6)
+
+
+def test_cancel_asks_every_tuner_of_a_study_and_costs_no_trial(tmp_path):
+    def cancel():
+        return dfcil("cancel", "several", "--runs", tmp_path / "runs", folder=tmp_path)
+
+    with tuners(tmp_path, 4) as start:
+        both = [start(), start()]
+        for one in both:
+            one.until_trial()
+        told = dfcil("status", "several", "--runs", tmp_path / "runs", folder=tmp_path).stdout
+        for one in both:
+            assert f"\n  tuner: process {one.process.pid} on {socket.gethostname()}, since " in told
+        told = cancel()
+        assert told.returncode == 0, told.stderr
+        for one in both:
+            assert f"process {one.process.pid} on {socket.gethostname()} has stopped\n" in told.stdout
+            assert one.code() == 130 and "Traceback" not in one.said()
+        again = cancel()
+        assert again.returncode == 2 and "no tuner is at work on 'several'" in again.stderr
+        last = start()
+        assert last.process.wait(LATEST) == 0, last.said()
+    assert all(f"trial {number} goes on: " in last.said() for one in both for number in one.at())
+    assert list((tmp_path / "runs" / "tuning").glob("*/tuners/cancel-*")) == []
+    ended_study(tmp_path, 4)

@@ -47,6 +47,7 @@ EXAMPLES: dict[str, tuple[tuple[str, str], ...]] = {
     "cancel": (
         ("dfcil-sweep cancel demo", "stop it, as Ctrl-C at its terminal would"),
         ("dfcil-sweep cancel demo --no-wait", "do not wait until it has stopped"),
+        ("dfcil-sweep cancel tune-digits", "the tuners of its study"),
     ),
     "store": (
         ("dfcil-sweep store", "what lies in ./runs"),
