@@ -5,9 +5,12 @@ Imports what MLflow imports, and so takes a second.
 
 import os
 import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from alembic.util import CommandError
+from filelock import Timeout
 from mlflow.exceptions import MlflowException
 from mlflow.store.db import utils
 from requests.utils import should_bypass_proxies
@@ -23,6 +26,25 @@ utils.MAX_RETRY_COUNT = 1
 
 _SHOWN = 300  # characters of an error in a message
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+
+class Unavailable(Exception):
+    """The tracking store did not take what it was given; it may later."""
+
+
+@contextmanager
+def reaching(uri: str, failed: Callable[[Exception], None]) -> Iterator[None]:
+    """Turn what a failure of the store at `uri` looks like into Unavailable, after a call of `failed` with it.
+
+    Our own bugs pass.
+    """
+    try:
+        yield
+    except Timeout as error:
+        raise Unavailable("another process is delivering this sweep at the moment") from error
+    except STORE_ERRORS as error:
+        failed(error)
+        raise Unavailable(told(error, uri)) from error
 
 
 def told(error: BaseException, uri: str) -> str:

@@ -276,7 +276,7 @@ class Tracker:
 
     def _attempt(self, writer: "Writer", send: Callable[[], None]) -> bool:
         """Whether the tracking store took what `send` sends."""
-        from orchestrator.tracking.writer import Unavailable
+        from orchestrator.tracking.faults import Unavailable
 
         try:
             if not writer.opened:
@@ -320,7 +320,8 @@ def sync(
     prepare_client()
     from orchestrator.results.read import read_results
     from orchestrator.store.store import Store
-    from orchestrator.tracking.writer import Unavailable, Writer
+    from orchestrator.tracking.faults import Unavailable
+    from orchestrator.tracking.writer import Writer
 
     address = tracking_uri(runs, uri)
     results = read_results(plan, Store(runs), lambda stage, why: warn(f"{stage.folder} is left out: {why}")).of_jobs()

@@ -6,14 +6,13 @@ sent again, and MLflow keeps equal points once.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
 
@@ -26,7 +25,7 @@ from orchestrator.store.store import Store
 from orchestrator.tracking import describe, pictures, runs, views
 from orchestrator.tracking.database import forget_artifact_places, make_sqlite
 from orchestrator.tracking.delivered import Delivered, keep_experiment, runs_id
-from orchestrator.tracking.faults import STORE_ERRORS, told
+from orchestrator.tracking.faults import reaching
 from orchestrator.tracking.figures import NO_FIGURES, Figures, Texts, no_texts
 from orchestrator.tracking.moved import settle
 from orchestrator.tracking.patient import patient_client
@@ -38,10 +37,6 @@ _BATCH = 1000  # entities that one log_batch takes
 _LONG = 30.0  # seconds of dreaming after which somebody may be waiting for the pictures
 # What a tracking store says of a run that is not there, or not any more.
 _GONE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "INVALID_STATE")
-
-
-class Unavailable(Exception):
-    """The tracking store did not take what it was given; it may later."""
 
 
 class Writer:
@@ -364,8 +359,8 @@ class Writer:
 
     # ---- what can go wrong -------------------------------------------------------------------------------------------
 
-    def _reaching(self, job: str | None) -> "_Reaching":
-        return _Reaching(self.uri, lambda error: self._distrust(job, error))
+    def _reaching(self, job: str | None) -> AbstractContextManager[None]:
+        return reaching(self.uri, lambda error: self._distrust(job, error))
 
     def _distrust(self, job: str | None, error: Exception) -> None:
         """After a failure, ask the tracking store again for what we thought we knew of it."""
@@ -375,25 +370,6 @@ class Writer:
         if job is not None:
             self.delivered.jobs.pop(job, None)
             self._searched = False
-
-
-class _Reaching:
-    """Turns what a tracking store's failure looks like into Unavailable. Our own bugs pass."""
-
-    def __init__(self, uri: str, failed: Callable[[Exception], None]) -> None:
-        self._uri, self._failed = uri, failed
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if isinstance(error, Timeout):
-            raise Unavailable("another process is delivering this sweep at the moment") from error
-        if isinstance(error, STORE_ERRORS):
-            self._failed(error)
-            raise Unavailable(told(error, self._uri)) from error
 
 
 def _tags(tags: Mapping[str, str]) -> list[RunTag]:
