@@ -49,6 +49,7 @@ FILLED_IN = {
     r"(?<=tune )SPEC": "tune-mine.yaml",
     r"SPEC": "demo.yaml",
     r"\[SWEEP\.\.\.\]|SWEEP": "demo",
+    r"STUDY": "tune-digits",
     r"(?<=methods )NAME": "abd",
     r"NAME": "demo",
     r"JOB": "abd-5-s0",
@@ -89,6 +90,9 @@ ELSEWHERE = {
     # A launch that is at work.
     r".*: dfcil-sweep cancel SWEEP": (
         "tests/store/test_maintenance.py::test_cancel_stops_the_launcher_and_its_jobs_are_killed"
+    ),
+    r".*: dfcil-sweep cancel STUDY": (
+        "tests/tuning/test_several_tuners.py::test_cancel_asks_every_tuner_of_a_study_and_costs_no_trial"
     ),
     # What sets an environment up, and what the whole check calls.
     r".*: make demo": "tests/cli/test_readme.py::test_the_demo_ends_with_what_to_try_next",
