@@ -3,10 +3,25 @@
 import os
 import socket
 import subprocess
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+from tests.support.second_user import open_folder
 from tests.support.tools import need
+
+
+@contextmanager
+def postgres() -> "Iterator[Postgres]":
+    """A server that is up, with files of its own, until the end."""
+    with open_folder() as home:
+        server = Postgres(home)
+        server.start()
+        try:
+            yield server
+        finally:
+            if (home / "data" / "postmaster.pid").exists():
+                server.stop()
 
 
 class Postgres:
@@ -21,8 +36,6 @@ class Postgres:
         # The server refuses to run as root.
         self._user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
         if self._user:
-            for folder in (home, *home.parents[:3]):
-                folder.chmod(0o755)
             subprocess.run(["chown", "postgres:postgres", str(home)], check=True)
         with closing(socket.socket()) as free:
             free.bind(("127.0.0.1", 0))

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.launched import SPEC, command, dfcil, environment
 from tests.support.mlflow_views import jobs, view
-from tests.support.postgres import Postgres
+from tests.support.postgres import postgres
 from tests.support.processes import wait_until
 
 pytestmark = pytest.mark.server
@@ -16,12 +16,9 @@ PATIENCE = 60.0  # seconds: what is promised for a store that is down
 
 
 @pytest.fixture
-def server(tmp_path_factory):
-    server = Postgres(tmp_path_factory.mktemp("postgres", numbered=True))
-    server.start()
-    yield server
-    if (server.home / "data" / "postmaster.pid").exists():
-        server.stop()
+def server():
+    with postgres() as server:
+        yield server
 
 
 def delivered(uri):

@@ -16,20 +16,16 @@ from tests.support import fake_tuning
 from tests.support.fake_tuning import read, search
 from tests.support.launched import command, environment
 from tests.support.paths import ROOT, SUPPORT
-from tests.support.postgres import Postgres
+from tests.support.postgres import postgres
 from tests.support.searched import search_spec
 
 pytestmark = pytest.mark.server
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory):
-    server = Postgres(tmp_path_factory.mktemp("postgres", numbered=True))
-    server.start()
-    try:
+def url():
+    with postgres() as server:
         yield server.database("optuna")
-    finally:
-        server.stop()
 
 
 def test_a_search_in_postgresql_survives_its_tuner(tmp_path, url):
