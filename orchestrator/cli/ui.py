@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ from orchestrator.cli.usage import completion
 
 if TYPE_CHECKING:
     from orchestrator.tracking.ui import Page
+
+_PATIENCE = 10.0  # seconds in which the server is to end when it is asked to
 
 
 @click.command()
@@ -111,6 +114,25 @@ def _serve(
                 click.launch(pages[0].address)
             sys.exit(server.wait())
         except KeyboardInterrupt:
+            return
+        finally:
             with interrupts_deferred():
-                server.terminate()
-                server.wait(timeout=10)
+                _end(server)
+
+
+def _end(server: "subprocess.Popen[bytes]") -> None:
+    """End the server, with its own processes where it does not do so in time."""
+    import psutil
+
+    if server.poll() is not None:
+        return
+    family = psutil.Process(server.pid).children(recursive=True)
+    server.terminate()
+    try:
+        server.wait(timeout=_PATIENCE)
+    except subprocess.TimeoutExpired:
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        server.kill()
+        server.wait()

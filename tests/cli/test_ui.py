@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from orchestrator.cli.ui import _serve
 from orchestrator.errors import UserError
 from orchestrator.tracking.ui import Page, answers, free_port, log_file
+from tests.support.processes import wait_until
 
 # A server as slow to answer as MLflow's, which says something and ends by itself.
 SERVER = """
@@ -51,9 +53,36 @@ def test_a_server_that_does_not_start_is_told_with_its_log(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_a_folder_that_is_not_there_is_not_made_for_a_log(tmp_path):
-    assert log_file(tmp_path / "none", 5000).parent.is_dir()
-    assert list(tmp_path.iterdir()) == []
+# One that does not end when it is asked to, nor does its own process.
+STUBBORN = f"""
+import signal, subprocess, sys
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]).pid, flush=True)
+{SERVER}
+while True: time.sleep(1)
+"""
+
+
+def test_a_server_that_does_not_end_is_killed_with_its_processes(tmp_path, monkeypatch):
+    monkeypatch.setattr("orchestrator.cli.ui._PATIENCE", 0.5)
+
+    def stopped(pages):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("orchestrator.cli.ui._tell", stopped)
+    port = free_port(0)
+    serve(STUBBORN, tmp_path, port)
+    assert not answers(port)
+    child = int((tmp_path / f"ui-{port}.log").read_text().split()[0])
+    wait_until(lambda: not psutil.pid_exists(child) or psutil.Process(child).status() == "zombie", 30, "its end")
+
+
+def test_a_folder_that_is_not_there_is_not_made_for_a_log(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    log = log_file(tmp_path / "none", 5000)
+    assert log.parent.is_dir() and log.is_relative_to(tmp_path / "temporary")
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.long
