@@ -20,19 +20,26 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     headings = [printable(heading) for heading in headings]
     lines = [tuple(map(printable, row)) for row in rows]
     if not _a_line_each(console.width, headings, lines):
-        console.print(_table(headings, lines))
+        console.print(_table(headings, lines, console.width))
         return
     # Rich lays every cell out by itself: thousands of rows take seconds. So it lays one out, as wide as the widest
     # cells are, and all of ours are put into its place.
     widths = [max(1, *map(cell_len, column)) for column in zip(*lines, strict=True)]
     with console.capture() as drawn:
-        console.print(_table(headings, [[_MARK * width for width in widths]]))
+        console.print(_table(headings, [[_MARK * width for width in widths]], console.width))
     for line in drawn.get().splitlines(keepends=True):
         console.file.write("".join(_filled(line, widths, lines)) if _MARK in line else line)
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    table = Table(*map(escape, headings))
+def _table(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> Table:
+    """The first column has what a person types: it stays in one piece, unless that takes half of the width.
+
+    Nothing is cut off: a word that is too long goes on in the next line.
+    """
+    table = Table()
+    for heading, cells in zip(headings, zip(*rows, strict=True) if rows else [()] * len(headings), strict=True):
+        whole = not table.columns and max(map(cell_len, (heading, *cells))) <= width / 2
+        table.add_column(escape(heading), overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*map(Text, row))
     return table
