@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from orchestrator.errors import UserError, choices
@@ -33,7 +34,7 @@ def device_kind(wanted: str) -> str:
     Raises UserError for another word, and for `cuda` where there is none to be used.
     """
     if wanted not in KINDS:
-        raise UserError(f"device: '{wanted}' is no device. {choices(wanted, KINDS)}")
+        raise UserError(f"device: '{wanted}' is no device. {_meant(wanted, KINDS)}")
     if wanted == "cpu":
         return "cpu"
     lacking = _lacking()
@@ -47,8 +48,15 @@ def device_kind(wanted: str) -> str:
 def device_elsewhere(wanted: str) -> str:
     """`cpu` or `cuda` of other machines, which cannot be asked from here. Raises UserError for any other word."""
     if wanted not in KINDS[1:]:
-        raise UserError(f"device: '{wanted}' is no device of another machine. {choices(wanted, KINDS[1:])}")
+        raise UserError(f"device: '{wanted}' is no device of another machine. {_meant(wanted, KINDS[1:])}")
     return wanted
+
+
+def _meant(wanted: str, kinds: Sequence[str]) -> str:
+    """The choices, and which of them another program's word means: `gpu`, `cuda:1`."""
+    if wanted.lower().startswith(("gpu", "cuda:")):
+        return f"Did you mean 'cuda'? --gpus 0,2 says which of several. Choices: {', '.join(kinds)}"
+    return choices(wanted, kinds)
 
 
 def device_of_results(wanted: str) -> str:

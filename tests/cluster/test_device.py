@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from orchestrator.cluster import device
-from orchestrator.cluster.device import chosen_devices, device_kind, device_of_results
+from orchestrator.cluster.device import chosen_devices, device_elsewhere, device_kind, device_of_results
 from orchestrator.cluster.local import environments
 from orchestrator.cluster.select import Scheduler
 from orchestrator.errors import UserError
@@ -67,6 +67,15 @@ def test_cuda_without_a_device_or_another_word_is_a_mistake(devices, monkeypatch
     with pytest.raises(UserError, match="torch is built without CUDA"):
         device_kind("cuda")
     assert device_kind("auto") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"), [("gpu", "cuda"), ("GPU", "cuda"), ("cuda:1", "cuda"), ("gpus", "cuda"), ("cpuu", "cpu")]
+)
+@pytest.mark.parametrize("asked", [device_kind, device_elsewhere])
+def test_another_programs_word_is_understood(word, meant, asked):
+    with pytest.raises(UserError, match=f"'{word}' is no device.* Did you mean '{meant}'\\?"):
+        asked(word)
 
 
 def test_torch_is_asked_without_being_imported():
