@@ -16,6 +16,7 @@ from orchestrator.spec.size import MOST_STAGES
 from orchestrator.spec.yaml_document import Document, KeyPath, show
 
 _LONGEST_LABEL = 60
+_MOST_WRITTEN = 20  # tasks that a message writes out
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,18 @@ def _sizes(document: Document, path: KeyPath, item: Any, classes: int | None) ->
         document.add(path, f"{item} is too small", item, "It must be at least 1")
     elif classes and classes % item:
         message = f"{classes} classes cannot be dealt evenly to {item} tasks"
-        document.add(path, message, item, f"The divisors of {classes} are {_divisors(classes)}")
+        document.add(path, message, item, f"The divisors of {classes} are {_divisors(classes)}{_uneven(classes, item)}")
     elif classes:
         return (classes // item,) * item
     return None
+
+
+def _uneven(classes: int, tasks: int) -> str:
+    """How to write so many tasks of nearly as many classes, where there are that many classes, and few enough tasks."""
+    if not tasks < classes or tasks > _MOST_WRITTEN:
+        return ""
+    each, more = divmod(classes, tasks)
+    return f"; nearly even is {{sizes: {[each + (task < more) for task in range(tasks)]}}}"
 
 
 def _written_out(document: Document, path: KeyPath, classes: int, sizes: tuple[int, ...]) -> tuple[int, ...] | None:

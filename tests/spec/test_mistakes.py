@@ -79,7 +79,8 @@ def test_the_message_is_a_list_a_person_can_work_through():
         "  s.yaml:5:17: methods.1.nu: lwf has no setting 'nu'. "
         "Did you mean 'mu'? Choices: mu, distillation_temperature, name, label, training, quirks",
         "  s.yaml:6:21: methods.2.mu: -1 is too small. It must be at least 0",
-        "  s.yaml:7:9: tasks.0: 10 classes cannot be dealt evenly to 3 tasks. The divisors of 10 are 1, 2, 5, 10",
+        "  s.yaml:7:9: tasks.0: 10 classes cannot be dealt evenly to 3 tasks. The divisors of 10 are 1, 2, 5, 10; "
+        "nearly even is {sizes: [4, 3, 3]}",
         "  s.yaml:8:12: seeds.1: 0 is given twice. Equal seeds are the same work",
         "  s.yaml:10:13: training.backbone: 'resnet33' is none of the choices. "
         f"Did you mean 'resnet32'? Choices: {', '.join(backbone_names())}",
@@ -224,7 +225,12 @@ ENTRIES = [
 TASKS = [
     ("5", "3:8: tasks: 5 is not a list. Write them as [5, 10] or [{first: 50, then: 10}]"),
     ("[]", "3:8: tasks: the sweep has no task splits. Write them as [5, 10] or [{first: 50, then: 10}]"),
-    ("[4]", "3:9: tasks.0: 10 classes cannot be dealt evenly to 4 tasks. The divisors of 10 are 1, 2, 5, 10"),
+    (
+        "[4]",
+        "3:9: tasks.0: 10 classes cannot be dealt evenly to 4 tasks. The divisors of 10 are 1, 2, 5, 10; "
+        "nearly even is {sizes: [3, 3, 2, 2]}",
+    ),
+    ("[11]", "3:9: tasks.0: 10 classes cannot be dealt evenly to 11 tasks. The divisors of 10 are 1, 2, 5, 10"),
     ("[0]", "3:9: tasks.0: 0 is too small. It must be at least 1"),
     (
         "[true]",
