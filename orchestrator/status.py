@@ -14,7 +14,7 @@ from orchestrator.results.estimate import Rates, time_left
 from orchestrator.results.job_result import job_result
 from orchestrator.store.failures import Failures
 from orchestrator.store.launchers import Launcher, living
-from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases
+from orchestrator.store.lease import SILENT_SECONDS, Holder
 from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import find, runs_folder, sweep_folder
 
@@ -135,8 +135,8 @@ def read_state(runs: Path, plan: Plan, records: Mapping[str, Mapping[str, Any]])
     rates = Rates.of(plan, records) if left else Rates()  # of a large sweep that is done it would take its time
     seconds_left = seconds_until_done(plan, left, failures, rates, workers, since)
     silent = {holder.token: store.leases.silence(key) for key, holder in running.items()}
-    silent |= {each.holder.token: Leases(each.folder).silence(each.id) for each in launchers}
-    silent = {token: seconds for token, seconds in silent.items() if seconds > 2 * LEASE_TIMEOUT}
+    silent |= {each.holder.token: each.silence() for each in launchers}
+    silent = {token: seconds for token, seconds in silent.items() if seconds > SILENT_SECONDS}
     again = {key: len(plan.users[key]) - 1 for key in records}
     saved_seconds = sum(times * records[key]["seconds"] for key, times in again.items())
     saved = sum(again.values())

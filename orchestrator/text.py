@@ -35,6 +35,11 @@ def moment(unix: float) -> str:
     return f"{time.strftime('%F %T', time.localtime(unix))} ({duration(max(0.0, time.time() - unix))})"
 
 
+def silence(seconds: float, remedy: str) -> str:
+    """What follows the name of a process that has shown no sign of life for so long."""
+    return f"; no sign of life for {duration(seconds)}: if it is gone, {remedy}"
+
+
 def exact_duration(seconds: float) -> str:
     """How long, to the second: `12.3 s`, `3 min 20 s`, `1 h 02 min`."""
     if seconds < 60:

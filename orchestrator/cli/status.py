@@ -12,7 +12,7 @@ import click
 from orchestrator.cli import options
 from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
-from orchestrator.text import counted, duration, moment
+from orchestrator.text import counted, duration, moment, silence
 
 if TYPE_CHECKING:
     from orchestrator.plan.plan import Plan
@@ -178,4 +178,4 @@ def _lines(state: "State") -> Iterator[str]:
 
 def _silence(state: "State", holder: "Holder", remedy: str) -> str:
     seconds = state.silent.get(holder.token)
-    return f"; no sign of life for {duration(seconds)}: if it is gone, {remedy}" if seconds else ""
+    return silence(seconds, remedy) if seconds else ""

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.cli.terminal import say
 from orchestrator.errors import UserError
-from orchestrator.text import moment
+from orchestrator.text import moment, silence
 
 if TYPE_CHECKING:
+    from orchestrator.store.asked_to_stop import Process
     from orchestrator.tuning.studies import Kept
 
 
@@ -62,7 +63,14 @@ def say_state(runs: Path, found: "Sequence[Kept]", as_json: bool) -> None:
         except UserError as why:
             say(f"{study.name}: a study: {why}", err=True)
         for tuner in study.tuners():
-            say(f"  tuner: {tuner}, since {moment(tuner.holder.since)}")
+            say(f"  tuner: {tuner}, since {moment(tuner.holder.since)}{_silence(tuner)}")
+
+
+def _silence(tuner: "Process") -> str:
+    from orchestrator.store.lease import SILENT_SECONDS
+
+    seconds = tuner.silence()
+    return silence(seconds, "the same `tune` again goes on with its trials") if seconds > SILENT_SECONDS else ""
 
 
 def _tuners(study: "Kept") -> list[dict[str, Any]]:

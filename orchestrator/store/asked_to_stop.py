@@ -30,6 +30,10 @@ class Process:
     def __str__(self) -> str:
         return str(self.holder)
 
+    def silence(self) -> float:
+        """Seconds since its last heartbeat, by the file's time and our clock: for people, never for a decision."""
+        return Leases(self.folder).silence(self.id)
+
     def ask_to_stop(self) -> None:
         """Ask it to stop as Ctrl-C would; it answers within a second, wherever it runs."""
         request(self.folder, self.id).touch()

@@ -30,6 +30,7 @@ from orchestrator.store.our_files import Nonsense, read, write_json
 from orchestrator.text import printable
 
 LEASE_TIMEOUT = 30.0  # seconds without a heartbeat after which a holder counts as dead
+SILENT_SECONDS = 2 * LEASE_TIMEOUT  # after which people are told that a holder of another machine is silent
 _BEATS = 6  # heartbeats in that time, so that a few may come late
 _LOCK_SECONDS = 60.0  # the lock is held for milliseconds; longer means a broken file system
 

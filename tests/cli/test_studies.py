@@ -1,7 +1,9 @@
 """A study by its name: `status`, `report` and `ui` know it as they know a sweep."""
 
 import json
+import os
 import shutil
+import time
 
 import pytest
 
@@ -60,6 +62,25 @@ def test_status_tells_of_studies(call, tuned):
     assert told["trials"] == {"complete": 3, "pruned": 0, "running": 0, "failed": 0}
     values = [trial["values"]["final_accuracy"] for trial in told["best"]]
     assert values == [50, 45, 40] and [trial["published"] for trial in told["best"]] == [False, False, True]
+
+
+def test_status_tells_of_a_tuner_elsewhere_that_has_fallen_silent(call, tuned, tmp_path):
+    runs = shutil.copytree(tuned, tmp_path / "copy")
+    (kept,) = called(runs, "fake")
+    elsewhere = {"token": "t", "host": "node7", "place": "another machine", "pid": 7, "born": None, "beat": 3}
+    lease = kept.folder / "tuners" / ".lease-0123456789abcdef.json"
+    lease.parent.mkdir()
+    lease.write_text(json.dumps({**elsewhere, "since": 1e9}))
+    (lease.parent / ".lease-lead.json").write_text(json.dumps({**elsewhere, "token": "l"}))
+    (line,) = call("status", "fake", "--runs", runs)[1].splitlines()[1:]
+    assert line.startswith("  tuner: process 7 on node7, since 2001-09-0") and "no sign of life" not in line
+    assert json.loads(call("status", "fake", "--json", "--runs", runs)[1])["tuners"] == [
+        {"host": "node7", "process": 7, "since": 1e9}
+    ]
+    long_ago = time.time() - 1800
+    os.utime(lease, (long_ago, long_ago))
+    told = call("status", "fake", "--runs", runs)[1]
+    assert told.endswith("; no sign of life for 30 min: if it is gone, the same `tune` again goes on with its trials\n")
 
 
 def test_report_tells_the_best_trials(call, tuned, tmp_path):
