@@ -64,7 +64,7 @@ def _wait_for(process: "Process") -> None:
         holder = leases.read(process.id)
         if holder is not None and watch.is_stale(process.id, holder):
             raise UserError(
-                f"{process} gives no sign of life: if it is gone, its stages are free to be taken over by now"
+                f"{process} gives no sign of life: if it is gone, what it had is free to be taken over by now"
             )
         time.sleep(0.1)
     say(f"{process} has stopped")

@@ -40,7 +40,7 @@ def leave_import_path(folder: Path) -> None:
     Its servers shorten the list as they close: a thread that looks along it for a module meanwhile misses an entry, and
     finds nothing of what lies there. Here the list is replaced, and that thread goes on along the old one.
     """
-    sys.path = [entry for entry in sys.path if not Path(entry).is_relative_to(folder)]
+    sys.path = [entry for entry in sys.path if not str(entry).startswith(f"{folder}{os.sep}")]
 
 
 def _prefix() -> str:
