@@ -24,6 +24,7 @@ def read(runs: str | None, names: Iterable[str], device: str, uri: str | None) -
 
 
 def _from_tracking(uri: str, folder: Path, name: str) -> "SweepReport":
+    from orchestrator.store.sweep_folder import name_and_commit
     from orchestrator.tracking.delivered import experiment_name
     from orchestrator.tracking.environment import prepare_client
     from orchestrator.tracking.uri import tracking_uri
@@ -32,7 +33,7 @@ def _from_tracking(uri: str, folder: Path, name: str) -> "SweepReport":
     prepare_client()
     from reports.sources.mlflow import read_sweep
 
-    sweep, _, commit = name.partition("@")
+    sweep, commit = name_and_commit(folder, name)
     return read_sweep(address, sweep, commit or None, experiment_name(folder, sweep, None))
 
 
@@ -47,7 +48,7 @@ def _from_store(folder: Path, name: str, device: str) -> "SweepReport":
 
     commit = ""
     if not sweep_folder.looks_like_a_file(name):
-        name, _, commit = name.partition("@")
+        name, commit = sweep_folder.name_and_commit(folder, name)
     plan = sweep_folder.find(folder, name, device_of_results(device), as_launched=True)
     try:
         link = links(folder, plan.spec.name, tracking_uri(folder, None))

@@ -31,7 +31,7 @@ def instead_of_a_sweep(runs: Path, name: str) -> "list[Kept]":
 
     if sweep_folder.looks_like_a_file(name):
         return _of_file(runs, name)
-    plain = name.partition("@")[0]
+    plain, _ = sweep_folder.name_and_commit(runs, name)
     if plain in sweep_folder.names(runs):
         return []
     sweep_folder.require(runs, plain, [each for kept in studies(runs) for each in (kept.spec_name, kept.name)])

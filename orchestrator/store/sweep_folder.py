@@ -88,6 +88,14 @@ def names(runs: Path) -> list[str]:
     )
 
 
+def name_and_commit(runs: Path, given: str) -> tuple[str, str]:
+    """`NAME@COMMIT` in its parts, the second empty where it is a name alone: a sweep's name may have an @ itself."""
+    if given in names(runs):
+        return given, ""
+    name, at, commit = given.rpartition("@")
+    return (name, commit) if at else (given, "")
+
+
 def require(runs: Path, name: str, further: Iterable[str] = ()) -> None:
     """Raise UserError unless a sweep of that name was launched in this runs folder, or it is one of `further`."""
     known = list(dict.fromkeys([*names(runs), *further]))

@@ -59,7 +59,7 @@ def _remedy(text: str, uri: str) -> str:
     if address.scheme.startswith("sqlite"):
         if "locked" in text:
             return "Another program holds the file"
-        if "full" in text or "space" in text:
+        if "is full" in text or "No space" in text:
             return "Make room on its disk"
         file = uri.partition(":///")[2]
         return f"Unless that is a matter of rights, move {file} away, and `dfcil-sweep sync` makes it anew"

@@ -6,6 +6,7 @@ and listed in the UI's own menu. The UI documents neither; `tests/tracking/test_
 
 import base64
 import json
+import re
 import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -109,7 +110,7 @@ def sweep_views(sweep: str, experiment: str, groups: Iterable[tuple[str, str]] =
         "compareRunCharts": [_DREAMS],
         "compareRunSections": [_WHOLE_WIDTH],
     }
-    start, title = f"dfcil-{sweep}", "" if experiment == sweep else f"{sweep}: "
+    start, title = _start(sweep), "" if experiment == sweep else f"{sweep}: "
     return SweepViews(
         View(f"{start}-methods", f"{title}By method and split", means),
         View(f"{start}-seeds", f"{title}Each seed", seeds),
@@ -134,7 +135,12 @@ def study_view(study: str, objectives: Sequence[str], settings: Sequence[str]) -
         "runsHiddenMode": "SHOW_ALL",
         **_columns([*columns, _column("tags", "state"), _column("tags", "published")], name=140),
     }
-    return View(f"dfcil-{study}-trials", "Trials", state)
+    return View(f"{_start(study)}-trials", "Trials", state)
+
+
+def _start(name: str) -> str:
+    """How the keys of the views of that sweep, or study, begin. A tag of MLflow's takes no `+`, `=` or `@`."""
+    return "dfcil-" + re.sub(r"[^\w .:/-]", lambda found: f":{ord(found[0]):x}", name)
 
 
 def view_of_trials(study: str, trials: Sequence["RunData"]) -> View:
