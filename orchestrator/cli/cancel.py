@@ -12,7 +12,7 @@ from orchestrator.cli.terminal import say
 from orchestrator.cli.usage import completion
 
 if TYPE_CHECKING:
-    from orchestrator.store.asked_to_stop import Process
+    from orchestrator.store.process import Process
 
 
 @click.command()
@@ -36,7 +36,10 @@ def cancel(sweep: str, runs: str | None, waits: bool) -> None:
 
 
 def _at_work(runs: Path, name: str) -> "Sequence[Process]":
-    """The launchers of the sweep of that name, or the tuners of the study. Raises UserError where there are none."""
+    """The launchers of the sweep of that name, or the tuners of the study. Raises UserError where there are none.
+
+    A spec file stands for its name.
+    """
     from orchestrator.cli import studies
     from orchestrator.errors import UserError
     from orchestrator.spec.load import load_spec
@@ -44,12 +47,12 @@ def _at_work(runs: Path, name: str) -> "Sequence[Process]":
     from orchestrator.store.launchers import living
 
     found: Sequence[Process]
+    name = load_spec(name).name if sweep_folder.looks_like_a_file(name) else name
     if tuned := studies.instead_of_a_sweep(runs, name):
         who, found = "tuner", [tuner for study in tuned for tuner in study.tuners()]
     else:
-        sweep = load_spec(name).name if sweep_folder.looks_like_a_file(name) else name
-        sweep_folder.require(runs, sweep)
-        who, found = "launcher", living(sweep_folder.sweep_folder(runs, sweep))
+        sweep_folder.require(runs, name)
+        who, found = "launcher", living(sweep_folder.sweep_folder(runs, name))
     if not found:
         raise UserError(f"no {who} is at work on '{name}' in {runs}: there is nothing to cancel")
     return found
@@ -57,11 +60,11 @@ def _at_work(runs: Path, name: str) -> "Sequence[Process]":
 
 def _wait_for(process: "Process") -> None:
     from orchestrator.errors import UserError
-    from orchestrator.store.lease import Leases, Watch
+    from orchestrator.store.lease import Watch
 
-    watch, leases = Watch(), Leases(process.folder)
+    watch = Watch()
     while not process.gone():
-        holder = leases.read(process.id)
+        holder = process.now()
         if holder is not None and watch.is_stale(process.id, holder):
             raise UserError(
                 f"{process} gives no sign of life: if it is gone, what it had is free to be taken over by now"

@@ -10,7 +10,7 @@ from orchestrator.errors import UserError
 from orchestrator.text import moment, silence
 
 if TYPE_CHECKING:
-    from orchestrator.store.asked_to_stop import Process
+    from orchestrator.store.process import Process
     from orchestrator.tuning.studies import Kept
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from orchestrator.errors import UserError
 from orchestrator.files import listing
 from orchestrator.store.launchers import LAUNCHES
-from orchestrator.store.lease import LEASE_TIMEOUT, Holder, Leases, Watch
+from orchestrator.store.lease import LEASE_TIMEOUT, Watch
+from orchestrator.store.process import Process, processes
 from orchestrator.store.store import Store
 from orchestrator.store.sweep_folder import sweep_folder
 
@@ -22,11 +23,7 @@ _LOOK_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class _Seen:
-    """A lease that is held by a process that is not known to be dead."""
-
-    leases: Leases
-    key: str
-    holder: Holder
+    process: Process
     work: str
     """On what it is, for people."""
 
@@ -42,17 +39,17 @@ def require_nobody_at_work(runs: Path, sweeps: Iterable[str], say: Callable[[str
     while left := [each for each in left if _may_be_alive(each, watch, runs)]:
         if not told:
             told = True
-            hosts = ", ".join(sorted({each.holder.host for each in left}))
+            hosts = ", ".join(sorted({each.process.holder.host for each in left}))
             say(f"looking up to {_SILENT_SECONDS:.0f} seconds for a sign of life from {hosts}")
         time.sleep(_LOOK_SECONDS)
 
 
 def _may_be_alive(seen: _Seen, watch: Watch, runs: Path) -> bool:
     """Whether it is still to be seen that the holder is gone. Raises UserError where it is alive."""
-    holder = seen.leases.read(seen.key)
-    if holder is None or holder.dead() or watch.is_stale(str(seen.leases.path(seen.key)), holder):
+    process, holder = seen.process, seen.process.now()
+    if holder is None or holder.dead() or watch.is_stale(f"{process.folder}/{process.id}", holder):
         return False
-    if holder.here() or holder != seen.holder:
+    if holder.here() or holder != process.holder:
         raise UserError(
             f"{holder} is at work on {seen.work} in {runs}: wait until it has ended, or stop it first "
             "(`dfcil-sweep cancel`)"
@@ -61,16 +58,15 @@ def _may_be_alive(seen: _Seen, watch: Watch, runs: Path) -> bool:
 
 
 def _seen(runs: Path, sweeps: Iterable[str]) -> Iterator[_Seen]:
-    for leases, work in _places(runs, sweeps):
-        for key, holder in leases.holders().items():
-            if not holder.dead():
-                yield _Seen(leases, key, holder, work)
+    for folder, work in _places(runs, sweeps):
+        for process in processes(folder):
+            yield _Seen(process, work)
 
 
-def _places(runs: Path, sweeps: Iterable[str]) -> Iterator[tuple[Leases, str]]:
+def _places(runs: Path, sweeps: Iterable[str]) -> Iterator[tuple[Path, str]]:
     """Where leases lie, and what they are on."""
     for name in sweeps:
-        yield Leases(sweep_folder(runs, name) / LAUNCHES), f"'{name}'"
+        yield sweep_folder(runs, name) / LAUNCHES, f"'{name}'"
     for study in sorted(listing(runs / TUNING)):
-        yield Leases(runs / TUNING / study / TUNERS), f"the study '{study}'"
-    yield Store(runs).leases, "a stage"
+        yield runs / TUNING / study / TUNERS, f"the study '{study}'"
+    yield Store(runs).stages, "a stage"

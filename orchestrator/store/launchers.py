@@ -1,6 +1,6 @@
 """Which launchers are at work on a sweep.
 
-    runs/sweeps/<name>/launches/                   each one's lease, and who asks it to stop (asked_to_stop.py)
+    runs/sweeps/<name>/launches/                   each one's lease, and who asks it to stop (process.py)
     runs/sweeps/<name>/launches/launch-<id>.json   how many stages it runs at a time, and which jobs, if not all
 
 Files, because whoever looks may sit at another machine of the same file system.
@@ -16,9 +16,9 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from orchestrator.errors import UserError
-from orchestrator.store.asked_to_stop import Process, request, stopping_when_asked
 from orchestrator.store.lease import LEASE_TIMEOUT, Leases
 from orchestrator.store.our_files import Count, read
+from orchestrator.store.process import Process, processes, remove_dead, stopping_when_asked
 
 LAUNCHES = "launches"
 
@@ -52,12 +52,11 @@ def living(folder: Path) -> list[Launcher]:
     """The launchers at work on the sweep in this folder, the oldest first. Writes nothing."""
     launches = folder / LAUNCHES
     found = []
-    for identity, holder in Leases(launches).holders().items():
-        if not holder.dead():
-            told = _told(launches / f"launch-{identity}.json")
-            jobs = None if told.jobs is None else frozenset(told.jobs)
-            found.append(Launcher(identity, holder, launches, told.workers, jobs))
-    return sorted(found, key=lambda launcher: launcher.holder.since)
+    for each in processes(launches):
+        told = _told(launches / f"launch-{each.id}.json")
+        jobs = None if told.jobs is None else frozenset(told.jobs)
+        found.append(Launcher(each.id, each.holder, launches, told.workers, jobs))
+    return found
 
 
 @contextmanager
@@ -70,7 +69,8 @@ def announced(
     """
     launches = folder / LAUNCHES
     launches.mkdir(parents=True, exist_ok=True)
-    _remove_dead(launches)
+    for killed in remove_dead(launches):
+        (launches / f"launch-{killed}.json").unlink(missing_ok=True)
     identity = uuid.uuid4().hex[:16]
     told = launches / f"launch-{identity}.json"
     told.write_text(json.dumps({"workers": workers, "jobs": jobs}))
@@ -86,12 +86,3 @@ def _told(path: Path) -> _Told:
         return read(path, _TOLD, "It is ignored")
     except (FileNotFoundError, UserError):
         return _Told()  # it is just beginning, or just ending
-
-
-def _remove_dead(launches: Path) -> None:
-    """What killed launchers left."""
-    for identity, holder in Leases(launches).holders().items():
-        if holder.dead():
-            for name in (f".lease-{identity}.json", f"launch-{identity}.json"):
-                (launches / name).unlink(missing_ok=True)
-            request(launches, identity).unlink(missing_ok=True)

@@ -19,8 +19,8 @@ from orchestrator.plan.plan import Plan
 from orchestrator.plan.stage import Stage
 from orchestrator.signals import interrupts_deferred
 from orchestrator.spec.model import SweepSpec, Value
-from orchestrator.store.asked_to_stop import stopping_when_asked
 from orchestrator.store.at_work import TUNERS
+from orchestrator.store.process import stopping_when_asked
 from orchestrator.store.store import Store
 from orchestrator.tracking.delivered import runs_id
 from orchestrator.tracking.study import Ending, StudyTracker

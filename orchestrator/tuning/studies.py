@@ -18,10 +18,9 @@ from orchestrator.files import listing, there
 from orchestrator.spec.load import parse_spec
 from orchestrator.spec.model import SweepSpec
 from orchestrator.spec.rehearsal import rehearse
-from orchestrator.store.asked_to_stop import Process
 from orchestrator.store.at_work import LEAD, TUNERS, TUNING
-from orchestrator.store.lease import Leases
 from orchestrator.store.our_files import read, read_text, write_json, write_text
+from orchestrator.store.process import Process, processes
 from orchestrator.tracking.uri import without_password
 from orchestrator.tuning.trials import tune_of
 
@@ -65,10 +64,7 @@ class Kept:
 
     def tuners(self) -> list[Process]:
         """The tuners at work on it, the oldest first."""
-        leases = Leases(self.folder / TUNERS)
-        living = {key: holder for key, holder in leases.holders().items() if key != LEAD and not holder.dead()}
-        found = [Process(key, holder, leases.folder) for key, holder in living.items()]
-        return sorted(found, key=lambda tuner: tuner.holder.since)
+        return [each for each in processes(self.folder / TUNERS) if each.id != LEAD]
 
     def told(self) -> tuple[SweepSpec, str | None, str]:
         """The spec with all that it was changed by, the storage's address, and the kind of device.

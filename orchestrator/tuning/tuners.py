@@ -21,10 +21,10 @@ from optuna.trial import Trial
 from pydantic import TypeAdapter
 
 from orchestrator.spec.model import Value
-from orchestrator.store.asked_to_stop import request
 from orchestrator.store.at_work import LEAD, TUNERS
 from orchestrator.store.lease import LEASE_TIMEOUT, Held, Holder, Lease, Leases, Watch
 from orchestrator.store.our_files import read_or, write_json
+from orchestrator.store.process import remove_dead
 from orchestrator.tuning.study import Study
 
 LOOK_SECONDS = 1.0
@@ -74,10 +74,7 @@ class Tuners:
 
     def __enter__(self) -> "Tuners":
         self._leases.folder.mkdir(parents=True, exist_ok=True)
-        for identity, holder in self._leases.holders().items():
-            if holder.dead():
-                self._leases.path(identity).unlink(missing_ok=True)  # what killed tuners left
-                request(self._leases.folder, identity).unlink(missing_ok=True)
+        remove_dead(self._leases.folder)
         self._before = self._ended()
         self._lease = self._leases.acquire(self.id)
         return self

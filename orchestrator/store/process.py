@@ -1,4 +1,4 @@
-"""Asking a launcher or a tuner to stop, from any machine of the same file system.
+"""Who has a lease in a folder, and asking them to stop, from any machine of the same file system.
 
 <folder>/.lease-<id>.json   its heartbeat: a lease like that on a stage
 <folder>/cancel-<id>        somebody asks it to stop
@@ -20,9 +20,10 @@ _LOOK_SECONDS = 0.3  # between looks whether somebody asks
 
 @dataclass(frozen=True)
 class Process:
-    """A launcher or a tuner that is not known to be dead."""
+    """One that is not known to be dead: a launcher, a tuner, or a worker on a stage."""
 
     id: str
+    """The name of its lease."""
     holder: Holder
     folder: Path
     """Where its lease lies."""
@@ -38,10 +39,30 @@ class Process:
         """Ask it to stop as Ctrl-C would; it answers within a second, wherever it runs."""
         request(self.folder, self.id).touch()
 
+    def now(self) -> Holder | None:
+        """Who has its lease by now."""
+        return Leases(self.folder).read(self.id)
+
     def gone(self) -> bool:
         """Whether it has ended."""
-        holder = Leases(self.folder).read(self.id)
+        holder = self.now()
         return holder is None or holder.token != self.holder.token or holder.dead()
+
+
+def processes(folder: Path) -> list[Process]:
+    """Those that have a lease in the folder, the oldest first. Writes nothing."""
+    living = {key: holder for key, holder in Leases(folder).holders().items() if not holder.dead()}
+    return sorted((Process(key, holder, folder) for key, holder in living.items()), key=lambda each: each.holder.since)
+
+
+def remove_dead(folder: Path) -> list[str]:
+    """Remove what killed processes left of their leases, and of requests to them; the leases' names."""
+    leases = Leases(folder)
+    dead = [key for key, holder in leases.holders().items() if holder.dead()]
+    for key in dead:
+        leases.path(key).unlink(missing_ok=True)
+        request(folder, key).unlink(missing_ok=True)
+    return dead
 
 
 def request(folder: Path, identity: str) -> Path:
